@@ -1,0 +1,163 @@
+import * as z from "zod";
+import { HostFacts } from "../host-facts.ts";
+import { Policy } from "../policy.ts";
+import { Sha256, Timestamp } from "../text.ts";
+import { route } from "./route.ts";
+
+/** The bridge's own state. */
+export const BridgeStatus = z.strictObject({
+  version: z.string().max(40).describe("Version of the bridge"),
+  build: z.string().max(80).describe("Digest of the build, compared with the command's"),
+  pid: z.int().describe("Process id"),
+  startedAt: Timestamp,
+  installationId: z.string().max(60).describe("Id of this installation"),
+  stateDir: z.string().max(4096).describe("State folder"),
+  socket: z.string().max(200).describe("Unix socket"),
+  tcp: z
+    .strictObject({ port: z.int(), state: z.enum(["listening", "off", "taken"]) })
+    .describe("Loopback TCP"),
+  ready: z.boolean().describe("Whether machines can be launched"),
+  problems: z.array(z.string().max(1000)).max(20).describe("What keeps it from working fully"),
+  machines: z.int().describe("Running machines"),
+  sockets: z.int().describe("Open door sockets"),
+  memoryBytes: z.int().describe("Resident memory of the bridge"),
+});
+export type BridgeStatus = z.infer<typeof BridgeStatus>;
+
+/** The decision on one path, explained. */
+export const PathVerdict = z.strictObject({
+  path: z.string().max(4096).describe("Path as asked"),
+  resolved: z.string().max(4096).nullable().describe("What it resolves to; null when it does not exist"),
+  allowed: z.boolean().describe("Whether it may be given to a machine"),
+  access: z.enum(["ro", "rw"]).nullable().describe("Highest access; null when denied"),
+  code: z.string().max(60).nullable().describe("Error code of a refusal"),
+  rule: z.string().max(300).describe("Rule that decided"),
+  reason: z.string().max(2000).describe("Why"),
+  hint: z.string().max(1000).nullable().describe("Command that would change it"),
+});
+export type PathVerdict = z.infer<typeof PathVerdict>;
+
+/** An image of this installation. */
+export const ImageView = z.strictObject({
+  id: Sha256,
+  tag: z.string().max(300),
+  recipe: z.string().max(300),
+  sizeBytes: z.int(),
+  createdAt: z.string().max(40),
+  current: z.boolean().describe("Whether new machines would use it"),
+});
+export type ImageView = z.infer<typeof ImageView>;
+
+const PolicyView = z.strictObject({
+  path: z.string().max(4096).describe("Path of policy.yaml"),
+  exists: z.boolean().describe("Whether the file exists; without it nothing is allowed"),
+  hash: Sha256.describe("Digest of the policy in force"),
+  policy: Policy,
+});
+
+/** Routes of the bridge itself, policy, images and the host. */
+export const BRIDGE_ROUTES = {
+  "bridge.health": route({
+    method: "GET",
+    path: "/healthz",
+    access: "public",
+    summary: "Whether the process lives",
+    result: z.strictObject({ status: z.literal("ok") }),
+  }),
+  "bridge.ready": route({
+    method: "GET",
+    path: "/readyz",
+    access: "public",
+    summary: "Whether machines can be launched; 503 until then",
+    result: z.strictObject({ ready: z.boolean() }),
+  }),
+  "bridge.openapi": route({
+    method: "GET",
+    path: "/v1/openapi.json",
+    access: "public",
+    summary: "This API as OpenAPI 3.1",
+    result: z.record(z.string(), z.unknown()),
+  }),
+  "bridge.status": route({
+    method: "GET",
+    path: "/v1/bridge",
+    access: "operator",
+    summary: "State of the bridge",
+    result: BridgeStatus,
+  }),
+  "bridge.stop": route({
+    method: "POST",
+    path: "/v1/bridge/stop",
+    access: "operator",
+    summary: "Stop the bridge; machines keep running",
+    result: z.strictObject({ stopping: z.literal(true) }),
+  }),
+  "host.facts": route({
+    method: "GET",
+    path: "/v1/host",
+    access: "operator",
+    summary: "What this host can enforce",
+    result: HostFacts,
+  }),
+  "policy.show": route({
+    method: "GET",
+    path: "/v1/policy",
+    access: "operator",
+    summary: "The policy in force",
+    result: PolicyView,
+  }),
+  "policy.check": route({
+    method: "POST",
+    path: "/v1/policy/check",
+    access: "operator",
+    summary: "Whether a path may be given to a machine, and why",
+    body: z.strictObject({ path: z.string().max(4096) }),
+    result: PathVerdict,
+  }),
+  "policy.allow": route({
+    method: "POST",
+    path: "/v1/policy/allow",
+    access: "operator",
+    summary: "Add an allowed root",
+    body: z.strictObject({ path: z.string().max(4096), access: z.enum(["ro", "rw"]) }),
+    result: PolicyView,
+  }),
+  "policy.remove": route({
+    method: "POST",
+    path: "/v1/policy/remove",
+    access: "operator",
+    summary: "Remove an allowed root; machines that used it are cut",
+    body: z.strictObject({ path: z.string().max(4096) }),
+    result: PolicyView,
+  }),
+  "policy.reload": route({
+    method: "POST",
+    path: "/v1/policy/reload",
+    access: "operator",
+    summary: "Read policy.yaml again and judge every grant and machine anew",
+    result: PolicyView,
+  }),
+  "images.list": route({
+    method: "GET",
+    path: "/v1/images",
+    access: "operator",
+    summary: "Images of this installation",
+    result: z.strictObject({ images: z.array(ImageView) }),
+  }),
+  "images.build": route({
+    method: "POST",
+    path: "/v1/images/build",
+    access: "operator",
+    summary: "Build the machine image of a profile when absent",
+    body: z.strictObject({ profile: z.string().max(80).optional() }),
+    result: ImageView,
+    answer: "ndjson",
+  }),
+  "images.prune": route({
+    method: "POST",
+    path: "/v1/images/prune",
+    access: "operator",
+    summary: "Remove images that no machine uses",
+    result: z.strictObject({ removed: z.array(z.string()) }),
+  }),
+} as const;

@@ -1,0 +1,21 @@
+import type * as z from "zod";
+import { BRIDGE_ROUTES } from "./bridge.ts";
+import { EVIDENCE_ROUTES } from "./evidence.ts";
+import { GRANT_ROUTES } from "./grants.ts";
+import { MACHINE_ROUTES } from "./machines.ts";
+
+/** Every route of the control API by its operation id: the gateway serves them, the client calls them, OpenAPI shows them. */
+export const ROUTES = { ...BRIDGE_ROUTES, ...MACHINE_ROUTES, ...GRANT_ROUTES, ...EVIDENCE_ROUTES } as const;
+
+/** Operation id of a route. */
+export type RouteId = keyof typeof ROUTES;
+
+/** What a caller gives to a route. */
+export interface RouteInput<Id extends RouteId> {
+  readonly params: z.infer<(typeof ROUTES)[Id]["params"]>;
+  readonly query: z.infer<(typeof ROUTES)[Id]["query"]>;
+  readonly body: z.infer<(typeof ROUTES)[Id]["body"]>;
+}
+
+/** What a route answers. */
+export type RouteResult<Id extends RouteId> = z.infer<(typeof ROUTES)[Id]["result"]>;

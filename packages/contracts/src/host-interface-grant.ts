@@ -1,0 +1,42 @@
+import * as z from "zod";
+import { DoorName, Operation } from "./operations.ts";
+import { GrantId, HostPath, MachineId, Sha256, Subject, Timestamp } from "./text.ts";
+
+/** A time-limited, revocable permission of a subject to use doors of one machine. */
+export const HostInterfaceGrant = z
+  .strictObject({
+    id: z
+      .string()
+      .max(300)
+      .regex(/^urn:srcos:host-interface-grant:[A-Za-z0-9._~-]+$/)
+      .describe("URN of this grant"),
+    type: z.literal("HostInterfaceGrant").describe("Type of the document"),
+    specVersion: z.literal("0.1.0").describe("Version of the contract"),
+    grantId: GrantId,
+    subject: Subject,
+    workspaceRef: z
+      .string()
+      .max(300)
+      .regex(/^urn:srcos:(?:agent-machine-workspace|workspace):[A-Za-z0-9._~-]+$/)
+      .describe("URN of the workspace, which is the machine's"),
+    machine: MachineId,
+    doors: z.array(DoorName).min(1).max(8).describe("Doors that may be opened"),
+    operations: z.array(Operation).min(1).max(64).describe("Operations that may be done at them"),
+    repoPaths: z.array(HostPath).max(64).describe("Resolved host paths that the grant covers"),
+    issuedAt: Timestamp,
+    issuedBy: Subject.describe("Who had it minted"),
+    expiresAt: Timestamp,
+    policyHash: Sha256.describe("Policy under which it was minted"),
+    revocationRef: z
+      .string()
+      .max(300)
+      .regex(/^urn:srcos:revocation:[A-Za-z0-9._~-]+$/)
+      .describe("Where its revocation is recorded"),
+    parent: GrantId.nullable().describe("Grant it was narrowed from; null for one that the operator minted"),
+  })
+  .describe("Who may use which doors of which machine, for what, on which paths, until when");
+export type HostInterfaceGrant = z.infer<typeof HostInterfaceGrant>;
+
+/** State of a grant as the bridge sees it now. */
+export const GrantStatus = z.enum(["active", "expired", "revoked"]).describe("State of the grant");
+export type GrantStatus = z.infer<typeof GrantStatus>;

@@ -1,0 +1,64 @@
+export { AgentMachineFingerprint, FingerprintInputs, FingerprintMount } from "./agent-machine-fingerprint.ts";
+export {
+  AgentMachineProfile,
+  AgentMachineProfileSpec,
+  DEFAULT_PROFILE,
+  MachineLimits,
+  RELAXATIONS,
+  Relaxation,
+  profileDocument,
+} from "./agent-machine-profile.ts";
+export { BridgeStatus, ImageView, PathVerdict } from "./control-api/bridge.ts";
+export { EvidenceRow } from "./control-api/evidence.ts";
+export { GrantRequest, GrantView, MintedGrant, NarrowRequest } from "./control-api/grants.ts";
+export { ROUTES, type RouteId, type RouteInput, type RouteResult } from "./control-api/index.ts";
+export {
+  MachineInspection,
+  MachineRepo,
+  MachineState,
+  MachineView,
+  ReviewView,
+  TerminalView,
+  UpRequest,
+  UpResult,
+} from "./control-api/machines.ts";
+export { Problem, ProgressLine, type Route, type RouteAccess } from "./control-api/route.ts";
+export { GrantStatus, HostInterfaceGrant } from "./host-interface-grant.ts";
+export {
+  CODE_RUNNING_OPERATIONS,
+  DOORS,
+  DoorName,
+  INTERFACE_KINDS,
+  InterfaceKind,
+  OPERATIONS,
+  Operation,
+  doorOf,
+} from "./operations.ts";
+export { Policy, PolicyGrantRule, PolicyProfile, PolicyRoot } from "./policy.ts";
+export { SecureHostInterfaceProfile } from "./secure-host-interface-profile.ts";
+export { DEFAULT_TERMINAL_DOOR, TerminalDoor, TerminalDoorSpec } from "./terminal-door.ts";
+export {
+  DenialError,
+  DoorwardError,
+  ERRORS,
+  isErrorCode,
+  toDoorwardError,
+  type ErrorCode,
+  type ErrorEntry,
+  type ErrorInit,
+} from "./errors.ts";
+export { HostFacts, HostFinding } from "./host-facts.ts";
+export { MachineIsolation, MeasuredMount } from "./machine-isolation.ts";
+export {
+  Duration,
+  GrantId,
+  HostPath,
+  MachineId,
+  MachineName,
+  MachinePath,
+  SessionId,
+  Sha256,
+  Subject,
+  Timestamp,
+  durationSeconds,
+} from "./text.ts";
