@@ -1,0 +1,55 @@
+import * as z from "zod";
+import { Sha256, Subject, Timestamp } from "../text.ts";
+import { Count, Note, Word, recordFields } from "./common.ts";
+
+const code = z
+  .string()
+  .regex(/^[A-Z][A-Z0-9_]{1,60}$/)
+  .describe("Error code of the refusal");
+
+/** A request of a known caller was refused. */
+export const DenialPredicate = z.strictObject({
+  ...recordFields,
+  attempted: Word.describe("What was asked for, e.g. machine.launch, door.open, grant.mint"),
+  code,
+  rule: z.string().max(200).nullable().describe("The rule that refused, e.g. policy.paths.deny[ssh]; null when it has no name"),
+  door: Word.nullable().describe("The door; null when none"),
+  operation: Word.nullable().describe("The operation; null when none"),
+  target: z.string().max(4096).nullable().describe("The path, host or object that was asked for; null when none"),
+});
+
+/** Refusals of callers who showed no valid token, counted so that nobody can fill the log. */
+export const DenialsPredicate = z.strictObject({
+  ...recordFields,
+  from: Timestamp.describe("When counting began"),
+  to: Timestamp.describe("When counting ended"),
+  total: Count.describe("All refusals in that time"),
+  counts: z
+    .array(z.strictObject({ code, door: Word.nullable().describe("The door; null when none"), count: Count }))
+    .max(100)
+    .describe("Refusals by code and door; what does not fit is only in the total"),
+});
+
+/** Somebody decided about a pending request. */
+export const ApprovalPredicate = z.strictObject({
+  ...recordFields,
+  approval: z
+    .string()
+    .regex(/^a_[a-z0-9]{10,32}$/)
+    .describe("Id of the pending request"),
+  operation: Word.describe("The operation that needed approval"),
+  requestedBy: Subject.describe("Who asked"),
+  request: Sha256.describe("Digest of what was asked, exactly as it was shown"),
+  decision: z.enum(["approved", "denied", "expired", "withdrawn"]).describe("What was decided"),
+  reason: Note.nullable().describe("Why, in the decider's words; null when none was given"),
+});
+
+/** Another policy came into force. */
+export const PolicyChangePredicate = z.strictObject({
+  ...recordFields,
+  previous: Sha256.nullable().describe("Digest of the policy before; null for the first"),
+  next: Sha256.describe("Digest of the policy in force now"),
+  source: z.enum(["file", "command", "first"]).describe("Whether the file was edited, a command changed it, or it is the first"),
+  machinesCut: Count.describe("Machines that the new policy ended"),
+  grantsCut: Count.describe("Grants that the new policy ended"),
+});

@@ -1,0 +1,112 @@
+import * as z from "zod";
+import { BridgeStartPredicate, BridgeStopPredicate, KeyRotationPredicate } from "./bridge-records.ts";
+import { ApprovalPredicate, DenialPredicate, DenialsPredicate, PolicyChangePredicate } from "./decision-records.ts";
+import {
+  GrantExpiredPredicate,
+  GrantMintedPredicate,
+  GrantNarrowedPredicate,
+  GrantRenewedPredicate,
+  GrantRevokedPredicate,
+} from "./grant-records.ts";
+import { LaunchPredicate, MachineEndPredicate, ReviewPredicate } from "./machine-records.ts";
+import { CommandPredicate, SessionClosePredicate, SessionOpenPredicate } from "./session-records.ts";
+
+/** The predicate schema of every record type; a new type is one line here and one in {@link EvidenceStatement}. */
+export const EVIDENCE_PREDICATES = {
+  launch: LaunchPredicate,
+  "machine-end": MachineEndPredicate,
+  review: ReviewPredicate,
+  "session-open": SessionOpenPredicate,
+  "session-close": SessionClosePredicate,
+  command: CommandPredicate,
+  "grant-minted": GrantMintedPredicate,
+  "grant-narrowed": GrantNarrowedPredicate,
+  "grant-renewed": GrantRenewedPredicate,
+  "grant-revoked": GrantRevokedPredicate,
+  "grant-expired": GrantExpiredPredicate,
+  denial: DenialPredicate,
+  denials: DenialsPredicate,
+  approval: ApprovalPredicate,
+  "policy-change": PolicyChangePredicate,
+  "bridge-start": BridgeStartPredicate,
+  "bridge-stop": BridgeStopPredicate,
+  "key-rotation": KeyRotationPredicate,
+} as const;
+
+/** The closed union of record types. */
+export type EvidenceType = keyof typeof EVIDENCE_PREDICATES;
+
+/** The predicate of one record type. */
+export type EvidencePredicate<T extends EvidenceType> = z.infer<(typeof EVIDENCE_PREDICATES)[T]>;
+
+/** An in-toto ResourceDescriptor, reduced to name and SHA-256. */
+export const EvidenceArtifact = z.strictObject({
+  name: z.string().min(1).max(300).describe("What the digest is of, e.g. record/e_7_k3x9q2mz or machine/m_..."),
+  digest: z.strictObject({
+    sha256: z
+      .string()
+      .regex(/^[a-f0-9]{64}$/)
+      .describe("SHA-256, hex"),
+  }),
+});
+export type EvidenceArtifact = z.infer<typeof EvidenceArtifact>;
+
+function statement<T extends EvidenceType, P extends z.ZodType>(type: T, predicate: P) {
+  return z.strictObject({
+    _type: z.literal("https://in-toto.io/Statement/v1").describe("in-toto Statement v1"),
+    subject: z
+      .array(EvidenceArtifact)
+      .min(1)
+      .max(20)
+      .describe("What the statement is about: first the record itself, then named artefacts"),
+    predicateType: z.literal(predicateTypeOf(type)).describe("Type of the record"),
+    predicate,
+  });
+}
+
+/** The in-toto predicateType URI of a record type. */
+export function predicateTypeOf<T extends EvidenceType>(type: T): `https://doorward.dev/evidence/${T}/v1` {
+  return `https://doorward.dev/evidence/${type}/v1`;
+}
+
+/** The record type of a predicateType URI; null for one that is not ours. */
+export function evidenceTypeOf(predicateType: string): EvidenceType | null {
+  const type = /^https:\/\/doorward\.dev\/evidence\/([a-z-]+)\/v1$/.exec(predicateType)?.[1] ?? "";
+  return isEvidenceType(type) ? type : null;
+}
+
+/** Whether a string is one of our record types. */
+export function isEvidenceType(value: string): value is EvidenceType {
+  return Object.hasOwn(EVIDENCE_PREDICATES, value);
+}
+
+/** The in-toto Statement of any record. */
+export const EvidenceStatement = z.discriminatedUnion("predicateType", [
+  statement("launch", LaunchPredicate),
+  statement("machine-end", MachineEndPredicate),
+  statement("review", ReviewPredicate),
+  statement("session-open", SessionOpenPredicate),
+  statement("session-close", SessionClosePredicate),
+  statement("command", CommandPredicate),
+  statement("grant-minted", GrantMintedPredicate),
+  statement("grant-narrowed", GrantNarrowedPredicate),
+  statement("grant-renewed", GrantRenewedPredicate),
+  statement("grant-revoked", GrantRevokedPredicate),
+  statement("grant-expired", GrantExpiredPredicate),
+  statement("denial", DenialPredicate),
+  statement("denials", DenialsPredicate),
+  statement("approval", ApprovalPredicate),
+  statement("policy-change", PolicyChangePredicate),
+  statement("bridge-start", BridgeStartPredicate),
+  statement("bridge-stop", BridgeStopPredicate),
+  statement("key-rotation", KeyRotationPredicate),
+]);
+export type EvidenceStatement = z.infer<typeof EvidenceStatement>;
+
+/** What a caller appends: the type, its predicate without what the log fills in, and artefacts the record is about. */
+export type EvidenceInput = {
+  [T in EvidenceType]: { readonly type: T; readonly artifacts?: readonly EvidenceArtifact[] } & Omit<
+    EvidencePredicate<T>,
+    "recordId" | "at"
+  >;
+}[EvidenceType];
