@@ -72,7 +72,7 @@ export const AgentMachineFingerprint = z
     machine: z.strictObject({ id: MachineId, name: MachineName }).describe("The machine"),
     observedAt: Timestamp.describe("When it was measured"),
     digest: Sha256.describe("SHA-256 of the canonical JSON of inputs"),
-    inputs: FingerprintInputs,
+    inputs: FingerprintInputs.describe("Everything that the digest is taken over"),
   })
   .describe("Digest over everything that defines how a machine really runs");
 export type AgentMachineFingerprint = z.infer<typeof AgentMachineFingerprint>;

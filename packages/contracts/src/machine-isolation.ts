@@ -31,7 +31,15 @@ export const MachineIsolation = z.strictObject({
   seccompProfile: Sha256.describe("Digest of the seccomp profile file that was given"),
   rootReadOnly: z.boolean().describe("Whether / is mounted read-only"),
   namespaces: z
-    .record(z.enum(["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"]), z.boolean())
+    .strictObject({
+      user: z.boolean().describe("User namespace"),
+      mnt: z.boolean().describe("Mount namespace"),
+      pid: z.boolean().describe("Process namespace"),
+      net: z.boolean().describe("Network namespace"),
+      ipc: z.boolean().describe("IPC namespace"),
+      uts: z.boolean().describe("Host name namespace"),
+      cgroup: z.boolean().describe("Control group namespace"),
+    })
     .describe("Which namespaces differ from the host's"),
   interfaces: z.array(z.string().max(20)).max(20).describe("Network interfaces, sorted"),
   routes: z.int().min(0).describe("Number of routes that leave the machine"),

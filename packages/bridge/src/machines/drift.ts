@@ -1,0 +1,98 @@
+import type { HostFacts, MachineIsolation } from "@doorward/contracts";
+import type { EngineMachine, EngineSpec } from "./engine.ts";
+
+/** One way in which a running machine differs from what was intended. */
+export interface Drift {
+  readonly what: string;
+  readonly intended: string;
+  readonly found: string;
+}
+
+/** Compares what runs with what was intended; an empty answer means that every protection is in force. */
+export function findDrift(
+  spec: EngineSpec,
+  imageId: string,
+  machine: EngineMachine,
+  isolation: MachineIsolation,
+  facts: HostFacts,
+): readonly Drift[] {
+  return [
+    ...identityDrift(spec, imageId, machine, isolation),
+    ...privilegeDrift(isolation),
+    ...networkDrift(isolation),
+    ...mountDrift(spec, isolation),
+    ...limitDrift(spec, isolation, facts),
+  ];
+}
+
+function expect(what: string, intended: unknown, found: unknown): Drift[] {
+  return String(intended) === String(found)
+    ? []
+    : [{ what, intended: String(intended), found: String(found) }];
+}
+
+function identityDrift(
+  spec: EngineSpec,
+  imageId: string,
+  machine: EngineMachine,
+  isolation: MachineIsolation,
+): Drift[] {
+  const ownRange = machine.ownership === "idmapped";
+  return [
+    ...expect("image", imageId, isolation.imageId),
+    ...expect("user", `${spec.user.uid}:${spec.user.gid}`, isolation.user),
+    ...(ownRange ? expect("host uid", spec.idRangeStart + spec.user.uid, isolation.hostUid) : []),
+    ...(machine.ownership === "same-uid" ? [] : expect("user namespace", true, isolation.namespaces.user)),
+  ];
+}
+
+function privilegeDrift(isolation: MachineIsolation): Drift[] {
+  return [
+    ...expect("CapEff", 0, BigInt(`0x${isolation.capEff}`)),
+    ...expect("CapBnd", 0, BigInt(`0x${isolation.capBnd}`)),
+    ...expect("NoNewPrivs", true, isolation.noNewPrivs),
+    ...expect("Seccomp mode", 2, isolation.seccompMode),
+    ...expect("read-only root", true, isolation.rootReadOnly),
+    ...(["mnt", "pid", "net", "ipc", "uts"] as const).flatMap((ns) =>
+      expect(`${ns} namespace`, true, isolation.namespaces[ns]),
+    ),
+  ];
+}
+
+function networkDrift(isolation: MachineIsolation): Drift[] {
+  return [
+    ...expect("interfaces", "lo", isolation.interfaces.join(" ")),
+    ...expect("routes", 0, isolation.routes),
+  ];
+}
+
+/** Places that the runtime mounts by itself in every container. */
+const RUNTIME_MOUNTS =
+  /^\/(?:$|proc(?:$|\/)|sys(?:$|\/)|dev(?:$|\/)|etc\/(?:hostname|hosts|resolv\.conf|mtab)$|run\/(?:\.containerenv|secrets|podman-init)$|sbin\/docker-init$|catatonit$)/;
+
+function mountDrift(spec: EngineSpec, isolation: MachineIsolation): Drift[] {
+  const planned = new Map<string, { access: string }>();
+  for (const mount of spec.mounts) planned.set(mount.target, { access: mount.access });
+  for (const tmpfs of spec.tmpfs) planned.set(tmpfs.target, { access: "rw" });
+  const found = new Map(isolation.mounts.map((mount) => [mount.target, mount]));
+  const missing = [...planned].flatMap(([target, { access }]) => {
+    const mount = found.get(target);
+    if (mount === undefined) return [{ what: `mount ${target}`, intended: access, found: "absent" }];
+    return expect(`mount ${target}`, access, mount.options.includes("ro") ? "ro" : "rw");
+  });
+  const extra = isolation.mounts
+    .filter((mount) => !planned.has(mount.target) && !RUNTIME_MOUNTS.test(mount.target))
+    .map((mount) => ({ what: `mount ${mount.target}`, intended: "absent", found: mount.fstype }));
+  return [...missing, ...extra];
+}
+
+function limitDrift(spec: EngineSpec, isolation: MachineIsolation, facts: HostFacts): Drift[] {
+  const { limits } = isolation;
+  return [
+    ...(facts.limits.includes("memory") ? expect("memory", spec.limits.memoryBytes, limits.memoryBytes) : []),
+    ...(facts.limits.includes("pids") ? expect("pids", spec.limits.pids, limits.pids) : []),
+    ...(facts.limits.includes("cpu") ? expect("cpus", spec.limits.cpus, limits.cpus) : []),
+    ...(limits.nofile > spec.limits.nofile ? expect("nofile", spec.limits.nofile, limits.nofile) : []),
+    ...(limits.nproc > spec.limits.nproc ? expect("nproc", spec.limits.nproc, limits.nproc) : []),
+  ];
+}

@@ -1,0 +1,117 @@
+# Set-up shared by ./quickstart and npm test. Sourced, never run; every function may be called twice.
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+apt_packages=(podman crun runc netavark aardvark-dns catatonit conmon uidmap slirp4netns mmdebstrap git)
+
+die() {
+  printf '\nquickstart: %s\n' "$1" >&2
+  [ $# -lt 2 ] || printf '  to mend it: %s\n' "$2" >&2
+  exit 5
+}
+
+now_ms() { date +%s%3N; }
+
+# step TITLE COMMAND...: runs a command, shows what is done and how long it took; its output only when it fails or with VERBOSE=1.
+step() {
+  local title=$1 began output status
+  shift
+  began=$(now_ms)
+  printf '  %-46s ' "$title"
+  if [ -n "${VERBOSE:-}" ]; then
+    printf '\n'
+    "$@"
+    status=$?
+  else
+    output=$("$@" 2>&1)
+    status=$?
+  fi
+  if [ "$status" -eq 0 ]; then
+    printf 'done in %s\n' "$(elapsed "$began")"
+  else
+    printf 'FAILED after %s\n%s\n' "$(elapsed "$began")" "${output:-}" >&2
+    exit "$status"
+  fi
+}
+
+elapsed() {
+  local ms=$(($(now_ms) - $1))
+  printf '%d.%d s' $((ms / 1000)) $(((ms % 1000) / 100))
+}
+
+require_node() {
+  command -v node >/dev/null || die "Node.js is missing" "install Node 20.20 or newer, e.g. from your system's packages or nodejs.org"
+  command -v npm >/dev/null || die "npm is missing" "install npm; it comes with Node.js"
+  node -e 'const [a,b]=process.versions.node.split(".").map(Number);process.exit(a>20||(a===20&&b>=20)?0:1)' ||
+    die "Node.js $(node --version) is too old" "install Node 20.20 or newer"
+}
+
+# Native add-ons ship ready-made inside their npm packages, so that no install script has to run.
+install_packages() {
+  [ "$root/node_modules/.package-lock.json" -nt "$root/package-lock.json" ] || (cd "$root" && npm ci --ignore-scripts --no-audit --no-fund) || return
+  (cd "$root" && node -e 'require("node-pty")') 2>/dev/null || build_node_pty
+}
+
+# Only where node-pty has no ready-made binary: compiles it against the headers that came with this Node.
+build_node_pty() {
+  local prefix headers gyp
+  install_system_packages g++ make python3 || return
+  prefix=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")
+  [ -e "$prefix/include/node/node.h" ] || install_system_packages libnode-dev || return
+  headers=$prefix
+  [ -e "$headers/include/node/node.h" ] || headers=/usr
+  gyp=$(npm root --global)/npm/node_modules/node-gyp/bin/node-gyp.js
+  [ -e "$gyp" ] || gyp=/usr/share/nodejs/npm/node_modules/node-gyp/bin/node-gyp.js
+  (cd "$root/node_modules/node-pty" && node "$gyp" rebuild --nodedir="$headers")
+}
+
+build() { (cd "$root" && npm run --silent build); }
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+install_system_packages() {
+  command -v apt-get >/dev/null || return 1
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+}
+
+missing_podman() {
+  local name
+  for name in podman crun mmdebstrap newuidmap git; do
+    command -v "$name" >/dev/null || printf '%s ' "$name"
+  done
+  [ -x /usr/bin/catatonit ] || [ -x /usr/libexec/podman/catatonit ] || printf 'catatonit '
+}
+
+install_command() {
+  if command -v apt-get >/dev/null; then
+    printf 'sudo apt-get install --no-install-recommends %s' "${apt_packages[*]}"
+  elif command -v dnf >/dev/null; then
+    printf 'sudo dnf install podman crun catatonit shadow-utils git mmdebstrap'
+  elif command -v pacman >/dev/null; then
+    printf 'sudo pacman -S podman crun catatonit git debootstrap'
+  elif command -v zypper >/dev/null; then
+    printf 'sudo zypper install podman crun catatonit git'
+  elif [ "$(uname -s)" = Darwin ]; then
+    printf 'brew install podman && podman machine init --now'
+  else
+    printf 'install Podman 4.3 or newer with crun, catatonit and uidmap'
+  fi
+}
+
+# ensure_podman: installs Podman and its helpers where apt can; asks first when there is a terminal, unless YES is set.
+ensure_podman() {
+  local missing answer
+  missing=$(missing_podman)
+  [ -n "$missing" ] || return 0
+  [ "$(uname -s)" = Linux ] || die "missing: $missing" "$(install_command)"
+  command -v apt-get >/dev/null || die "missing: $missing" "$(install_command)"
+  [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null || die "missing: $missing, and there is no sudo to install it" "ask root to run: $(install_command)"
+  if [ -z "${YES:-}" ] && [ -t 0 ] && [ -t 1 ]; then
+    read -r -p "  Missing: ${missing}- install with apt-get? [Y/n] " answer
+    case $answer in [nN]*) die "not installed" "$(install_command)" ;; esac
+  fi
+  step "Installing Podman and its helpers" install_system_packages "${apt_packages[@]}"
+}
