@@ -23,6 +23,8 @@ export {
   UpResult,
 } from "./control-api/machines.ts";
 export { Problem, ProgressLine, type Route, type RouteAccess } from "./control-api/route.ts";
+export { DOCUMENTS } from "./documents.ts";
+export { jsonSchemaOf } from "./json-schema.ts";
 export { GrantStatus, HostInterfaceGrant } from "./host-interface-grant.ts";
 export {
   CODE_RUNNING_OPERATIONS,
@@ -62,3 +64,54 @@ export {
   Timestamp,
   durationSeconds,
 } from "./text.ts";
+export { RecordKey } from "./evidence/bridge-records.ts";
+export { RecordId, RecordMachine, Reference } from "./evidence/common.ts";
+export { EvidenceEnvelope } from "./evidence/dsse.ts";
+export {
+  EVIDENCE_PREDICATES,
+  EvidenceArtifact,
+  EvidenceStatement,
+  evidenceTypeOf,
+  isEvidenceType,
+  predicateTypeOf,
+  type EvidenceInput,
+  type EvidencePredicate,
+  type EvidenceType,
+} from "./evidence/statement.ts";
+export {
+  OUTPUT_HEADER_BYTES,
+  WIRE_KIND,
+  decodeBytes,
+  decodeOutput,
+  encodeBytes,
+  encodeOutput,
+  type OutputChunk,
+  type WireKind,
+} from "./wire/binary.ts";
+export {
+  Argv,
+  DEFAULT_WINDOW_BYTES,
+  ExitStatus,
+  MAX_WIRE_CHUNK_BYTES,
+  MAX_WIRE_MESSAGE_BYTES,
+  TerminalId,
+  WireCwd,
+  WireEnv,
+  WireError,
+  WireNotice,
+} from "./wire/common.ts";
+export {
+  EXEC_PROTOCOL,
+  ExecClientMessage,
+  ExecHello,
+  ExecServerMessage,
+  ExecSignal,
+} from "./wire/exec-v1.ts";
+export {
+  TERMINAL_PROTOCOL,
+  TerminalClientMessage,
+  TerminalHello,
+  TerminalReady,
+  TerminalRole,
+  TerminalServerMessage,
+} from "./wire/terminal-v1.ts";

@@ -17,10 +17,15 @@ export const RecordKey = z.strictObject({
 export const BridgeStartPredicate = z.strictObject({
   ...recordFields,
   version: z.string().max(80).describe("Version of the bridge"),
-  previous: z.enum(["none", "clean", "crashed"]).describe("How the run before this one ended; none for the first"),
+  previous: z
+    .enum(["none", "clean", "crashed"])
+    .describe("How the run before this one ended; none for the first"),
   machinesAdopted: Count.describe("Running machines that were adopted"),
   machinesReaped: Count.describe("Leftover containers that were removed"),
-  grade: z.enum(["full", "reduced", "weak"]).nullable().describe("Host enforcement grade; null when not measured yet"),
+  grade: z
+    .enum(["full", "reduced", "weak"])
+    .nullable()
+    .describe("Host enforcement grade; null when not measured yet"),
 });
 
 /** The bridge stopped in good order. */

@@ -34,7 +34,11 @@ export const Count = z.int().min(0).describe("A count");
 export const Reference = z.strictObject({
   digest: Sha256,
   bytes: Count.describe("Its length in bytes"),
-  path: z.string().max(500).nullable().describe("Where it lies below the evidence folder; null when not kept"),
+  path: z
+    .string()
+    .max(500)
+    .nullable()
+    .describe("Where it lies below the evidence folder; null when not kept"),
 });
 
 /** What every record says: which, when, who, where, under which grant and policy. */

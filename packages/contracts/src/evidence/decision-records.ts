@@ -12,10 +12,18 @@ export const DenialPredicate = z.strictObject({
   ...recordFields,
   attempted: Word.describe("What was asked for, e.g. machine.launch, door.open, grant.mint"),
   code,
-  rule: z.string().max(200).nullable().describe("The rule that refused, e.g. policy.paths.deny[ssh]; null when it has no name"),
+  rule: z
+    .string()
+    .max(200)
+    .nullable()
+    .describe("The rule that refused, e.g. policy.paths.deny[ssh]; null when it has no name"),
   door: Word.nullable().describe("The door; null when none"),
   operation: Word.nullable().describe("The operation; null when none"),
-  target: z.string().max(4096).nullable().describe("The path, host or object that was asked for; null when none"),
+  target: z
+    .string()
+    .max(4096)
+    .nullable()
+    .describe("The path, host or object that was asked for; null when none"),
 });
 
 /** Refusals of callers who showed no valid token, counted so that nobody can fill the log. */
@@ -49,7 +57,9 @@ export const PolicyChangePredicate = z.strictObject({
   ...recordFields,
   previous: Sha256.nullable().describe("Digest of the policy before; null for the first"),
   next: Sha256.describe("Digest of the policy in force now"),
-  source: z.enum(["file", "command", "first"]).describe("Whether the file was edited, a command changed it, or it is the first"),
+  source: z
+    .enum(["file", "command", "first"])
+    .describe("Whether the file was edited, a command changed it, or it is the first"),
   machinesCut: Count.describe("Machines that the new policy ended"),
   grantsCut: Count.describe("Grants that the new policy ended"),
 });

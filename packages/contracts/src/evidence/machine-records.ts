@@ -19,9 +19,13 @@ export const MachineEndPredicate = z.strictObject({
   machine: RecordMachine,
   reason: z
     .enum(["stopped", "expired", "removed", "drift", "crashed", "reboot", "reaped"])
-    .describe("Why it ended: by command, time to live, removal, drift from what was intended, a crash, a reboot, or as a leftover"),
+    .describe(
+      "Why it ended: by command, time to live, removal, drift from what was intended, a crash, a reboot, or as a leftover",
+    ),
   exitCode: z.int().nullable().describe("Exit code of its first process; null when unknown"),
-  fingerprint: Sha256.nullable().describe("Digest of the fingerprint it ran under; null when it never had one"),
+  fingerprint: Sha256.nullable().describe(
+    "Digest of the fingerprint it ran under; null when it never had one",
+  ),
   detail: Note.nullable().describe("What differed or failed; null when there is nothing to add"),
 });
 
@@ -39,7 +43,11 @@ export const ReviewPredicate = z.strictObject({
     .regex(/^[a-f0-9]{40,64}$/)
     .nullable()
     .describe("Last commit of the changes; null when there is none"),
-  target: z.string().max(250).nullable().describe("Name of the branch or patch file; null when none was made"),
+  target: z
+    .string()
+    .max(250)
+    .nullable()
+    .describe("Name of the branch or patch file; null when none was made"),
   changes: Reference.nullable().describe("The fetched bundle or patch by digest; null when none"),
   files: Count.describe("Files changed"),
   insertions: Count.describe("Lines added"),

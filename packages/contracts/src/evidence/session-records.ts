@@ -12,7 +12,9 @@ export const SessionOpenPredicate = z.strictObject({
   door: Word.describe("The door"),
   operations: z.array(Word).max(200).describe("Operations that the session may use"),
   execution,
-  via: z.enum(["socket", "tcp", "internal"]).describe("Over the bridge's own socket, loopback TCP, or from inside the bridge"),
+  via: z
+    .enum(["socket", "tcp", "internal"])
+    .describe("Over the bridge's own socket, loopback TCP, or from inside the bridge"),
   origin: z.string().max(300).nullable().describe("Origin header of a browser; null without one"),
   resumes: SessionId.nullable().describe("The session that this one continues; null for a new one"),
 });
@@ -30,7 +32,10 @@ export const SessionClosePredicate = z.strictObject({
   durationMs: Count.describe("Milliseconds that it was open"),
   bytesIn: Count.describe("Bytes from the client to the machine"),
   bytesOut: Count.describe("Bytes from the machine to the client"),
-  exitCode: z.int().nullable().describe("Exit code of its program, as the machine reported it; null when it still runs"),
+  exitCode: z
+    .int()
+    .nullable()
+    .describe("Exit code of its program, as the machine reported it; null when it still runs"),
   transcript: Reference.nullable().describe("Its transcript by digest; null when none was kept"),
 });
 
@@ -43,11 +48,15 @@ export const CommandPredicate = z.strictObject({
   machine: RecordMachine,
   session: SessionId.nullable().describe("The session that ran it; null when none"),
   program: z.string().min(1).max(255).describe("Basename of argv[0]"),
-  argvDigest: Sha256.describe("HMAC-SHA-256 over argv with a key only the bridge has, so that arguments can't be guessed from it"),
+  argvDigest: Sha256.describe(
+    "HMAC-SHA-256 over argv with a key only the bridge has, so that arguments can't be guessed from it",
+  ),
   argumentCount: Count.describe("Length of argv"),
   cwd: MachinePath.nullable().describe("Working folder in the machine; null for the default"),
   execution,
-  outcome: z.enum(["exited", "signalled", "not-started", "cut", "lost"]).describe("How it ended, as the machine reported it"),
+  outcome: z
+    .enum(["exited", "signalled", "not-started", "cut", "lost"])
+    .describe("How it ended, as the machine reported it"),
   exitCode: z.int().nullable().describe("Exit code; null when it did not exit by itself"),
   signal: z.string().max(20).nullable().describe("Signal that ended it; null when none"),
   durationMs: Count.describe("Milliseconds that it ran"),

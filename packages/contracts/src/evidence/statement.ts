@@ -1,6 +1,11 @@
 import * as z from "zod";
 import { BridgeStartPredicate, BridgeStopPredicate, KeyRotationPredicate } from "./bridge-records.ts";
-import { ApprovalPredicate, DenialPredicate, DenialsPredicate, PolicyChangePredicate } from "./decision-records.ts";
+import {
+  ApprovalPredicate,
+  DenialPredicate,
+  DenialsPredicate,
+  PolicyChangePredicate,
+} from "./decision-records.ts";
 import {
   GrantExpiredPredicate,
   GrantMintedPredicate,
@@ -41,7 +46,11 @@ export type EvidencePredicate<T extends EvidenceType> = z.infer<(typeof EVIDENCE
 
 /** An in-toto ResourceDescriptor, reduced to name and SHA-256. */
 export const EvidenceArtifact = z.strictObject({
-  name: z.string().min(1).max(300).describe("What the digest is of, e.g. record/e_7_k3x9q2mz or machine/m_..."),
+  name: z
+    .string()
+    .min(1)
+    .max(300)
+    .describe("What the digest is of, e.g. record/e_7_k3x9q2mz or machine/m_..."),
   digest: z.strictObject({
     sha256: z
       .string()
