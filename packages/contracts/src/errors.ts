@@ -121,6 +121,11 @@ export const ERRORS = {
   EVIDENCE_INVALID: { ...fault, when: "Evidence does not verify" },
   EVIDENCE_NOT_FOUND: { ...absent, when: "No evidence record has this index or id" },
   STATE_INVALID: { ...fault, when: "What is stored does not have the expected shape" },
+  STATE_UNWRITABLE: { ...hostNotReady, when: "A change of the store could not be made durable" },
+  STATE_UNSAFE: {
+    ...hostNotReady,
+    when: "A folder of the bridge belongs to another user, is a symlink, or is open to others",
+  },
   STATE_NEWER: { ...hostNotReady, when: "The state folder was written by a newer Doorward" },
   KEY_INVALID: { ...fault, when: "A key file is missing, damaged, or readable by others" },
   INTERNAL: { ...fault, when: "A fault of ours" },

@@ -1,0 +1,12 @@
+export { checkRuntime, createFolders } from "./create-folders.ts";
+export { syncFolder, writeDurably } from "./durable-file.ts";
+export {
+  currentHost,
+  isPrivateRuntime,
+  resolveFolders,
+  SOCKET_PATH_BYTES,
+  type FolderHost,
+  type Folders,
+} from "./folders.ts";
+export { installationId } from "./installation-id.ts";
+export { lockHolder, lockState, type StateLock } from "./lock.ts";

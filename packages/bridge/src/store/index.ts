@@ -1,0 +1,2 @@
+export type { Documents } from "./documents.ts";
+export { Store, type StoreOptions } from "./store.ts";

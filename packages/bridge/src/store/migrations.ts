@@ -1,0 +1,24 @@
+import type { Connection } from "./connection.ts";
+
+/** One step of the store's shape; steps only ever go forward. */
+export interface Migration {
+  /** Version of the store after this step. */
+  readonly version: number;
+  up(connection: Connection): void;
+}
+
+/** Every step so far, in order. Released steps never change. */
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    version: 1,
+    up: (connection) =>
+      connection.execute(
+        `CREATE TABLE documents (
+           collection TEXT NOT NULL,
+           id TEXT NOT NULL,
+           value TEXT NOT NULL,
+           PRIMARY KEY (collection, id)
+         ) STRICT, WITHOUT ROWID`,
+      ),
+  },
+];
