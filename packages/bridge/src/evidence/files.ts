@@ -1,0 +1,63 @@
+import { constants } from "node:fs";
+import { link, mkdir, open, rename, unlink } from "node:fs/promises";
+import { dirname } from "node:path";
+
+/** How {@link replaceFile} writes. */
+export interface ReplaceOptions {
+  /** Durable before it returns (file and folder). */
+  readonly sync?: boolean;
+  /** Fails with EEXIST instead of replacing. */
+  readonly exclusive?: boolean;
+}
+
+/** Writes a file whole or not at all: a private temporary neighbour, then a rename. */
+export async function replaceFile(
+  path: string,
+  bytes: Uint8Array,
+  options: ReplaceOptions = {},
+): Promise<void> {
+  const temporary = `${path}.tmp`;
+  await unlink(temporary).catch(() => undefined);
+  const file = await open(
+    temporary,
+    constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+    0o600,
+  );
+  try {
+    await file.writeFile(bytes);
+    if (options.sync === true) await file.datasync();
+  } finally {
+    await file.close();
+  }
+  await putInPlace(temporary, path, options.exclusive === true);
+  if (options.sync === true) await syncFolder(dirname(path));
+}
+
+async function putInPlace(temporary: string, path: string, exclusive: boolean): Promise<void> {
+  if (!exclusive) return rename(temporary, path);
+  try {
+    await link(temporary, path);
+  } finally {
+    await unlink(temporary);
+  }
+}
+
+/** Makes a folder and its parents, private to the user. */
+export async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 });
+}
+
+/** Makes the names in a folder durable. */
+export async function syncFolder(path: string): Promise<void> {
+  await syncPath(path);
+}
+
+/** Makes a file's bytes, or a folder's names, durable. */
+export async function syncPath(path: string): Promise<void> {
+  const file = await open(path, constants.O_RDONLY);
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
