@@ -1,0 +1,126 @@
+import {
+  DoorwardError,
+  ProgressLine,
+  ROUTES,
+  type ExitStatus,
+  type RouteId,
+  type RouteResult,
+} from "@doorward/contracts";
+import { ExecSession, type ExecOptions } from "./exec-session.ts";
+import { parseJson, readLines, readText } from "./ndjson.ts";
+import { errorFromProblem } from "./problem.ts";
+import { assertResult, routeRequest, type CallInput } from "./route-request.ts";
+import { TerminalSession, type TerminalOptions } from "./terminal-session.ts";
+import type { Transport, TransportResponse } from "./transport.ts";
+
+/** Options of one call. */
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Told about each step of long work (`ndjson` routes only). */
+  readonly onProgress?: ((line: ProgressLine) => void) | undefined;
+}
+
+/** Speaks with one bridge: the control API, terminals and commands. */
+export class DoorwardClient implements AsyncDisposable {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** Where the bridge is expected: a socket's path or a URL. */
+  get address(): string {
+    return this.#transport.address;
+  }
+
+  /** Calls a route of the control API; refusals and faults reject with a {@link DoorwardError}. */
+  async call<Id extends RouteId>(
+    id: Id,
+    input: CallInput<Id>,
+    options: CallOptions = {},
+  ): Promise<RouteResult<Id>> {
+    const request = { ...routeRequest(id, input), signal: options.signal };
+    const response = await this.#transport.request(request);
+    const result = await readAnswer(
+      response,
+      ROUTES[id].answer === "ndjson" ? options.onProgress : undefined,
+    );
+    assertResult(id, result);
+    return result;
+  }
+
+  /** Opens a new terminal of a machine, or attaches to one; resolves once its output follows. */
+  attachTerminal(machine: string, options: TerminalOptions): Promise<TerminalSession> {
+    return TerminalSession.open(this.#transport, machine, options);
+  }
+
+  /** Starts a command in a machine; resolves once it runs. */
+  startExec(machine: string, argv: readonly string[], options: ExecOptions = {}): Promise<ExecSession> {
+    return ExecSession.open(this.#transport, machine, argv, options);
+  }
+
+  /** Runs a command in a machine to its end. */
+  async exec(machine: string, argv: readonly string[], options: ExecOptions = {}): Promise<ExitStatus> {
+    const session = await this.startExec(machine, argv, options);
+    return session.done;
+  }
+
+  /** Closes idle connections; open sessions are not touched. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#transport.close();
+    return Promise.resolve();
+  }
+}
+
+async function readAnswer(
+  response: TransportResponse,
+  onProgress: ((line: ProgressLine) => void) | undefined,
+): Promise<unknown> {
+  if (response.contentType.startsWith("application/x-ndjson")) return readStream(response, onProgress);
+  const text = await readText(response.body);
+  if (response.status < 300) return parseJson(text);
+  throw errorFromProblem(safeJson(text), response.status);
+}
+
+async function readStream(
+  response: TransportResponse,
+  onProgress: ((line: ProgressLine) => void) | undefined,
+): Promise<unknown> {
+  for await (const line of readLines(response.body)) {
+    const message = parseJson(line);
+    const progress = ProgressLine.safeParse(message);
+    if (progress.success) onProgress?.(progress.data);
+    else return lastLine(message);
+  }
+  throw new DoorwardError({
+    code: "BRIDGE_UNREACHABLE",
+    message: "Cannot read the bridge's answer: it ended before its result",
+    hint: "doorward bridge status",
+  });
+}
+
+function lastLine(message: unknown): unknown {
+  if (typeof message === "object" && message !== null) {
+    if ("result" in message) return message.result;
+    const problem = "problem" in message ? message.problem : "error" in message ? message.error : undefined;
+    if (problem !== undefined) throw errorFromProblem(problem, statusOf(problem));
+  }
+  throw new DoorwardError({
+    code: "PROTOCOL_ERROR",
+    message: "Cannot read the bridge's answer: a line is neither progress, result nor error",
+  });
+}
+
+function statusOf(problem: unknown): number {
+  const status =
+    typeof problem === "object" && problem !== null && "status" in problem ? problem.status : 500;
+  return typeof status === "number" ? status : 500;
+}
+
+function safeJson(text: string): unknown {
+  try {
+    return parseJson(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,19 @@
+export { connect, type Target } from "./connect.ts";
+export { DoorwardClient, type CallOptions } from "./doorward-client.ts";
+export { ExecSession, type ExecOptions } from "./exec-session.ts";
+export type { OutputSink } from "./output-queue.ts";
+export { errorFromProblem, problemOf } from "./problem.ts";
+export type { CallInput } from "./route-request.ts";
+export {
+  TerminalSession,
+  type TerminalEnd,
+  type TerminalHandlers,
+  type TerminalOptions,
+} from "./terminal-session.ts";
+export type {
+  Transport,
+  TransportRequest,
+  TransportResponse,
+  WireSocket,
+  WireSocketListener,
+} from "./transport.ts";
