@@ -1,0 +1,87 @@
+/** Limits of the gateway; every one has a safe default and a name. */
+export interface GatewayLimits {
+  /** Bytes of a request body. */
+  readonly bodyBytes: number;
+  /** Levels of nesting in a JSON body. */
+  readonly bodyDepth: number;
+  /** Bytes of a request's line and headers together. */
+  readonly headerBytes: number;
+  /** Headers of a request. */
+  readonly headerCount: number;
+  /** Characters of a request's URL. */
+  readonly urlChars: number;
+  /** Open connections, for each listener. */
+  readonly connections: number;
+  /** Milliseconds until a request's headers must be there. */
+  readonly headersMs: number;
+  /** Milliseconds until a request's body must be there. */
+  readonly requestMs: number;
+  /** Milliseconds that an idle connection is kept. */
+  readonly keepAliveMs: number;
+  /** Requests per second of a grant's holder, and of everyone without a token together. */
+  readonly requestsPerSecond: number;
+  /** Requests per second of the operator. */
+  readonly operatorRequestsPerSecond: number;
+  /** Failed authentications per minute and listener; beyond it they are refused without a reason. */
+  readonly failedTokensPerMinute: number;
+  /** Denial records per minute of one subject; beyond it they are counted. */
+  readonly denialsPerMinute: number;
+  /** Open door sockets. */
+  readonly sockets: number;
+  /** Open door sockets of one grant. */
+  readonly socketsPerGrant: number;
+  /** Bytes of a WebSocket message. */
+  readonly frameBytes: number;
+  /** Milliseconds between pings of a door socket. */
+  readonly pingMs: number;
+  /** Milliseconds of silence after which a door socket counts as dead. */
+  readonly silenceMs: number;
+  /** Milliseconds that a cut socket has to answer the close frame before it is destroyed. */
+  readonly cutMs: number;
+  /** Milliseconds that running requests have to finish when the bridge stops. */
+  readonly shutdownMs: number;
+}
+
+/** The limits where nothing else is configured. */
+export const DEFAULT_LIMITS: GatewayLimits = {
+  bodyBytes: 1_048_576,
+  bodyDepth: 32,
+  headerBytes: 16_384,
+  headerCount: 100,
+  urlChars: 4096,
+  connections: 2048,
+  headersMs: 10_000,
+  requestMs: 30_000,
+  keepAliveMs: 5_000,
+  requestsPerSecond: 50,
+  operatorRequestsPerSecond: 1000,
+  failedTokensPerMinute: 60,
+  denialsPerMinute: 60,
+  sockets: 1024,
+  socketsPerGrant: 256,
+  frameBytes: 1_048_576,
+  pingMs: 20_000,
+  silenceMs: 60_000,
+  cutMs: 25,
+  shutdownMs: 5_000,
+};
+
+/** How the gateway is set up. */
+export interface GatewayConfig {
+  /** Login name of the operator; callers on the Unix socket are `operator:<login>`. */
+  readonly login: string;
+  /** Version shown by OpenAPI. */
+  readonly version: string;
+  /** Names beside loopback's that a Host header may carry. */
+  readonly hosts?: readonly string[];
+  /** Origins of browser pages that may call, e.g. `http://127.0.0.1:7611`; none by default. */
+  readonly origins?: readonly string[];
+  /** Whether TCP listens on `::1` too. */
+  readonly ipv6?: boolean;
+  readonly limits?: Partial<GatewayLimits>;
+}
+
+/** The configured limits on top of the defaults. */
+export function limitsOf(config: GatewayConfig): GatewayLimits {
+  return { ...DEFAULT_LIMITS, ...config.limits };
+}

@@ -1,0 +1,99 @@
+import { DenialError, DoorwardError } from "@doorward/contracts";
+import type { GatewayLimits } from "./config.ts";
+import type { LiveSession } from "./live-session.ts";
+import type { SessionNotice, SessionOpened } from "./ports.ts";
+
+/** All open door sockets: their limits, their liveness, and the cutting of those whose permission ended. */
+export class DoorSessions implements AsyncDisposable {
+  readonly #limits: GatewayLimits;
+  readonly #sessions = new Set<LiveSession>();
+  readonly #ended = new Set<Promise<void>>();
+  readonly #probe: NodeJS.Timeout;
+  #stopping = false;
+
+  constructor(limits: GatewayLimits) {
+    this.#limits = limits;
+    this.#probe = setInterval(() => {
+      for (const session of this.#sessions) session.probe(limits.silenceMs);
+    }, limits.pingMs).unref();
+  }
+
+  /** Number of open door sockets. */
+  get count(): number {
+    return this.#sessions.size;
+  }
+
+  /** Open sessions, oldest first. */
+  list(): readonly SessionOpened[] {
+    return [...this.#sessions].map((session) => session.opened);
+  }
+
+  /** Open sessions of a grant. */
+  listOf(grantId: string): readonly SessionOpened[] {
+    return this.list().filter((opened) => opened.grant === grantId);
+  }
+
+  /** Refuses another socket when the bridge or the grant has as many as it may. */
+  guardLimits(grantId: string | null): void {
+    if (this.#stopping) throw stoppingError();
+    if (this.count >= this.#limits.sockets) throw tooMany(`the bridge serves ${String(this.count)} already`);
+    const own = grantId === null ? 0 : this.listOf(grantId).length;
+    if (own >= this.#limits.socketsPerGrant) throw tooMany(`the grant has ${String(own)} already`);
+  }
+
+  /** Adds a session until its socket is closed; `ended` is what its end still has to do. */
+  add(session: LiveSession, ended: Promise<void>): void {
+    this.#sessions.add(session);
+    this.#ended.add(ended);
+    void session.closed.then(() => this.#sessions.delete(session));
+    void ended.finally(() => this.#ended.delete(ended));
+    if (this.#stopping) session.cut(stoppingError(), goingAway);
+  }
+
+  /** Cuts every socket of these grants; answers how many. */
+  closeGrant(grantIds: Iterable<string>, error: DoorwardError): number {
+    const grants = new Set(grantIds);
+    return this.#cut((session) => grants.has(session.opened.grant), error);
+  }
+
+  /** Cuts every socket of a machine; answers how many. */
+  closeMachine(machineId: string, error: DoorwardError): number {
+    return this.#cut((session) => session.opened.machine.id === machineId, error);
+  }
+
+  /** Tells everyone at a machine's doors of something; answers how many sessions. */
+  warn(machineId: string, notice: SessionNotice): number {
+    const told = [...this.#sessions].filter((session) => session.opened.machine.id === machineId);
+    for (const session of told) session.notify(notice);
+    return told.length;
+  }
+
+  /** Cuts all sockets, takes no more, and waits until their ends are recorded. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping = true;
+    clearInterval(this.#probe);
+    for (const session of this.#sessions) session.cut(stoppingError(), goingAway);
+    await Promise.allSettled([...this.#ended]);
+  }
+
+  #cut(concerned: (session: LiveSession) => boolean, error: DoorwardError): number {
+    return [...this.#sessions].filter(concerned).filter((session) => session.cut(error)).length;
+  }
+}
+
+const goingAway = { code: 1001, reason: "BRIDGE_STOPPING" } as const;
+
+function stoppingError(): DoorwardError {
+  return new DoorwardError({
+    code: "BRIDGE_STOPPING",
+    message: "Cannot keep the door open: the bridge is shutting down",
+  });
+}
+
+function tooMany(why: string): DenialError {
+  return new DenialError({
+    code: "RATE_LIMITED",
+    rule: "gateway.limits.sockets",
+    message: `Cannot open another door socket: ${why}`,
+  });
+}

@@ -1,0 +1,148 @@
+import type { Server } from "node:http";
+import { DoorwardError } from "@doorward/contracts";
+import type { Logger } from "pino";
+import { Authentication } from "./authentication.ts";
+import { limitsOf, type GatewayConfig } from "./config.ts";
+import { Denials } from "./denials.ts";
+import { DoorSessions } from "./door-sessions.ts";
+import { DoorUpgrades } from "./door-upgrades.ts";
+import type { DoorEndpoints } from "./handshake.ts";
+import { HttpCalls } from "./http-calls.ts";
+import { makeHttpServer } from "./http-server.ts";
+import type {
+  EndedGrant,
+  GatewayEvidence,
+  GrantsPort,
+  Handlers,
+  ListenerKind,
+  MachinesPort,
+} from "./ports.ts";
+import { LOOPBACK_HOSTS, type RequestRules } from "./request-guard.ts";
+import { listenOnLoopback, type TcpState } from "./tcp-listener.ts";
+import { listenOnUnix } from "./unix-listener.ts";
+
+/** What the gateway is made of. */
+export interface GatewayOptions {
+  readonly handlers: Handlers;
+  readonly grants: GrantsPort;
+  readonly machines: MachinesPort;
+  /** Door endpoints by path segment, e.g. `terminal` and `exec`. */
+  readonly doors: DoorEndpoints;
+  readonly evidence: GatewayEvidence;
+  readonly config: GatewayConfig;
+  readonly log: Logger;
+}
+
+/** The HTTP and WebSocket front of the bridge. */
+export interface Gateway extends AsyncDisposable {
+  /** Listens for the operator. Throws BRIDGE_RUNNING when another bridge answers at this path. */
+  listenUnix(path: string): Promise<void>;
+  /** Listens on loopback for holders of grants; a taken port is a state, not a failure. */
+  listenTcp(port: number): Promise<TcpState>;
+  readonly tcp: TcpState;
+  readonly sessions: DoorSessions;
+}
+
+/** Makes a gateway that listens nowhere yet. */
+export function createGateway(options: GatewayOptions): Gateway {
+  return new BridgeGateway(options);
+}
+
+class BridgeGateway implements Gateway {
+  readonly sessions: DoorSessions;
+  readonly #options: GatewayOptions;
+  readonly #calls: HttpCalls;
+  readonly #upgrades: DoorUpgrades;
+  readonly #servers: Server[] = [];
+  readonly #listeners: AsyncDisposable[] = [];
+  readonly #watch: Disposable;
+  #tcp: TcpState = { state: "off", port: 0 };
+  #disposed: Promise<void> | undefined;
+
+  constructor(options: GatewayOptions) {
+    const limits = limitsOf(options.config);
+    const shared = {
+      ...options,
+      limits,
+      authentication: new Authentication({ ...options, limits }),
+      denials: new Denials({ ...options, limits }),
+      sessions: new DoorSessions(limits),
+    };
+    this.#options = options;
+    this.sessions = shared.sessions;
+    this.#calls = new HttpCalls(shared);
+    this.#upgrades = new DoorUpgrades(shared);
+    this.#watch = options.grants.onEnded((ended) => this.sessions.closeGrant([ended.id], endOf(ended)));
+  }
+
+  get tcp(): TcpState {
+    return this.#tcp;
+  }
+
+  async listenUnix(path: string): Promise<void> {
+    const server = this.#server("unix", () => undefined);
+    this.#listeners.push(await listenOnUnix(server, path));
+    this.#servers.push(server);
+  }
+
+  async listenTcp(port: number): Promise<TcpState> {
+    const addresses = this.#options.config.ipv6 === true ? ["127.0.0.1", "::1"] : ["127.0.0.1"];
+    const { tcp, servers } = await listenOnLoopback(port, addresses, (bound) => this.#server("tcp", bound));
+    this.#servers.push(...servers);
+    this.#tcp = tcp;
+    if (tcp.state === "taken") this.#options.log.error({ err: tcp.error }, "loopback TCP stays off");
+    return tcp;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed ??= this.#dispose();
+    return this.#disposed;
+  }
+
+  async #dispose(): Promise<void> {
+    const closed = this.#servers.map(
+      (server) =>
+        new Promise<void>((resolve) => {
+          server.close(() => {
+            resolve();
+          });
+          server.closeIdleConnections();
+        }),
+    );
+    await Promise.allSettled(this.#listeners.map((listener) => listener[Symbol.asyncDispose]()));
+    await Promise.allSettled([
+      this.sessions[Symbol.asyncDispose](),
+      this.#calls.drain(limitsOf(this.#options.config).shutdownMs),
+    ]);
+    for (const server of this.#servers) server.closeAllConnections();
+    await Promise.allSettled(closed);
+    this.#watch[Symbol.dispose]();
+    this.#tcp = { state: "off", port: this.#tcp.port };
+  }
+
+  #server(kind: ListenerKind, port: () => number | undefined): Server {
+    const { config } = this.#options;
+    const rules = (): RequestRules => ({
+      hosts: new Set([...LOOPBACK_HOSTS, ...(config.hosts ?? [])]),
+      port: port(),
+      origins: new Set(config.origins),
+      limits: limitsOf(config),
+    });
+    let known: RequestRules | undefined;
+    return makeHttpServer(limitsOf(config), {
+      request: (request, response) => {
+        this.#calls.serve(request, response, kind, (known ??= rules()));
+      },
+      upgrade: (request, wire, head) => {
+        void this.#upgrades.serve(request, wire, head, kind, (known ??= rules()));
+      },
+    });
+  }
+}
+
+function endOf({ id, status, reason }: EndedGrant): DoorwardError {
+  return new DoorwardError({
+    code: status === "expired" ? "GRANT_EXPIRED" : "GRANT_REVOKED",
+    message: `Cannot keep the door open: grant "${id}" is ${status}: ${reason}`,
+  });
+}

@@ -1,0 +1,157 @@
+import type { IncomingMessage } from "node:http";
+import { DenialError, DoorwardError, type DoorName, type Operation } from "@doorward/contracts";
+import { machineFor, tokenMissing } from "./access.ts";
+import type { Authentication } from "./authentication.ts";
+import type { DoorSessions } from "./door-sessions.ts";
+import { splitUrl } from "./http-calls.ts";
+import type {
+  Caller,
+  DoorEndpoint,
+  GatewayMachine,
+  GrantsPort,
+  ListenerKind,
+  MachinesPort,
+} from "./ports.ts";
+import { guardRequest, type RequestRules } from "./request-guard.ts";
+import { decodeSegments } from "./route-table.ts";
+
+/** Door endpoints by their path segment. */
+export type DoorEndpoints = ReadonlyMap<string, DoorEndpoint>;
+
+/** What judging a handshake takes. */
+export interface HandshakeOptions {
+  readonly doors: DoorEndpoints;
+  readonly authentication: Authentication;
+  readonly grants: GrantsPort;
+  readonly machines: MachinesPort;
+  readonly sessions: DoorSessions;
+}
+
+/** What became known of a handshake so far; a refusal is recorded with it. */
+export interface Handshake {
+  readonly request: IncomingMessage;
+  readonly listener: ListenerKind;
+  readonly rules: RequestRules;
+  caller: Caller;
+  machine: GatewayMachine | undefined;
+  /** Machine that the path names. */
+  target: string | undefined;
+  door: DoorName | undefined;
+}
+
+/** A handshake that may go on. */
+export interface AcceptedHandshake {
+  readonly caller: Exclude<Caller, { kind: "anonymous" }>;
+  readonly machine: GatewayMachine;
+  readonly endpoint: DoorEndpoint;
+}
+
+/** Judges a WebSocket handshake: a straight list of refusals, the cheapest first; throws the first that applies. */
+export function judgeHandshake(handshake: Handshake, options: HandshakeOptions): AcceptedHandshake {
+  const { request, listener, rules } = handshake;
+  guardRequest(request, rules);
+  const place = placeOf(request.url ?? "");
+  handshake.target = place.machine;
+  const endpoint = endpointOf(place.segment, options.doors);
+  handshake.door = endpoint.door;
+  guardMethod(request);
+  const protocols = protocolsOf(request);
+  if (!protocols.includes(endpoint.protocol)) throw wrongProtocol(endpoint.protocol);
+  const caller = options.authentication.callerOf(request, listener, protocols);
+  handshake.caller = caller;
+  options.authentication.admit(caller, listener);
+  if (caller.kind === "anonymous") throw tokenMissing();
+  const machine = machineFor(caller, place.machine, options.machines);
+  handshake.machine = machine;
+  guardRunning(machine);
+  guardOffered(machine, endpoint);
+  if (caller.kind === "grant")
+    guardGranted(caller.grant.grantId, machine.id, endpoint.operations, options.grants);
+  options.sessions.guardLimits(caller.kind === "grant" ? caller.grant.grantId : null);
+  return { caller, machine, endpoint };
+}
+
+/** Subprotocols that a client offers, in its order. */
+export function protocolsOf(request: IncomingMessage): readonly string[] {
+  const header = request.headers["sec-websocket-protocol"];
+  return header === undefined ? [] : header.split(",").map((protocol) => protocol.trim());
+}
+
+function placeOf(url: string): { readonly machine: string; readonly segment: string } {
+  const [path, search] = splitUrl(url);
+  const [, version, kind, machine = "", doors, segment = "", ...rest] = decodeSegments(path);
+  if (version !== "v1" || kind !== "machines" || doors !== "doors" || machine === "" || rest.length > 0) {
+    throw new DoorwardError({ code: "ROUTE_NOT_FOUND", message: "Cannot upgrade: no door has this path" });
+  }
+  if (search !== "") {
+    throw new DoorwardError({ code: "INPUT_INVALID", message: "Cannot upgrade: a door takes no query" });
+  }
+  return { machine, segment };
+}
+
+function endpointOf(segment: string, doors: DoorEndpoints): DoorEndpoint {
+  const endpoint = doors.get(segment);
+  if (endpoint !== undefined) return endpoint;
+  throw new DoorwardError({
+    code: "DOOR_NOT_FOUND",
+    message: `Cannot open door "${segment.slice(0, 60)}": this bridge serves ${[...doors.keys()].join(", ")}`,
+  });
+}
+
+function guardMethod(request: IncomingMessage): void {
+  const upgrade = request.headers.upgrade?.toLowerCase();
+  if (
+    request.method === "GET" &&
+    upgrade === "websocket" &&
+    request.headers["sec-websocket-version"] === "13"
+  )
+    return;
+  throw new DoorwardError({
+    code: "PROTOCOL_ERROR",
+    message: "Cannot open the door: it takes a WebSocket handshake, version 13, with GET",
+  });
+}
+
+function guardRunning(machine: GatewayMachine): void {
+  if (machine.running) return;
+  throw new DoorwardError({
+    code: "MACHINE_NOT_RUNNING",
+    message: `Cannot open a door of machine "${machine.name}": it is not running`,
+    hint: `doorward start ${machine.name}`,
+  });
+}
+
+function guardOffered(machine: GatewayMachine, endpoint: DoorEndpoint): void {
+  if (machine.doors.includes(endpoint.door)) return;
+  throw new DenialError({
+    code: "DOOR_NOT_OFFERED",
+    rule: `profile.doors.${endpoint.door}`,
+    message: `Cannot open door "${endpoint.door}" of machine "${machine.name}": its profile does not offer it`,
+  });
+}
+
+/** One operation of the door is enough to enter; the door checks each as it comes. */
+function guardGranted(
+  grantId: string,
+  machineId: string,
+  operations: readonly Operation[],
+  grants: GrantsPort,
+): void {
+  let refusal: unknown;
+  for (const operation of operations) {
+    try {
+      grants.check(grantId, operation, machineId);
+      return;
+    } catch (thrown) {
+      refusal ??= thrown;
+    }
+  }
+  throw refusal;
+}
+
+function wrongProtocol(wanted: string): DoorwardError {
+  return new DoorwardError({
+    code: "PROTOCOL_ERROR",
+    message: `Cannot open the door: the client does not offer subprotocol "${wanted}"`,
+  });
+}

@@ -1,0 +1,198 @@
+import type { Duplex } from "node:stream";
+import type {
+  DoorName,
+  ErrorCode,
+  HostInterfaceGrant,
+  Operation,
+  RouteId,
+  RouteInput,
+  RouteResult,
+} from "@doorward/contracts";
+import type { WebSocket } from "ws";
+
+/** Which listener a request came through: the operator's Unix socket, or loopback TCP. */
+export type ListenerKind = "unix" | "tcp";
+
+/** Who calls, as the gateway established it. */
+export type Caller =
+  | { readonly kind: "anonymous" }
+  | { readonly kind: "operator"; readonly subject: string }
+  | { readonly kind: "grant"; readonly subject: string; readonly grant: HostInterfaceGrant };
+
+/** A grant that lived a moment ago; whether it still does is asked anew for every operation. */
+export interface GatewayGrant {
+  readonly grant: HostInterfaceGrant;
+}
+
+/** A grant minted for one connection of the operator; `end` is harmless when called twice. */
+export interface ConnectionGrant extends GatewayGrant {
+  end(): void | Promise<void>;
+}
+
+/** What the gateway needs of the grants: who a token is, whether an operation is allowed now, grants for one connection. */
+export interface GrantsPort {
+  /** Throws TOKEN_INVALID, GRANT_EXPIRED or GRANT_REVOKED. */
+  authenticate(token: string): GatewayGrant;
+  /** Throws when the grant is over, lacks the operation, or is for another machine. */
+  check(grantId: string, operation: Operation, machineId: string): void;
+  mintImplicit(request: {
+    readonly subject: string;
+    readonly machine: string;
+    readonly operations: readonly Operation[];
+  }): ConnectionGrant | Promise<ConnectionGrant>;
+  /** Tells at once of grants that end; the listener answers how many sessions it cut. */
+  onEnded(listener: (ended: EndedGrant) => number): Disposable;
+}
+
+/** A running or stopped machine, as far as the gateway cares. */
+export interface GatewayMachine {
+  readonly id: string;
+  readonly name: string;
+  readonly running: boolean;
+  /** Doors that its profile offers. */
+  readonly doors: readonly DoorName[];
+}
+
+/** What the gateway needs of the machines: find one by name or id, and a fresh stream to its guest. */
+export interface MachinesPort {
+  find(nameOrId: string): GatewayMachine | undefined;
+  /** Dials the machine's guest; one stream per purpose. */
+  dial(machineId: string, signal: AbortSignal): Promise<Duplex>;
+}
+
+/** A machine as records name it. */
+export interface MachineRef {
+  readonly id: string;
+  readonly name: string;
+}
+
+/** Start of a session at a door. */
+export interface SessionOpened {
+  readonly session: string;
+  readonly grant: string;
+  readonly subject: string;
+  readonly machine: MachineRef;
+  readonly door: DoorName;
+  readonly protocol: string;
+  /** Operations of the grant that this door endpoint serves. */
+  readonly operations: readonly Operation[];
+  readonly listener: ListenerKind;
+  readonly origin: string | null;
+  readonly correlationId: string;
+  readonly at: string;
+}
+
+/** End of a session at a door; byte counts are those of the wire after the upgrade. */
+export interface SessionClosed {
+  readonly opened: SessionOpened;
+  readonly durationMs: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly closeCode: number;
+  /** `CLOSED` when the peer or the door closed it, else the error code of its end; ABORTED when the peer was lost. */
+  readonly reason: string;
+  readonly at: string;
+}
+
+/** A refusal of a caller who is known. */
+export interface Denial {
+  readonly subject: string;
+  readonly grant: string | null;
+  readonly machine: MachineRef | null;
+  /** What was asked for: a route's id, `door.open`, or `door.operation`. */
+  readonly attempted: string;
+  readonly door: DoorName | null;
+  readonly operation: Operation | null;
+  /** Path, machine or other object that was asked for; null when none. */
+  readonly target: string | null;
+  readonly code: ErrorCode;
+  readonly rule: string | null;
+  readonly correlationId: string;
+  readonly at: string;
+}
+
+/** A refusal of a caller who showed no valid token; such are counted, and recorded once a minute. */
+export interface AnonymousDenial {
+  readonly code: ErrorCode;
+  readonly door: DoorName | null;
+}
+
+/** A grant that has just ended. */
+export interface EndedGrant {
+  readonly id: string;
+  readonly status: "expired" | "revoked";
+  readonly reason: string;
+}
+
+/** What the gateway writes to the evidence. */
+export interface GatewayEvidence {
+  /** Resolves once the record is durable; a session starts only then. */
+  sessionOpened(record: SessionOpened): Promise<void>;
+  sessionClosed(record: SessionClosed): Promise<void>;
+  denied(record: Denial): Promise<void>;
+  /** Counts a refusal; the evidence writes the counts once a minute. */
+  countDenial(denial: AnonymousDenial): void;
+  /** What a door did in a session (a command, an attach); grouped, not awaited for durability. */
+  sessionEvent(session: SessionOpened, event: Readonly<Record<string, unknown>>): Promise<void>;
+}
+
+/** What a handler reports while it works; shown to clients of an `ndjson` route, ignored elsewhere. */
+export type ReportProgress = (step: { readonly step: string; readonly detail?: string | undefined }) => void;
+
+/** One checked call of a route. */
+export interface RouteCall<Id extends RouteId> extends RouteInput<Id> {
+  readonly caller: Caller;
+  readonly correlationId: string;
+  readonly progress: ReportProgress;
+  /** Aborts when the client goes away or the bridge stops. */
+  readonly signal: AbortSignal;
+}
+
+/** The handlers of the control API, one for each route. */
+export type Handlers = {
+  readonly [Id in RouteId]: (call: RouteCall<Id>) => Promise<RouteResult<Id>>;
+};
+
+/** A session at a door, as the gateway checked it. */
+export interface DoorSession {
+  readonly id: string;
+  /** Subprotocol that was agreed, e.g. `doorward.terminal.v1`. */
+  readonly protocol: string;
+  readonly subject: string;
+  readonly grant: HostInterfaceGrant;
+  readonly machine: MachineRef;
+  /** Aborts with the reason when the session is cut or its socket closes. */
+  readonly signal: AbortSignal;
+  readonly host: SessionHost;
+}
+
+/** The rest of the bridge as one session sees it. */
+export interface SessionHost {
+  /** Throws unless the grant allows the operation at this very moment. */
+  check(operation: Operation): void;
+  /** A fresh stream to the machine's guest. */
+  dial(signal: AbortSignal): Promise<Duplex>;
+  /** Appends what the door did to the evidence. */
+  record(event: Readonly<Record<string, unknown>>): Promise<void>;
+  /** Registers who is told of notices, such as the machine's coming end. */
+  onNotice(listener: (notice: SessionNotice) => void): Disposable;
+}
+
+/** Something that the people at a machine's doors should know. */
+export interface SessionNotice {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** A path segment under `/v1/machines/{machine}/doors/` that upgrades to a WebSocket. */
+export interface DoorEndpoint {
+  /** Door that serves it. */
+  readonly door: DoorName;
+  readonly protocol: string;
+  /** Operations of which a caller needs one at least. */
+  readonly operations: readonly Operation[];
+  /** What the operator's own connection is granted. */
+  readonly implicit: readonly Operation[];
+  /** Serves the session until its socket or signal ends; listeners on the socket must be attached before it first awaits. */
+  open(session: DoorSession, socket: WebSocket): Promise<void>;
+}
