@@ -46,7 +46,7 @@ export class Connection implements Disposable {
 
   /** Commits what `change` writes as one unit, or nothing of it. Inside another transaction it joins that one. */
   transaction<Result>(change: () => Result): Result {
-    if (this.#database.inTransaction) return change();
+    if (this.#inTransaction()) return change();
     this.execute("BEGIN IMMEDIATE");
     try {
       const result = change();
@@ -55,7 +55,7 @@ export class Connection implements Disposable {
       return result;
     } catch (error) {
       // Some failures, such as a full disk, have rolled back already.
-      if (this.#database.inTransaction) this.#database.exec("ROLLBACK");
+      if (this.#inTransaction()) this.#database.exec("ROLLBACK");
       throw error;
     }
   }
@@ -69,6 +69,10 @@ export class Connection implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  #inTransaction(): boolean {
+    return this.#database.inTransaction;
   }
 
   #statement(sql: string): Database.Statement {

@@ -1,0 +1,171 @@
+import { DoorwardError, toDoorwardError } from "@doorward/contracts";
+import type { Logger } from "pino";
+import type { Clock } from "./clock.ts";
+import type { GrantEntry } from "./entry.ts";
+import type { GrantLedger } from "./ledger.ts";
+import type { EndListener, GrantEvidence, RevocationCause } from "./ports.ts";
+import type { GrantEnd } from "./stored-grant.ts";
+
+/** How a grant ends; what is made from it ends with it. */
+export interface Ending {
+  readonly status: "expired" | "revoked";
+  readonly cause: "time" | RevocationCause;
+  readonly reason: string;
+  readonly by: string | null;
+}
+
+/** What ended, and how many sessions were cut by that. */
+export interface Ended {
+  readonly revoked: readonly string[];
+  readonly closedSockets: number;
+}
+
+/** Ends grants: persisted first, then their sessions are cut, then the records are written. */
+export class GrantEndings {
+  readonly #ledger: GrantLedger;
+  readonly #evidence: GrantEvidence;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #listeners = new Set<EndListener>();
+  readonly #recording = new Set<Promise<void>>();
+
+  constructor(ledger: GrantLedger, evidence: GrantEvidence, clock: Clock, log: Logger) {
+    this.#ledger = ledger;
+    this.#evidence = evidence;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  onEnded(listener: EndListener): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /**
+   * Ends grants and everything made from them. Synchronous: when it returns or throws, nothing of theirs is open. A
+   * store that can't be written never keeps a session open; it throws afterwards, and is tried again later.
+   */
+  end(roots: readonly GrantEntry[], ending: Ending): Ended {
+    const doomed = this.#doom(roots, ending);
+    const failure = this.#persist(doomed);
+    let closedSockets = 0;
+    for (const entry of doomed) closedSockets += this.#cut(entry);
+    this.record(doomed.filter((entry) => !entry.minting));
+    if (failure !== undefined) throw failure;
+    return { revoked: doomed.map(({ id }) => id), closedSockets };
+  }
+
+  /** Ends grants where nobody could be told of a store that can't be written; that is logged, and tried again later. */
+  tryEnd(roots: readonly GrantEntry[], ending: Ending): void {
+    try {
+      this.end(roots, ending);
+    } catch {
+      // Logged where it was caught first; the entries stay marked for the next flush.
+    }
+  }
+
+  /** Keeps `settled` waiting for a record that nobody else waits for. It must not reject. */
+  background(record: Promise<void>): void {
+    const work = record.finally(() => this.#recording.delete(work));
+    this.#recording.add(work);
+  }
+
+  /** Appends the records of ended grants in the background; what fails is tried again at the next start. */
+  record(ended: readonly GrantEntry[]): void {
+    if (ended.length > 0) this.background(this.#recordAll(ended));
+  }
+
+  /** Waits for the records that are under way. */
+  async settled(): Promise<void> {
+    while (this.#recording.size > 0) await Promise.all(this.#recording);
+  }
+
+  #doom(roots: readonly GrantEntry[], ending: Ending): readonly GrantEntry[] {
+    const at = new Date(this.#clock.wall()).toISOString();
+    const doomed: GrantEntry[] = [];
+    for (const root of roots) {
+      for (const entry of this.#ledger.subtree(root)) {
+        if (!entry.live) continue;
+        entry.stored = { ...entry.stored, end: this.#endOf(entry, root, ending, at) };
+        doomed.push(entry);
+      }
+    }
+    this.#ledger.retire(doomed);
+    return doomed;
+  }
+
+  #endOf(entry: GrantEntry, root: GrantEntry, ending: Ending, at: string): GrantEnd {
+    const { status, by } = ending;
+    const common = { status, at, by, sessionsCut: 0, recorded: false };
+    if (entry === root) return { ...common, cause: ending.cause, reason: ending.reason.slice(0, 300) };
+    if (status === "expired") return { ...common, cause: "time", reason: ending.reason };
+    return { ...common, cause: "parent", reason: `"${root.id}" was revoked: ${ending.reason}`.slice(0, 300) };
+  }
+
+  #persist(entries: readonly GrantEntry[]): DoorwardError | undefined {
+    try {
+      this.#ledger.save(entries);
+      return undefined;
+    } catch (error) {
+      this.#log.error(
+        { err: error, grants: entries.length },
+        "ended grants could not be stored; trying again",
+      );
+      return toDoorwardError(error);
+    }
+  }
+
+  #cut(entry: GrantEntry): number {
+    const { end } = entry.stored;
+    if (end === null) return 0;
+    const ended = { id: entry.id, machine: entry.grant.machine, status: end.status, reason: end.reason };
+    let cut = 0;
+    for (const listener of this.#listeners) {
+      try {
+        cut += listener(ended);
+      } catch (error) {
+        this.#log.error({ err: error, grant: entry.id }, "cutting a session failed");
+      }
+    }
+    entry.stored = { ...entry.stored, end: { ...end, sessionsCut: cut } };
+    entry.abort(endedError(entry.id, end));
+    return cut;
+  }
+
+  async #recordAll(entries: readonly GrantEntry[]): Promise<void> {
+    const written = await Promise.all(entries.map((entry) => this.#recordOne(entry)));
+    const recorded = entries.filter((_entry, index) => written[index]);
+    for (const entry of recorded) {
+      if (entry.stored.end === null) continue;
+      entry.stored = { ...entry.stored, end: { ...entry.stored.end, recorded: true } };
+    }
+    this.#persist(recorded);
+  }
+
+  async #recordOne(entry: GrantEntry): Promise<boolean> {
+    const { grant, machine, end } = entry.stored;
+    if (end === null) return false;
+    const { by, reason, sessionsCut } = end;
+    const event = { grant, machine: { id: grant.machine, name: machine.name }, by, sessionsCut };
+    try {
+      if (end.cause === "time") await this.#evidence.expired(event);
+      else await this.#evidence.revoked({ ...event, reason, cause: end.cause });
+      return true;
+    } catch (error) {
+      this.#log.error({ err: error, grant: grant.grantId }, "the end of a grant could not be recorded");
+      return false;
+    }
+  }
+}
+
+/** The error that every use of an ended grant gets. */
+export function endedError(id: string, end: Pick<GrantEnd, "status" | "at" | "reason">): DoorwardError {
+  const expired = end.status === "expired";
+  const what = expired ? `it expired at ${end.at}` : `it was revoked at ${end.at}: ${end.reason}`;
+  return new DoorwardError({
+    code: expired ? "GRANT_EXPIRED" : "GRANT_REVOKED",
+    message: `Cannot use grant "${id}": ${what}`,
+    hint: "doorward grant create",
+    details: { grant: id, at: end.at },
+  });
+}

@@ -1,0 +1,73 @@
+import type { DoorwardError, HostInterfaceGrant } from "@doorward/contracts";
+import { remaining, type Clock, type Deadline } from "./clock.ts";
+import type { StoredGrant } from "./stored-grant.ts";
+
+/** A grant that was good when it was handed out; `check` tells whether it still is. */
+export interface LiveGrant {
+  readonly id: string;
+  /** The document as it is now; renewing moves its end. */
+  readonly grant: HostInterfaceGrant;
+  readonly implicit: boolean;
+  /** Aborts with a DoorwardError (GRANT_EXPIRED, GRANT_REVOKED) when the grant ends. */
+  readonly signal: AbortSignal;
+}
+
+/** One grant in memory. Only the ledger and what it hands entries to may change one. */
+export class GrantEntry implements LiveGrant {
+  stored: StoredGrant;
+  deadline: Deadline;
+  /** Its first record is still being written, so that nobody has its token yet and the store does not know it. */
+  minting: boolean;
+  /** Memory is ahead of the store. */
+  dirty = false;
+  #lastUsed: number | undefined;
+  #controller: AbortController | undefined;
+
+  constructor(stored: StoredGrant, deadline: Deadline, minting: boolean) {
+    this.stored = stored;
+    this.deadline = deadline;
+    this.minting = minting;
+  }
+
+  get id(): string {
+    return this.stored.grant.grantId;
+  }
+
+  get grant(): HostInterfaceGrant {
+    return this.stored.grant;
+  }
+
+  get implicit(): boolean {
+    return this.stored.implicit;
+  }
+
+  get live(): boolean {
+    return this.stored.end === null;
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    return this.#controller.signal;
+  }
+
+  abort(reason: DoorwardError): void {
+    this.#controller ??= new AbortController();
+    this.#controller.abort(reason);
+  }
+
+  touch(at: number): void {
+    this.#lastUsed = at;
+    this.dirty = true;
+  }
+
+  /** What the store should hold now. */
+  snapshot(clock: Clock): StoredGrant {
+    const { time } = this.stored;
+    const lastUsedAt =
+      this.#lastUsed === undefined ? this.stored.lastUsedAt : new Date(this.#lastUsed).toISOString();
+    const left = Math.max(0, remaining(clock, this.deadline));
+    const spentMs = this.live ? Math.max(time.spentMs, time.lifetimeMs - left) : time.spentMs;
+    this.stored = { ...this.stored, lastUsedAt, time: { ...time, spentMs } };
+    return this.stored;
+  }
+}

@@ -1,0 +1,123 @@
+import type { Documents } from "../store/documents.ts";
+import type { Clock, Deadline } from "./clock.ts";
+import { GrantEntry } from "./entry.ts";
+import type { StoredGrant } from "./stored-grant.ts";
+
+/** Every grant of this installation: in memory for checks, in the store for good. */
+export class GrantLedger {
+  readonly #documents: Documents<StoredGrant>;
+  readonly #clock: Clock;
+  readonly #entries = new Map<string, GrantEntry>();
+  readonly #live = new Map<string, GrantEntry>();
+  readonly #children = new Map<string, GrantEntry[]>();
+  #behind = false;
+
+  constructor(documents: Documents<StoredGrant>, clock: Clock) {
+    this.#documents = documents;
+    this.#clock = clock;
+    for (const stored of documents.list()) this.add(adopted(stored, clock));
+  }
+
+  find(id: string): GrantEntry | undefined {
+    return this.#entries.get(id);
+  }
+
+  all(): readonly GrantEntry[] {
+    return [...this.#entries.values()];
+  }
+
+  live(): readonly GrantEntry[] {
+    return [...this.#live.values()];
+  }
+
+  /** A grant and everything made from it, parents before children. */
+  subtree(root: GrantEntry): readonly GrantEntry[] {
+    const found = [root];
+    for (const entry of found) found.push(...(this.#children.get(entry.id) ?? []));
+    return found;
+  }
+
+  /** The topmost grant that this one comes from. */
+  rootOf(entry: GrantEntry): GrantEntry {
+    let root = entry;
+    for (let parent = this.parentOf(root); parent !== undefined; parent = this.parentOf(root)) root = parent;
+    return root;
+  }
+
+  parentOf(entry: GrantEntry): GrantEntry | undefined {
+    return entry.grant.parent === null ? undefined : this.#entries.get(entry.grant.parent);
+  }
+
+  add(entry: GrantEntry): void {
+    this.#entries.set(entry.id, entry);
+    if (entry.live) this.#live.set(entry.id, entry);
+    const { parent } = entry.grant;
+    if (parent === null) return;
+    const siblings = this.#children.get(parent);
+    if (siblings === undefined) this.#children.set(parent, [entry]);
+    else siblings.push(entry);
+  }
+
+  /** Forgets a grant that never came to be, or ended long ago. */
+  drop(entry: GrantEntry): void {
+    this.#entries.delete(entry.id);
+    this.#live.delete(entry.id);
+    this.#children.delete(entry.id);
+    const { parent } = entry.grant;
+    const siblings = parent === null ? undefined : this.#children.get(parent);
+    siblings?.splice(siblings.indexOf(entry), 1);
+    if (!entry.minting) this.#documents.delete(entry.id);
+  }
+
+  /** Takes ended grants off the list that deadlines are watched on. */
+  retire(entries: readonly GrantEntry[]): void {
+    for (const entry of entries) this.#live.delete(entry.id);
+  }
+
+  /** Whether the store refused something that it still has to take. */
+  get behind(): boolean {
+    return this.#behind;
+  }
+
+  /** Makes grants durable as one unit. */
+  save(entries: readonly GrantEntry[]): void {
+    const stored = entries.filter((entry) => !entry.minting);
+    if (stored.length === 0) return;
+    for (const entry of stored) entry.dirty = true;
+    this.#behind = true;
+    this.#documents.transaction(() => {
+      for (const entry of stored) this.#documents.put(entry.id, entry.snapshot(this.#clock));
+    });
+    for (const entry of stored) entry.dirty = false;
+    this.#behind = false;
+  }
+
+  /** Makes everything durable that was left for later. */
+  flush(): void {
+    this.save(this.all().filter((entry) => entry.dirty));
+  }
+
+  /** Drops what ended before a time of day. */
+  prune(before: number): void {
+    const old = this.all().filter(({ stored }) => stored.end !== null && Date.parse(stored.end.at) < before);
+    this.#documents.transaction(() => {
+      for (const entry of old) this.drop(entry);
+    });
+  }
+}
+
+/** In the same boot the monotonic deadline still holds; in a later one only what was left of the time may go on. */
+function adopted(stored: StoredGrant, clock: Clock): GrantEntry {
+  const { time, grant } = stored;
+  const wall = Date.parse(grant.expiresAt);
+  const now = clock.monotonic();
+  if (time.epoch === clock.epoch && time.startedAt <= now) {
+    return new GrantEntry(stored, { wall, monotonic: time.startedAt + time.lifetimeMs }, false);
+  }
+  const lifetimeMs = Math.max(0, time.lifetimeMs - time.spentMs);
+  const anchored = { ...time, epoch: clock.epoch, startedAt: now, lifetimeMs, spentMs: 0 };
+  const deadline: Deadline = { wall, monotonic: now + lifetimeMs };
+  const entry = new GrantEntry({ ...stored, time: anchored }, deadline, false);
+  entry.dirty = stored.end === null;
+  return entry;
+}

@@ -1,0 +1,125 @@
+import {
+  CODE_RUNNING_OPERATIONS,
+  DenialError,
+  DoorwardError,
+  doorOf,
+  type DoorName,
+  type Operation,
+} from "@doorward/contracts";
+import type { GrantMachine } from "./ports.ts";
+
+/** What a grant covers, apart from time. */
+export interface Scope {
+  readonly doors: readonly DoorName[];
+  readonly operations: readonly Operation[];
+  readonly paths: readonly string[];
+}
+
+/** What somebody asks for; what is left out is taken from the operations, the machine or the parent. */
+export interface ScopeAsk {
+  readonly doors?: readonly DoorName[] | undefined;
+  readonly operations?: readonly Operation[] | undefined;
+  readonly paths?: readonly string[] | undefined;
+}
+
+/** Scope of a new grant on a machine; refuses what the machine does not offer or nothing could enforce. */
+export function mintedScope(
+  ask: ScopeAsk & { readonly operations: readonly Operation[] },
+  machine: Pick<GrantMachine, "name" | "doors" | "repoHostPaths">,
+): Scope {
+  const operations = unique(ask.operations);
+  const doors = unique(ask.doors ?? operations.map(doorOf));
+  const absent = doors.find((door) => !machine.doors.includes(door));
+  if (absent !== undefined) {
+    const message = `Cannot mint grant: machine "${machine.name}" does not offer door "${absent}"`;
+    throw new DenialError({ code: "DOOR_NOT_OFFERED", rule: "profile.doors", message });
+  }
+  checkDoorsOf(operations, doors);
+  const paths = unique(ask.paths ?? machine.repoHostPaths).map(plainPath);
+  checkWithin(
+    "path",
+    paths,
+    (path) => covers(machine.repoHostPaths, path),
+    `the repos of machine "${machine.name}"`,
+  );
+  return enforceable({ doors, operations, paths }, machine.repoHostPaths);
+}
+
+/** Scope of a child; refuses whatever its parent does not cover. */
+export function narrowedScope(ask: ScopeAsk, parent: Scope, repoHostPaths: readonly string[]): Scope {
+  const doors = unique(ask.doors ?? parent.doors);
+  const operations = unique(ask.operations ?? parent.operations.filter((one) => doors.includes(doorOf(one))));
+  const paths = unique(ask.paths ?? parent.paths).map(plainPath);
+  checkWithin("door", doors, (door) => parent.doors.includes(door), "its parent");
+  checkWithin("operation", operations, (operation) => parent.operations.includes(operation), "its parent");
+  checkWithin("path", paths, (path) => covers(parent.paths, path), "its parent");
+  checkDoorsOf(operations, doors);
+  return enforceable({ doors, operations, paths }, repoHostPaths);
+}
+
+/** Whether a path is one of the roots or lies under one. Both are resolved paths without `.` and `..`. */
+export function covers(roots: readonly string[], path: string): boolean {
+  return roots.some((root) => path === root || path.startsWith(root.endsWith("/") ? root : `${root}/`));
+}
+
+function unique<Item>(items: readonly Item[]): readonly Item[] {
+  return [...new Set(items)];
+}
+
+function checkDoorsOf(operations: readonly Operation[], doors: readonly DoorName[]): void {
+  if (operations.length === 0 || doors.length === 0) {
+    const what = doors.length === 0 ? "door" : "operation";
+    throw new DoorwardError({
+      code: "INPUT_INVALID",
+      message: `Cannot make grant: it would have no ${what}`,
+    });
+  }
+  const homeless = operations.find((operation) => !doors.includes(doorOf(operation)));
+  if (homeless === undefined) return;
+  const door = doorOf(homeless);
+  throw new DoorwardError({
+    code: "INPUT_INVALID",
+    message: `Cannot make grant: operation "${homeless}" needs door "${door}", which it does not include`,
+    hint: `--door ${door}`,
+  });
+}
+
+/** Paths are compared by their letters, so that only one spelling is accepted. */
+function plainPath(path: string): string {
+  const plain = path.startsWith("/") && !/\/(?:\.{0,2}(?:\/|$))|[\u0000-\u001f\u007f]/.test(path);
+  if (plain || path === "/") return path;
+  throw new DoorwardError({
+    code: "PATH_INVALID",
+    message: `Cannot make grant: path ${JSON.stringify(path)} is not absolute and resolved`,
+    hint: "realpath PATH",
+  });
+}
+
+function checkWithin<Item extends string>(
+  what: string,
+  asked: readonly Item[],
+  allowed: (item: Item) => boolean,
+  limit: string,
+): void {
+  const wider = asked.find((item) => !allowed(item));
+  if (wider === undefined) return;
+  throw new DenialError({
+    code: "GRANT_TOO_WIDE",
+    rule: `grant.${what}s`,
+    message: `Cannot make grant: ${what} "${wider}" is not within ${limit}`,
+  });
+}
+
+/** Code that runs in a machine reaches all of its mounts, so that narrower paths would be a promise nobody keeps. */
+function enforceable(scope: Scope, repoHostPaths: readonly string[]): Scope {
+  const uncovered = repoHostPaths.find((repo) => !covers(scope.paths, repo));
+  const runner = scope.operations.find((operation) => CODE_RUNNING_OPERATIONS.has(operation));
+  if (uncovered === undefined || runner === undefined) return scope;
+  throw new DenialError({
+    code: "GRANT_UNENFORCEABLE",
+    rule: "grant.paths",
+    message: `Cannot make grant: operation "${runner}" reaches "${uncovered}", which its paths leave out`,
+    hint: "doorward up REPO --new",
+    details: { operation: runner, path: uncovered },
+  });
+}
