@@ -1,0 +1,1 @@
+export { listenForGuest, type GuestListenOptions } from "./listen-for-guest.ts";

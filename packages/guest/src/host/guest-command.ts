@@ -1,0 +1,89 @@
+import type { DoorwardError, ExecSignal, ExitStatus } from "@doorward/contracts";
+import { MAX_DATA_BYTES, decodeMessage, encodeFrame } from "../frame.ts";
+import type { GuestLink } from "../link.ts";
+import {
+  EXEC_FROM_GUEST_RULES,
+  ExecStarted,
+  ExitStatus as ExitStatusSchema,
+  FRAME,
+  expectShape,
+  type ExecOpen,
+} from "../protocol.ts";
+import { GuestStream } from "./guest-stream.ts";
+
+/** Who hears of a running command. */
+export interface CommandListener {
+  stdout(bytes: Buffer): void;
+  stderr(bytes: Buffer): void;
+  /** So many more bytes of stdin may be sent. */
+  credit(bytes: number): void;
+  exit(status: ExitStatus): void;
+  /** The stream is over; without an exit before, the command's fate is unknown. */
+  closed(error: DoorwardError | undefined): void;
+}
+
+/** The bridge's end of one command in a machine. Disposing kills the command's whole process group. */
+export class GuestCommand implements Disposable {
+  readonly started: ExecStarted;
+  readonly #stream: GuestStream;
+
+  /** Starts a command. */
+  static async start(link: GuestLink, open: ExecOpen, signal: AbortSignal): Promise<GuestCommand> {
+    const stream = new GuestStream(await link.dial(open, signal), EXEC_FROM_GUEST_RULES);
+    try {
+      return new GuestCommand(stream, expectShape(ExecStarted, await stream.started(signal), "started"));
+    } catch (error) {
+      stream.destroy();
+      throw error;
+    }
+  }
+
+  private constructor(stream: GuestStream, started: ExecStarted) {
+    this.#stream = stream;
+    this.started = started;
+  }
+
+  /** Begins reading. */
+  listen(listener: CommandListener): void {
+    this.#stream.listen({
+      frame: (type, payload) => {
+        if (type === FRAME.stdout) listener.stdout(payload);
+        else if (type === FRAME.stderr) listener.stderr(payload);
+        else if (type === FRAME.stdinCredit) listener.credit(payload.readUInt32BE(0));
+        else if (type === FRAME.exit)
+          listener.exit(expectShape(ExitStatusSchema, decodeMessage(payload), "exit"));
+        else this.#stream.destroy();
+      },
+      closed: (error) => listener.closed(error),
+    });
+  }
+
+  /** Sends stdin; the caller stays within `started.stdinWindow` and the credit given since. */
+  stdin(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length; at += MAX_DATA_BYTES) {
+      this.#stream.write(encodeFrame(FRAME.stdin, bytes.subarray(at, at + MAX_DATA_BYTES)));
+    }
+  }
+
+  /** Ends stdin. */
+  endStdin(): void {
+    this.#stream.write(encodeFrame(FRAME.stdinEnd, Buffer.alloc(0)));
+  }
+
+  /** Sends a signal to the command's whole process group. */
+  signal(signal: ExecSignal): void {
+    this.#stream.send(FRAME.signal, { signal });
+  }
+
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
+  }
+
+  [Symbol.dispose](): void {
+    this.#stream.destroy();
+  }
+}

@@ -1,0 +1,38 @@
+export {
+  FrameDecoder,
+  FRAME_HEADER_BYTES,
+  MAX_DATA_BYTES,
+  decodeMessage,
+  encodeFrame,
+  encodeMessage,
+} from "./frame.ts";
+export type { FrameRule, FrameRules, FrameSink } from "./frame.ts";
+export { GuestCommand, type CommandListener } from "./host/guest-command.ts";
+export { GuestTerminal, type TerminalListener } from "./host/guest-terminal.ts";
+export { plainText } from "./host/plain-text.ts";
+export { runCommand, type RunRequest, type RunResult } from "./host/run-command.ts";
+export type { GuestLink } from "./link.ts";
+export {
+  CONTROL_FROM_BRIDGE_RULES,
+  CONTROL_FROM_GUEST_RULES,
+  ConnectionHello,
+  ControlFromBridge,
+  ControlFromGuest,
+  EXEC_FROM_GUEST_RULES,
+  FRAME,
+  GUEST_PROTOCOLS,
+  HELLO_RULES,
+  STDIN_WINDOW_BYTES,
+  StreamOpen,
+  TERMINAL_FROM_GUEST_RULES,
+  agreeOnProtocol,
+  expectShape,
+  type ExecOpen,
+  type GuestHealth,
+  type GuestHello,
+  type RoleChange,
+  type Size,
+  type TerminalInfo,
+  type TerminalOpen,
+  type TerminalStarted,
+} from "./protocol.ts";

@@ -1,0 +1,18 @@
+import type { Duplex } from "node:stream";
+import type { GuestHealth, GuestHello, StreamOpen, TerminalInfo } from "./protocol.ts";
+
+/** The bridge's link to the guest of one machine; survives the guest's reconnects until it is disposed. */
+export interface GuestLink extends AsyncDisposable {
+  /** Waits until the guest's control connection stands; answers what the guest says of itself. */
+  ready(signal: AbortSignal): Promise<GuestHello>;
+  /** Opens one stream; its first frame from the guest is `started` or `failed`. GUEST_UNREACHABLE when the guest is away. */
+  dial(open: StreamOpen, signal: AbortSignal): Promise<Duplex>;
+  /** Asks the guest how it is. */
+  health(signal: AbortSignal): Promise<GuestHealth>;
+  /** Asks the guest for its terminals. */
+  terminals(signal: AbortSignal): Promise<readonly TerminalInfo[]>;
+  /** Calls back each time a control connection stands, until disposed. */
+  onReady(listener: (hello: GuestHello) => void): Disposable;
+  /** Calls back each time the control connection ends, until disposed. */
+  onLost(listener: () => void): Disposable;
+}
