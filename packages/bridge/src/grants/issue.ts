@@ -43,14 +43,15 @@ export function newEntry(issue: Issue, clock: Clock, id = newGrantId()): GrantEn
   return new GrantEntry(stored, deadline, true);
 }
 
+/** Throws INPUT_INVALID unless a grant can last so long. */
+export function checkSeconds(seconds: number): void {
+  if (Number.isSafeInteger(seconds) && seconds >= 1 && seconds <= LONGEST_SECONDS) return;
+  const message = `Cannot make grant: ${seconds} s is not a time between 1 s and ${LONGEST_SECONDS} s`;
+  throw new DoorwardError({ code: "INPUT_INVALID", message });
+}
+
 /** The end of a time that begins now, never after the parent's. */
 export function deadlineAfter(seconds: number, clock: Clock, parent: GrantEntry | undefined): Deadline {
-  if (!Number.isSafeInteger(seconds) || seconds < 1) {
-    throw new DoorwardError({
-      code: "INPUT_INVALID",
-      message: `Cannot make grant: ${seconds} s is not a time`,
-    });
-  }
   const own = { wall: clock.wall() + seconds * 1000, monotonic: clock.monotonic() + seconds * 1000 };
   return parent === undefined ? own : earlier(own, parent.deadline);
 }
