@@ -1,0 +1,86 @@
+import { doorOf, durationSeconds, type Policy } from "@doorward/contracts";
+import { compileGlob } from "./glob.ts";
+
+/** Something wrong with one field of a policy. */
+export interface PolicyProblem {
+  readonly path: readonly (string | number)[];
+  readonly what: string;
+}
+
+/** Longest time of any grant, in seconds. */
+export const LONGEST_GRANT_SECONDS = 30 * 86_400;
+
+/** What a schema can't say of a policy: names that must exist, doors that must fit their operations, times, globs. */
+export function policyProblems(policy: Policy): PolicyProblem[] {
+  return [
+    ...rootProblems(policy),
+    ...grantProblems(policy),
+    ...profileProblems(policy),
+    ...protectProblems(policy),
+  ];
+}
+
+function rootProblems(policy: Policy): PolicyProblem[] {
+  const seen = new Map<string, number>();
+  return policy.roots.flatMap((root, index) => {
+    const problems = unknownProfiles(policy, root.profiles, ["roots", index, "profiles"]);
+    if (root.path.split("/").includes("..")) {
+      problems.push({ path: ["roots", index, "path"], what: `"${root.path}" has a ".." in it` });
+    }
+    const first = seen.get(root.path);
+    if (first !== undefined) {
+      problems.push({
+        path: ["roots", index, "path"],
+        what: `"${root.path}" stands in roots[${first}] already`,
+      });
+    }
+    seen.set(root.path, index);
+    return problems;
+  });
+}
+
+function grantProblems(policy: Policy): PolicyProblem[] {
+  return (policy.grants ?? []).flatMap((rule, index) => {
+    const problems = unknownProfiles(policy, rule.profiles, ["grants", index, "profiles"]);
+    for (const [at, operation] of rule.operations.entries()) {
+      if (rule.doors.includes(doorOf(operation))) continue;
+      const path = ["grants", index, "operations", at];
+      problems.push({
+        path,
+        what: `"${operation}" belongs to the door "${doorOf(operation)}", which is not listed`,
+      });
+    }
+    if (durationSeconds(rule.for) > LONGEST_GRANT_SECONDS) {
+      problems.push({ path: ["grants", index, "for"], what: `"${rule.for}" is more than 30 days` });
+    }
+    return problems;
+  });
+}
+
+function profileProblems(policy: Policy): PolicyProblem[] {
+  return Object.entries(policy.profiles ?? {}).flatMap(([name, profile]) =>
+    globProblems(profile.mounts?.hide ?? [], ["profiles", name, "mounts", "hide"]),
+  );
+}
+
+function protectProblems(policy: Policy): PolicyProblem[] {
+  return globProblems(policy.protect ?? [], ["protect"]);
+}
+
+function globProblems(globs: readonly string[], path: readonly (string | number)[]): PolicyProblem[] {
+  return globs.flatMap((glob, index) => {
+    const what = compileGlob(glob).problem;
+    return what === null ? [] : [{ path: [...path, index], what }];
+  });
+}
+
+function unknownProfiles(
+  policy: Policy,
+  names: readonly string[] | undefined,
+  path: readonly (string | number)[],
+): PolicyProblem[] {
+  return (names ?? []).flatMap((name, index) => {
+    const known = name === "default" || Object.hasOwn(policy.profiles ?? {}, name);
+    return known ? [] : [{ path: [...path, index], what: `there is no profile "${name}"` }];
+  });
+}

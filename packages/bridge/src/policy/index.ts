@@ -1,0 +1,12 @@
+export { LONGEST_GRANT_SECONDS } from "./check-policy.ts";
+export { effectivePolicy, mergeProfile, policyHash } from "./effective-policy.ts";
+export { compileGlob, type Glob } from "./glob.ts";
+export { type GrantAsk } from "./grant-rules.ts";
+export { denial, holdFolder, type HeldPath, type HoldAsk } from "./hold-repo.ts";
+export { judgePath, type PathAsk, type PathRules } from "./judge-path.ts";
+export { parsePolicy } from "./parse-policy.ts";
+export { currentPathHost, type InstallationFolders, type PathHost } from "./path-host.ts";
+export { shellPath, shownPath } from "./path-text.ts";
+export { PolicyFile, type PolicyEvent } from "./policy-file.ts";
+export { PROTECTED_IN_GIT, PROTECTED_IN_REPO } from "./protected-names.ts";
+export { looksSecret } from "./secret-names.ts";

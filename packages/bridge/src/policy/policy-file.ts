@@ -1,0 +1,236 @@
+import { watch } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  DenialError,
+  DoorwardError,
+  profileDocument,
+  toDoorwardError,
+  type AgentMachineProfile,
+  type DoorName,
+  type PathVerdict,
+  type Policy,
+  type SecureHostInterfaceProfile,
+} from "@doorward/contracts";
+import { withoutRoot, withRoot } from "./edit-policy.ts";
+import { EMPTY_POLICY, mergedProfiles, policyHash } from "./effective-policy.ts";
+import { decideGrant, type GrantAsk } from "./grant-rules.ts";
+import { denial, holdRepo, type HeldPath, type HoldAsk } from "./hold-repo.ts";
+import { interfaceProfile, offeredOperations } from "./interface-profiles.ts";
+import { judgePath, judgeRoot, type PathAsk, type PathRules } from "./judge-path.ts";
+import { parsePolicy } from "./parse-policy.ts";
+import { currentPathHost, type InstallationFolders, type PathHost } from "./path-host.ts";
+import { expandPath } from "./path-text.ts";
+import { readPolicyFile, writePolicyFile } from "./policy-storage.ts";
+
+const SETTLE_MS = 100;
+const POLL_MS = 5_000;
+
+interface InForce {
+  readonly policy: Policy;
+  readonly hash: string;
+  readonly exists: boolean;
+  readonly text: string | null;
+  readonly mode: number;
+}
+
+/** What happened to the policy: another one is in force, or the file is invalid and the previous one stays. */
+export type PolicyEvent =
+  | { readonly kind: "changed"; readonly previousHash: string; readonly hash: string }
+  | { readonly kind: "problem"; readonly error: DoorwardError };
+
+/** The policy in force: read from `policy.yaml`, edited through commands, and asked for every decision. */
+export class PolicyFile {
+  readonly path: string;
+  readonly host: PathHost;
+  #inForce: InForce;
+  #problem: DoorwardError | null = null;
+  #queue: Promise<unknown> = Promise.resolve();
+  readonly #listeners = new Set<(event: PolicyEvent) => void>();
+
+  private constructor(path: string, host: PathHost, inForce: InForce) {
+    this.path = path;
+    this.host = host;
+    this.#inForce = inForce;
+  }
+
+  /** Reads `policy.yaml`; without a file nothing is allowed, with an invalid one this throws `POLICY_INVALID`. */
+  static async load(folders: InstallationFolders, host?: PathHost): Promise<PolicyFile> {
+    const path = join(folders.configDir, "policy.yaml");
+    return new PolicyFile(path, host ?? (await currentPathHost(folders)), await readInForce(path));
+  }
+
+  get policy(): Policy {
+    return this.#inForce.policy;
+  }
+
+  /** Digest of the effective policy. */
+  get hash(): string {
+    return this.#inForce.hash;
+  }
+
+  get exists(): boolean {
+    return this.#inForce.exists;
+  }
+
+  /** Why the file as it is now is not in force; null when it is. */
+  get problem(): DoorwardError | null {
+    return this.#problem;
+  }
+
+  /** A profile with its defaults filled in; throws `PROFILE_NOT_FOUND`. */
+  profile(name: string): AgentMachineProfile {
+    const spec = mergedProfiles(this.policy).get(name);
+    if (spec !== undefined) return profileDocument(name, spec);
+    const known = this.profileNames().join(", ");
+    throw new DoorwardError({
+      code: "PROFILE_NOT_FOUND",
+      message: `Cannot use profile "${name}": the policy has ${known}`,
+      hint: `doorward up --profile ${this.profileNames()[0] ?? "default"}`,
+    });
+  }
+
+  /** Names of all profiles, `default` included. */
+  profileNames(): string[] {
+    return [...mergedProfiles(this.policy).keys()];
+  }
+
+  /** How the host reaches a door of a profile; null when the profile does not offer it. */
+  interfaceProfile(profile: string, door: DoorName): SecureHostInterfaceProfile | null {
+    return interfaceProfile(this.policy, profile, this.profile(profile), door);
+  }
+
+  /** Names the rule that allows a grant, or throws a {@link DenialError}. */
+  decideGrant(ask: GrantAsk): { readonly rule: string } {
+    const spec = this.profile(ask.profile);
+    const offered = ask.doors.flatMap((door) => offeredOperations(spec, door));
+    const missing = ask.operations.find((operation) => !offered.includes(operation));
+    if (missing === undefined) return decideGrant(this.policy, ask, this.path);
+    throw new DenialError({
+      code: "POLICY_DENIED",
+      message: `Cannot grant "${missing}": the profile "${ask.profile}" does not offer it at ${ask.doors.join(", ")}`,
+      rule: `policy.profiles.${ask.profile}.doors`,
+      hint: `Change profiles.${ask.profile}.doors in ${this.path}`,
+    });
+  }
+
+  /** Judges a path; never throws for what it finds there. */
+  async judgePath(path: string, ask: PathAsk = {}): Promise<PathVerdict> {
+    return judgePath(path, ask, this.#rules());
+  }
+
+  /** Resolves, judges and holds a repo; throws a {@link DenialError} with code, rule and hint. */
+  async holdRepo(path: string, ask: HoldAsk): Promise<HeldPath> {
+    return holdRepo(path, ask, this.#rules());
+  }
+
+  /** Reads the file again. An invalid one throws and leaves the previous policy in force; answers whether it changed. */
+  async reload(): Promise<boolean> {
+    return this.#inTurn(() => this.#reload());
+  }
+
+  /** Adds an allowed root to the file, or changes its access, and puts it in force. */
+  async allow(path: string, access: "ro" | "rw"): Promise<void> {
+    await this.#inTurn(async () => {
+      await this.#reload();
+      const written = await this.#checkRoot(path);
+      await this.#write(withRoot(this.#inForce.text, this.policy, written, access, this.host.home));
+    });
+  }
+
+  /** Removes an allowed root from the file and puts that in force; throws when there is none of this path. */
+  async remove(path: string): Promise<void> {
+    await this.#inTurn(async () => {
+      await this.#reload();
+      const text = withoutRoot(this.#inForce.text ?? "", this.policy, path, this.host.home);
+      if (text !== null) return this.#write(text);
+      throw new DoorwardError({
+        code: "PATH_NOT_ALLOWED",
+        message: `Cannot remove "${path}": the policy has no such root`,
+        hint: "doorward policy show",
+      });
+    });
+  }
+
+  /** Calls back when another policy is in force or the file turned invalid, until disposed. */
+  onEvent(listener: (event: PolicyEvent) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** Reloads when the file changes, until aborted; what goes wrong is told to the listeners. */
+  async watch(signal: AbortSignal): Promise<void> {
+    const folder = join(this.path, "..");
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    let settling: NodeJS.Timeout | undefined;
+    const soon = (): void => {
+      clearTimeout(settling);
+      settling = setTimeout(() => void this.reload().catch(() => undefined), SETTLE_MS).unref();
+    };
+    const watcher = watch(folder, { persistent: false, signal }, soon).on("error", () => undefined);
+    // A folder that is itself replaced is not seen by the watcher.
+    const poll = setInterval(soon, POLL_MS).unref();
+    const stop = (): void => {
+      clearTimeout(settling);
+      clearInterval(poll);
+      watcher.close();
+    };
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
+  }
+
+  #rules(): PathRules {
+    return { policy: this.policy, file: this.path, host: this.host };
+  }
+
+  async #checkRoot(path: string): Promise<string> {
+    const verdict = await judgeRoot(path, this.#rules());
+    if (!verdict.allowed) throw denial(verdict);
+    return expandPath(path, this.host.home);
+  }
+
+  async #write(text: string): Promise<void> {
+    parsePolicy(text, this.path);
+    await writePolicyFile(this.path, text, this.#inForce.exists ? this.#inForce.mode : 0o600);
+    await this.#reload();
+  }
+
+  async #reload(): Promise<boolean> {
+    const previous = this.#inForce;
+    try {
+      this.#inForce = await readInForce(this.path);
+    } catch (error) {
+      this.#report(toDoorwardError(error));
+      throw error;
+    }
+    this.#problem = null;
+    const changed = this.#inForce.hash !== previous.hash;
+    if (changed) this.#emit({ kind: "changed", previousHash: previous.hash, hash: this.#inForce.hash });
+    return changed;
+  }
+
+  #report(error: DoorwardError): void {
+    const known = this.#problem?.message === error.message;
+    this.#problem = error;
+    if (!known) this.#emit({ kind: "problem", error });
+  }
+
+  #emit(event: PolicyEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#queue.then(work);
+    this.#queue = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+async function readInForce(path: string): Promise<InForce> {
+  const stored = await readPolicyFile(path);
+  if (stored === null) {
+    return { policy: EMPTY_POLICY, hash: policyHash(EMPTY_POLICY), exists: false, text: null, mode: 0o600 };
+  }
+  const { policy } = parsePolicy(stored.text, path);
+  return { policy, hash: policyHash(policy), exists: true, ...stored };
+}
