@@ -77,9 +77,20 @@ export class TreeEdge {
 
   /** Adds a leaf by its hash and returns the tiles that it filled, lowest first. */
   add(leaf: Buffer): FullTile[] {
+    return this.#push(leaf, 0);
+  }
+
+  /** Adds 256 leaves at once by the root over them, where the size is a multiple of 256; as {@link add}. */
+  addBundle(root: Buffer): FullTile[] {
+    if (this.#size % TILE_WIDTH !== 0) throw new RangeError("Cannot add a bundle: the tree ends inside one");
+    this.#levels[0] ??= [];
+    return this.#push(root, 1);
+  }
+
+  #push(added: Buffer, from: number): FullTile[] {
     const full: FullTile[] = [];
-    let hash = leaf;
-    for (let level = 0; ; level++) {
+    let hash = added;
+    for (let level = from; ; level++) {
       const tile = (this.#levels[level] ??= []);
       tile.push(hash);
       if (tile.length < TILE_WIDTH) break;
@@ -88,7 +99,7 @@ export class TreeEdge {
       tile.length = 0;
       hash = rootOf(hashes);
     }
-    this.#size++;
+    this.#size += TILE_WIDTH ** from;
     return full;
   }
 

@@ -1,0 +1,41 @@
+/** The README of an exported bundle: how to verify it with tools that are not ours. */
+export const AUDITOR_README = `# Doorward evidence
+
+This folder is a copy of a transparency log. It can be verified offline, with a public key and without Doorward.
+
+| file | what it is |
+|---|---|
+| checkpoint | signed tree head: origin, number of records, root hash (C2SP tlog-checkpoint, signed-note) |
+| tile/L/N | hashes of the Merkle tree, 256 a tile (C2SP tlog-tiles, RFC 6962 hashing) |
+| tile/entries/N | the records, 256 a bundle, each behind its length as 16-bit big-endian number |
+| key.vkey | verifier key of the checkpoint (C2SP signed-note) |
+| key.pem | the same public key, PEM |
+
+Each record is a DSSE envelope (Ed25519) around an in-toto Statement v1 in canonical JSON (RFC 8785). The keyid is the
+SHA-256 of the public key's SubjectPublicKeyInfo (DER). A key rotation is signed by the old and the new key.
+
+## Get the key from somebody you trust
+
+\`key.vkey\` here was copied together with the log, so whoever changed the log could have changed it too. Compare it with
+what the operator gave you on another way, and do the same with a checkpoint you keep: without one, nobody can tell
+whether the newest records were cut off, or whether you were shown another log than somebody else.
+
+## With Doorward
+
+    doorward evidence verify --dir . --key key.vkey [--checkpoint KEPT]
+
+## With other people's tools
+
+- Checkpoint: Go, \`golang.org/x/mod/sumdb/note\`: \`note.NewVerifier(vkey)\` and \`note.Open(checkpoint, note.VerifierList(v))\`.
+- Tree and proofs: Go, \`golang.org/x/mod/sumdb/tlog\`: \`tlog.RecordHash\` over each entry, \`tlog.TreeHash\`, \`tlog.TileHashReader\`
+  with height 8 over \`tile/L/N\`; or any other client of tlog-tiles.
+- Records: Python, \`securesystemslib\`: \`Envelope.from_dict\` and \`verify\` with the Ed25519 key; or \`cosign\`, or any DSSE library.
+- A single signature by hand: the signed bytes are \`DSSEv1 28 application/vnd.in-toto+json LENGTH PAYLOAD\`, where PAYLOAD is
+  the decoded payload and LENGTH its length in bytes; then \`openssl pkeyutl -verify -pubin -inkey key.pem -rawin -in BYTES -sigfile SIG\`.
+
+## What this proves
+
+That these records were signed by the key's holder and stand in this order, with none changed, dropped or added between
+them. It proves nothing about a bridge that lied when it signed. Records hold digests and references, never secrets,
+file contents or command output; what a machine reported about itself is marked so in docs/evidence.md.
+`;

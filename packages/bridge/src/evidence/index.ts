@@ -1,0 +1,26 @@
+export { openCheckpoint, type Checkpoint, type OpenedCheckpoint } from "./checkpoint.ts";
+export { exportEvidence, type Exported, type ExportOptions } from "./export.ts";
+export {
+  createEvidenceKey,
+  openEvidenceKey,
+  readEvidenceKey,
+  type EvidenceKey,
+  type EvidencePublicKey,
+} from "./key.ts";
+export type { EvidencePage, EvidenceQuery } from "./list.ts";
+export { LogFiles } from "./log-files.ts";
+export { EvidenceLog, type Appended, type EvidenceLogOptions } from "./log.ts";
+export { openEvidence, rotateEvidenceKey, type EvidencePlace } from "./open-evidence.ts";
+export {
+  proveConsistency,
+  proveInclusion,
+  rootOfInclusion,
+  tlogProof,
+  type ConsistencyProof,
+  type InclusionProof,
+} from "./prove.ts";
+export { readLeaf, type EvidenceEntry } from "./record.ts";
+export { noteVerifier, parseVkey, vkeyLine, type NoteVerifier } from "./signed-note.ts";
+export { escapeControls, summarize } from "./summarize.ts";
+export { verifyEvidence, type VerifyOptions, type VerifyReport } from "./verify.ts";
+export type { VerifyProblem } from "./verify-bundle.ts";

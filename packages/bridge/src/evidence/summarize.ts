@@ -1,0 +1,142 @@
+import type { EvidencePredicate, EvidenceStatement } from "@doorward/contracts";
+
+/** One line about a record that reads like a story; control characters are escaped. */
+export function summarize(statement: EvidenceStatement): string {
+  return escapeControls(story(statement)).slice(0, 1000);
+}
+
+function story(record: EvidenceStatement): string {
+  switch (record.predicateType) {
+    case "https://doorward.dev/evidence/launch/v1":
+      return launch(record.predicate);
+    case "https://doorward.dev/evidence/machine-end/v1":
+      return machineEnd(record.predicate);
+    case "https://doorward.dev/evidence/review/v1":
+      return review(record.predicate);
+    case "https://doorward.dev/evidence/session-open/v1":
+      return sessionOpen(record.predicate);
+    case "https://doorward.dev/evidence/session-close/v1":
+      return sessionClose(record.predicate);
+    case "https://doorward.dev/evidence/command/v1":
+      return command(record.predicate);
+    case "https://doorward.dev/evidence/grant-minted/v1":
+      return grantMinted(record.predicate);
+    case "https://doorward.dev/evidence/grant-narrowed/v1":
+      return grantNarrowed(record.predicate);
+    case "https://doorward.dev/evidence/grant-renewed/v1":
+      return grantRenewed(record.predicate);
+    case "https://doorward.dev/evidence/grant-revoked/v1":
+      return grantRevoked(record.predicate);
+    case "https://doorward.dev/evidence/grant-expired/v1":
+      return grantExpired(record.predicate);
+    case "https://doorward.dev/evidence/denial/v1":
+      return denial(record.predicate);
+    case "https://doorward.dev/evidence/denials/v1":
+      return denials(record.predicate);
+    case "https://doorward.dev/evidence/approval/v1":
+      return approval(record.predicate);
+    case "https://doorward.dev/evidence/policy-change/v1":
+      return policyChange(record.predicate);
+    case "https://doorward.dev/evidence/bridge-start/v1":
+      return bridgeStart(record.predicate);
+    case "https://doorward.dev/evidence/bridge-stop/v1":
+      return bridgeStop(record.predicate);
+    case "https://doorward.dev/evidence/key-rotation/v1":
+      return keyRotation(record.predicate);
+  }
+}
+
+const endings = {
+  stopped: "was stopped",
+  expired: "ended: its time was over",
+  removed: "was removed",
+  drift: "was killed: it is not what was intended",
+  crashed: "crashed",
+  reboot: "ended with the host",
+  reaped: "was reaped: nobody owned it",
+} as const;
+
+const launch = (p: EvidencePredicate<"launch">) =>
+  `${p.subject} launched ${p.machine.name} (${short(p.fingerprint.digest)}) in ${seconds(p.durationMs)}${until(p.expiresAt)}`;
+
+const machineEnd = (p: EvidencePredicate<"machine-end">) =>
+  `${p.machine.name} ${endings[p.reason]}${detail(p.detail)}`;
+
+const review = (p: EvidencePredicate<"review">) =>
+  `${p.subject} reviewed ${p.machine.name}: ${String(p.files)} files, +${String(p.insertions)} -${String(p.deletions)}, ${p.outcome}${p.target === null ? "" : ` ${p.target}`}`;
+
+const sessionOpen = (p: EvidencePredicate<"session-open">) =>
+  `${p.subject} opened ${p.door} of ${p.machine.name} as ${p.execution}${p.resumes === null ? "" : " again"}`;
+
+const sessionClose = (p: EvidencePredicate<"session-close">) =>
+  `${p.subject} left ${p.door} of ${p.machine.name} after ${seconds(p.durationMs)}${p.reason === "CLOSED" ? "" : ` (${p.reason})`}`;
+
+const command = (p: EvidencePredicate<"command">) =>
+  `${p.subject} ran ${p.program} in ${p.machine.name}: ${commandEnd(p)}`;
+
+const grantMinted = (p: EvidencePredicate<"grant-minted">) =>
+  `${p.subject} granted ${p.grantee} ${p.operations.join(", ")}${until(p.expiresAt)} (${p.grant})`;
+
+const grantNarrowed = (p: EvidencePredicate<"grant-narrowed">) =>
+  `${p.subject} passed ${p.operations.join(", ")} on to ${p.grantee}${until(p.expiresAt)} (${p.grant} of ${p.parent})`;
+
+const grantRenewed = (p: EvidencePredicate<"grant-renewed">) =>
+  `${p.subject} renewed ${p.grant}${until(p.expiresAt)}`;
+
+const grantRevoked = (p: EvidencePredicate<"grant-revoked">) =>
+  `${p.subject} revoked ${p.grant}, ${String(p.sessionsCut)} sessions cut${detail(p.reason)}`;
+
+const grantExpired = (p: EvidencePredicate<"grant-expired">) =>
+  `${p.grant} expired, ${String(p.sessionsCut)} sessions cut`;
+
+const denial = (p: EvidencePredicate<"denial">) =>
+  `${p.subject} was refused ${p.operation ?? p.attempted}${p.target === null ? "" : ` on ${p.target}`}: ${p.code}${p.rule === null ? "" : ` by ${p.rule}`}`;
+
+const denials = (p: EvidencePredicate<"denials">) =>
+  `${String(p.total)} callers without a valid token were refused`;
+
+const approval = (p: EvidencePredicate<"approval">) =>
+  `${p.subject} ${p.decision} ${p.operation} for ${p.requestedBy}${detail(p.reason)}`;
+
+const policyChange = (p: EvidencePredicate<"policy-change">) =>
+  `${p.subject} put policy ${short(p.next)} in force (${p.source}); ${String(p.machinesCut)} machines and ${String(p.grantsCut)} grants cut`;
+
+const bridgeStart = (p: EvidencePredicate<"bridge-start">) =>
+  `bridge ${p.version} started${p.previous === "crashed" ? " after a crash" : ""}; ${String(p.machinesAdopted)} machines adopted, ${String(p.machinesReaped)} reaped`;
+
+const bridgeStop = (p: EvidencePredicate<"bridge-stop">) =>
+  `bridge stopped (${p.reason}); ${String(p.machinesRunning)} machines go on`;
+
+const keyRotation = (p: EvidencePredicate<"key-rotation">) =>
+  `${p.subject} exchanged the signing key ${p.previousKey.keyId.slice(0, 12)} for ${p.nextKey.keyId.slice(0, 12)}${detail(p.reason)}`;
+
+function commandEnd({ outcome, exitCode, signal, durationMs }: EvidencePredicate<"command">): string {
+  if (outcome === "exited") return `exit ${String(exitCode ?? "unknown")} after ${seconds(durationMs)}`;
+  return signal === null ? outcome : `${outcome} by ${signal}`;
+}
+
+function short(digest: string): string {
+  return digest.slice("sha256:".length, "sha256:".length + 12);
+}
+
+function seconds(milliseconds: number): string {
+  return milliseconds < 60_000
+    ? `${(milliseconds / 1000).toFixed(1)}s`
+    : `${String(Math.round(milliseconds / 60_000))}m`;
+}
+
+function until(expiresAt: string | null): string {
+  return expiresAt === null ? "" : ` until ${expiresAt}`;
+}
+
+function detail(text: string | null): string {
+  return text === null ? "" : `: ${text}`;
+}
+
+/** Makes control characters, bidirectional overrides and line breaks visible as \\u escapes. */
+export function escapeControls(text: string): string {
+  return text.replaceAll(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu,
+    (char) => `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`,
+  );
+}

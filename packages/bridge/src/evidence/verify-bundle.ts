@@ -1,0 +1,162 @@
+import { evidenceTypeOf, EvidenceStatement } from "@doorward/contracts";
+import { parseCanonicalJson } from "./canonical.ts";
+import { openEnvelope, verifySignature, type OpenedEnvelope } from "./dsse.ts";
+import type { EvidencePublicKey } from "./key.ts";
+import type { LogFiles } from "./log-files.ts";
+import { leafHash, rootOf, sha256 } from "./merkle.ts";
+
+/** Something that does not verify. */
+export interface VerifyProblem {
+  /** Leaf index; null when it is not about one record. */
+  readonly index: number | null;
+  readonly reason: string;
+}
+
+/** A key and the first record that it signs alone. */
+export interface KeySpan {
+  readonly from: number;
+  readonly key: EvidencePublicKey;
+}
+
+/** One bundle to check. */
+export interface BundleTask {
+  readonly n: number;
+  readonly width: number;
+  /** Whether signatures, canonical form and schema are checked too, or the tree alone. */
+  readonly records: boolean;
+}
+
+/** What a bundle turned out to be. */
+export interface BundleResult {
+  readonly n: number;
+  readonly width: number;
+  /** Leaf hashes; empty when the entries can't be read. */
+  readonly hashes: Uint8Array;
+  /** Root over the leaf hashes. */
+  readonly root: Uint8Array;
+  /** Times of the first and the last record; empty when not known. */
+  readonly firstAt: string;
+  readonly lastAt: string;
+  readonly problems: readonly VerifyProblem[];
+}
+
+const bundleWidth = 256;
+const nothing = new Uint8Array(0);
+
+/** Checks one entry bundle against its hash tile and, record by record, against the keys. */
+export async function checkBundle(
+  files: LogFiles,
+  { n, width, records }: BundleTask,
+  spans: readonly KeySpan[],
+): Promise<BundleResult> {
+  const problems: VerifyProblem[] = [];
+  const first = n * bundleWidth;
+  let entries: Buffer[];
+  try {
+    entries = await files.entries(n, width);
+  } catch (error) {
+    problems.push({ index: first, reason: messageOf(error) });
+    return { n, width, hashes: nothing, root: nothing, firstAt: "", lastAt: "", problems };
+  }
+  const hashes = Buffer.concat(entries.map(leafHash));
+  problems.push(...(await compareTile(files, n, first, hashes)));
+  const times = records ? checkRecords(entries, first, spans, problems) : { firstAt: "", lastAt: "" };
+  return { n, width, hashes, root: rootOf(hashes), ...times, problems };
+}
+
+async function compareTile(
+  files: LogFiles,
+  n: number,
+  first: number,
+  hashes: Buffer,
+): Promise<VerifyProblem[]> {
+  try {
+    const tile = await files.hashes(0, n, hashes.length / 32);
+    if (tile.equals(hashes)) return [];
+    let at = 0;
+    while (hashes[at] === tile[at]) at++;
+    return [
+      { index: first + Math.floor(at / 32), reason: "The entry is not the one whose hash the tree holds" },
+    ];
+  } catch (error) {
+    return [{ index: first, reason: messageOf(error) }];
+  }
+}
+
+function checkRecords(
+  entries: readonly Buffer[],
+  first: number,
+  spans: readonly KeySpan[],
+  problems: VerifyProblem[],
+) {
+  let firstAt = "";
+  let lastAt = "";
+  for (const [offset, leaf] of entries.entries()) {
+    const index = first + offset;
+    try {
+      const at = checkRecord(leaf, index, spans);
+      if (at < lastAt)
+        problems.push({ index, reason: `Its time "${at}" is before that of the record in front of it` });
+      firstAt ||= at;
+      lastAt = at;
+    } catch (error) {
+      problems.push({ index, reason: messageOf(error) });
+    }
+  }
+  return { firstAt, lastAt };
+}
+
+/** Checks one record by itself and returns its time; throws the reason when something is wrong. */
+function checkRecord(leaf: Buffer, index: number, spans: readonly KeySpan[]): string {
+  const opened = openEnvelope(leaf);
+  const text = opened.payload.toString("utf8");
+  const value = parseCanonicalJson(text, "payload");
+  checkSignatures(opened, index, spans);
+  const parsed = EvidenceStatement.safeParse(value);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new Error(`Its field "${issue?.path.join(".") ?? ""}" is wrong: ${issue?.message ?? ""}`);
+  }
+  const { predicate, predicateType, subject } = parsed.data;
+  if (!predicate.recordId.startsWith(`e_${String(index)}_`))
+    throw new Error(`It says it is record "${predicate.recordId}"`);
+  const isRotation = evidenceTypeOf(predicateType) === "key-rotation";
+  if (isRotation !== (opened.signatures.length === 2))
+    throw new Error("Only a key rotation carries two signatures, and it must");
+  const own = subject[0];
+  if (own?.name !== `record/${predicate.recordId}` || own.digest.sha256 !== predicateDigest(opened.payload)) {
+    throw new Error("Its first subject is not the record itself");
+  }
+  return predicate.at;
+}
+
+const predicateKey = ',"predicate":';
+const predicateTypeKey = ',"predicateType":"';
+
+/** Digest of the predicate's canonical text, which lies between two of the four keys of a statement. */
+function predicateDigest(statement: Buffer): string {
+  const start = statement.indexOf(predicateKey) + predicateKey.length;
+  const end = statement.lastIndexOf(predicateTypeKey);
+  return sha256(statement.subarray(start, end)).toString("hex");
+}
+
+function checkSignatures(opened: OpenedEnvelope, index: number, spans: readonly KeySpan[]): void {
+  const at = spans.findLastIndex(({ from }) => from <= index);
+  for (const [position, signature] of opened.signatures.entries()) {
+    const key = position === 0 ? spans[at]?.key : nextKey(spans, at, index);
+    if (key?.keyId !== signature.keyId)
+      throw new Error(`It is signed by key "${signature.keyId}", which is not the log's key there`);
+    if (!verifySignature(opened, key, signature)) throw new Error("Its signature is wrong");
+  }
+}
+
+/** The second signer of a key rotation: the key whose span begins right behind it. */
+function nextKey(spans: readonly KeySpan[], at: number, index: number): EvidencePublicKey | undefined {
+  const next = spans[at + 1];
+  return next?.from === index + 1 ? next.key : undefined;
+}
+
+/** The message of anything thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
