@@ -1,0 +1,196 @@
+import { chmodSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, statfsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DoorwardError } from "@doorward/contracts";
+import { installCommand } from "../../hosts/linux/install-command.ts";
+import type { LinuxHost } from "../../hosts/linux/linux-host.ts";
+import type { Progress } from "../engine.ts";
+import type { EngineFolders } from "../podman/engine-folders.ts";
+import { podmanInvocation } from "../podman/podman-config.ts";
+import { findProgram } from "../podman/runtime-choice.ts";
+import { runBuildStep } from "./build-process.ts";
+import { debianSources } from "./debian-mirror.ts";
+import type { ResolvedRecipe } from "./image-recipe.ts";
+
+/** Label with the digest of the recipe that an image was built from. */
+export const recipeLabel = "dev.doorward.recipe";
+
+/** What a build of the image needs of the engine. */
+export interface BuildContext {
+  readonly folders: EngineFolders;
+  readonly host: LinuxHost;
+}
+
+const roomyBytes = 3 * 1024 ** 3;
+const settings = ["ENV LANG=C.UTF-8", "USER 1000:1000", "WORKDIR /workspace", 'CMD ["bash"]'];
+const excluded = ["doc", "man", "locale", "info"].map((name) => `path-exclude=/usr/share/${name}/*`);
+
+/** Builds the image of a recipe and tags it; on failure and on abort nothing but Podman's own cache is left. */
+export async function buildImage(
+  recipe: ResolvedRecipe,
+  { folders, host }: BuildContext,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
+  const work = mkdtempSync(join(scratchFolder(), "doorward-image-"));
+  chmodSync(work, 0o755);
+  try {
+    const context = join(work, "context");
+    stageContext(recipe, context);
+    if (recipe.base === null) await fromPackages(recipe, { folders, host }, work, progress, signal);
+    else await fromBase(recipe, recipe.base, folders, context, progress, signal);
+  } finally {
+    rmSync(work, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  }
+}
+
+/** Memory is several times faster than the disk for unpacking packages, when there is room. */
+function scratchFolder(): string {
+  try {
+    const { bavail, bsize } = statfsSync("/dev/shm");
+    if (bavail * bsize > roomyBytes) return "/dev/shm";
+  } catch {
+    // No /dev/shm here.
+  }
+  return tmpdir();
+}
+
+function stageContext(recipe: ResolvedRecipe, context: string): void {
+  mkdirSync(join(context, "toolchain"), { recursive: true, mode: 0o755 });
+  for (const name of ["gitconfig", "debian.sources", "setup.sh"])
+    copyFileSync(join(recipe.folder, name), join(context, name));
+  copyFileSync(recipe.toolchain.nodeBinary, join(context, "toolchain", "node"));
+  const skipped = /^\/(?:docs|man|tap-snapshots|test)(?:\/|$)/;
+  cpSync(recipe.toolchain.npmFolder, join(context, "toolchain", "npm"), {
+    recursive: true,
+    filter: (source) => !skipped.test(source.slice(recipe.toolchain.npmFolder.length)),
+  });
+}
+
+async function fromPackages(
+  recipe: ResolvedRecipe,
+  { folders, host }: BuildContext,
+  work: string,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
+  const mmdebstrap = findProgram("mmdebstrap");
+  if (mmdebstrap === null) throw missingBuilder(host);
+  const archive = join(work, "root.tar");
+  const temporary = join(work, "tmp");
+  mkdirSync(temporary, { mode: 0o755 });
+  chmodSync(temporary, 0o777);
+  progress({
+    step: "Fetching and unpacking Debian packages",
+    detail: `${recipe.suite}, ${String(recipe.packages.length)} packages and what they need`,
+  });
+  await runBuildStep({
+    file: mmdebstrap,
+    args: [
+      ...mmdebstrapOptions(recipe, host, join(work, "context")),
+      recipe.suite,
+      archive,
+      ...debianSources(recipe.suite),
+    ],
+    env: { ...process.env, TMPDIR: temporary, LC_ALL: "C.UTF-8" },
+    cwd: "/",
+    onLine: (line) => {
+      reportLine(line, progress);
+    },
+    signal,
+  });
+  progress({ step: "Importing the image into Podman" });
+  const { args, env } = podmanInvocation(folders);
+  const changes = [...settings, `LABEL ${recipeLabel}=${recipe.digest}`].flatMap((change) => [
+    "--change",
+    change,
+  ]);
+  await runBuildStep({
+    file: findProgram("podman") ?? "podman",
+    args: [...args, "import", "--quiet", ...changes, archive, recipe.tag],
+    env: { ...env, TMPDIR: work },
+    cwd: "/",
+    onLine: (line) => {
+      progress({ step: "Importing the image into Podman", detail: line });
+    },
+    signal,
+  });
+}
+
+function mmdebstrapOptions(recipe: ResolvedRecipe, host: LinuxHost, context: string): string[] {
+  return [
+    "--variant=minbase",
+    `--mode=${host.rootless ? "unshare" : "root"}`,
+    "--dpkgopt=force-unsafe-io",
+    // As an option of mmdebstrap this would send the base system through a slow filter; dpkg itself skips quickly.
+    `--essential-hook=printf '%s\\n' ${excluded.map(shellQuote).join(" ")} > "$1/etc/dpkg/dpkg.cfg.d/doorward"`,
+    `--include=${recipe.packages.join(",")}`,
+    `--customize-hook=copy-in ${shellQuote(context)} /`,
+    `--customize-hook=chroot "$1" mv /context /doorward`,
+    `--customize-hook=chroot "$1" sh /doorward/setup.sh ${recipe.suite}`,
+    '--customize-hook=rm -rf "$1/doorward"',
+  ];
+}
+
+function shellQuote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+const steps: readonly (readonly [RegExp, string])[] = [
+  [/running apt-get update/, "Reading Debian's package lists"],
+  [/downloading packages/, "Downloading packages"],
+  [/extracting archives/, "Unpacking the base system"],
+  [/installing essential/, "Setting up the base system"],
+  [/installing remaining/, "Installing the tools"],
+  [/running --customize-hook/, "Adding Node, npm and the agent user"],
+  [/creating tarball/, "Packing the image"],
+];
+
+function reportLine(line: string, progress: Progress): void {
+  const step = steps.find(([pattern]) => pattern.test(line))?.[1];
+  if (step !== undefined) progress({ step });
+}
+
+async function fromBase(
+  recipe: ResolvedRecipe,
+  base: string,
+  folders: EngineFolders,
+  context: string,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
+  const { args, env } = podmanInvocation(folders);
+  progress({ step: "Building the image", detail: `from ${base}` });
+  const values = [`BASE=${base}`, `SUITE=${recipe.suite}`, `PACKAGES=${recipe.packages.join(" ")}`];
+  await runBuildStep({
+    file: findProgram("podman") ?? "podman",
+    args: [
+      ...args,
+      "build",
+      "--force-rm",
+      "--layers=false",
+      "--file",
+      join(recipe.folder, "Containerfile"),
+      "--tag",
+      recipe.tag,
+      "--label",
+      `${recipeLabel}=${recipe.digest}`,
+      ...values.flatMap((value) => ["--build-arg", value]),
+      context,
+    ],
+    env,
+    cwd: "/",
+    onLine: (line) => {
+      progress({ step: "Building the image", detail: line });
+    },
+    signal,
+  });
+}
+
+function missingBuilder(host: LinuxHost): DoorwardError {
+  return new DoorwardError({
+    code: "IMAGE_BUILD_FAILED",
+    message: `Cannot build the machine image: "mmdebstrap" is not installed`,
+    hint: `${installCommand(host.distribution, ["mmdebstrap"])}; or DOORWARD_IMAGE_BASE=docker.io/library/debian:bookworm-slim`,
+  });
+}

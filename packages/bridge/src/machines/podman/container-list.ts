@@ -1,0 +1,104 @@
+import { buffer } from "node:stream/consumers";
+import { setTimeout as delay } from "node:timers/promises";
+import * as z from "zod";
+import { DoorwardError } from "@doorward/contracts";
+import type { EngineContainer } from "../engine.ts";
+import { installationLabel, machineLabel } from "./container-spec.ts";
+import type { LibpodApi } from "./libpod-api.ts";
+
+const Listed = z.array(
+  z.object({
+    Id: z.string(),
+    Labels: z.record(z.string(), z.string()).nullable(),
+    State: z.string(),
+    Pid: z.int(),
+  }),
+);
+const removeAttempts = 40;
+const removePauseMs = 100;
+const states: ReadonlyMap<string, EngineContainer["state"]> = new Map([
+  ["created", "created"],
+  ["configured", "created"],
+  ["initialized", "created"],
+  ["running", "running"],
+  ["stopping", "running"],
+  ["paused", "paused"],
+]);
+
+/** Containers with an installation's label, whatever their state. */
+export async function listContainers(
+  api: LibpodApi,
+  installationId: string,
+): Promise<readonly EngineContainer[]> {
+  const filters = JSON.stringify({ label: [`${installationLabel}=${installationId}`] });
+  const listed = await api.json(Listed, {
+    method: "GET",
+    path: "/containers/json",
+    query: { all: "true", filters },
+  });
+  return listed.map(({ Id, Labels, State, Pid }) => ({
+    containerId: Id,
+    machineId: Labels?.[machineLabel] ?? "",
+    state: states.get(State) ?? "stopped",
+    pid: Pid,
+  }));
+}
+
+/** Asks a container to end, waits `graceSeconds`, then kills and removes it; an absent one is success. */
+export async function removeContainer(
+  api: LibpodApi,
+  containerId: string,
+  graceSeconds: number,
+): Promise<void> {
+  const path = `/containers/${encodeURIComponent(containerId)}`;
+  if (graceSeconds > 0) {
+    const query = { timeout: String(graceSeconds) };
+    await api
+      .send({ method: "POST", path: `${path}/stop`, query, accept: [404, 409, 500] })
+      .catch(ignoreLost);
+  }
+  await removeUntilGone(api, containerId);
+}
+
+/** Kills and removes a container; absent is success. */
+export async function removeUntilGone(api: LibpodApi, containerId: string): Promise<void> {
+  const path = `/containers/${encodeURIComponent(containerId)}`;
+  const query = { force: "true", v: "true", timeout: "0" };
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await api.send({ method: "DELETE", path, query, accept: [404] });
+      return;
+    } catch (error) {
+      // A container that has just ended is unmounted by conmon's own clean-up at the same time.
+      if (attempt === removeAttempts) throw error;
+      await delay(removePauseMs);
+    }
+  }
+}
+
+/** When the service dies during a stop, the removal that follows does the work. */
+function ignoreLost(error: unknown): void {
+  if (!(error instanceof DoorwardError) || error.code !== "PODMAN_UNREACHABLE") throw error;
+}
+
+/** The last lines of a container's own output, both streams in the order they were written. */
+export async function containerLogs(api: LibpodApi, containerId: string, lines: number): Promise<string> {
+  const query = { stdout: "true", stderr: "true", tail: String(lines) };
+  const stream = await api.stream({
+    method: "GET",
+    path: `/containers/${encodeURIComponent(containerId)}/logs`,
+    query,
+  });
+  return demultiplex(await buffer(stream));
+}
+
+/** Each frame is a stream number, three zero bytes, a big-endian length, and that many bytes. */
+function demultiplex(frames: Buffer): string {
+  const parts: Buffer[] = [];
+  for (let at = 0; at + 8 <= frames.length;) {
+    const length = frames.readUInt32BE(at + 4);
+    parts.push(frames.subarray(at + 8, at + 8 + length));
+    at += 8 + length;
+  }
+  return Buffer.concat(parts).toString("utf8");
+}

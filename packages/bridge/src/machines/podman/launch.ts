@@ -1,0 +1,96 @@
+import { DoorwardError, toDoorwardError, type HostFacts } from "@doorward/contracts";
+import * as z from "zod";
+import type { EngineMachine, EngineSpec } from "../engine.ts";
+import { removeUntilGone } from "./container-list.ts";
+import { containerBody, machineLabel, repoOwner, type SpecContext } from "./container-spec.ts";
+import type { LibpodApi } from "./libpod-api.ts";
+import { checkMounts } from "./mount-check.ts";
+import { holdSources } from "./source-check.ts";
+
+const Created = z.object({ Id: z.string() });
+const Inspected = z.object({ State: z.object({ Pid: z.int(), Running: z.boolean(), Status: z.string() }) });
+
+/** Creates a container, checks its mounts before anything in it runs, and starts it. On any failure it is removed again. */
+export async function launchContainer(
+  api: LibpodApi,
+  spec: EngineSpec,
+  context: SpecContext,
+  signal: AbortSignal,
+): Promise<EngineMachine> {
+  refuseUnsafeOwner(spec, context.facts);
+  await using _sources = await holdSources(spec.mounts);
+  try {
+    return await createAndStart(api, spec, context, signal);
+  } catch (error) {
+    await removeByName(api, spec);
+    throw launchFailure(spec, error);
+  }
+}
+
+/** A call that is cut off may still take effect, so the signal is looked at between calls only. */
+async function createAndStart(
+  api: LibpodApi,
+  spec: EngineSpec,
+  context: SpecContext,
+  signal: AbortSignal,
+): Promise<EngineMachine> {
+  signal.throwIfAborted();
+  const { Id: id } = await api.json(Created, {
+    method: "POST",
+    path: "/containers/create",
+    body: containerBody(spec, context),
+  });
+  signal.throwIfAborted();
+  // `init` makes namespaces and mounts, with the first program not yet started: what is wrong is found before it can act.
+  await api.send({ method: "POST", path: `/containers/${id}/init` });
+  const pid = await firstPid(api, id);
+  await checkMounts(pid, spec.mounts, context.facts.ownership);
+  signal.throwIfAborted();
+  await api.send({ method: "POST", path: `/containers/${id}/start` });
+  const { State } = await inspectState(api, id);
+  if (!State.Running || State.Pid !== pid)
+    throw new Error(`its first process ended at once (state "${State.Status}")`);
+  return { containerId: id, pid, ownership: context.facts.ownership };
+}
+
+async function firstPid(api: LibpodApi, id: string): Promise<number> {
+  const { State } = await inspectState(api, id);
+  if (State.Pid > 1) return State.Pid;
+  throw new Error(`it has no first process (state "${State.Status}")`);
+}
+
+function inspectState(api: LibpodApi, id: string): Promise<z.infer<typeof Inspected>> {
+  return api.json(Inspected, { method: "GET", path: `/containers/${id}/json` });
+}
+
+/** Without id mapping a repo of root would need a machine that runs as the host's root. */
+function refuseUnsafeOwner(spec: EngineSpec, facts: HostFacts): void {
+  if (facts.ownership !== "same-uid" || repoOwner(spec)?.uid !== 0) return;
+  throw new DoorwardError({
+    code: "HOST_UNSUPPORTED",
+    message: `Cannot start machine "${spec.name}": its repo belongs to root, and this host can't map file owners`,
+    hint: "doorward doctor",
+  });
+}
+
+/** Also catches a container whose id we never learned, because the call was cut off in the middle. */
+async function removeByName(api: LibpodApi, spec: EngineSpec): Promise<void> {
+  const path = `/containers/${encodeURIComponent(spec.name)}`;
+  const owner = z.object({ Config: z.object({ Labels: z.record(z.string(), z.string()).nullable() }) });
+  const found = await api.json(owner, { method: "GET", path: `${path}/json` }).catch(() => null);
+  // A name that another machine holds is why this launch failed; that machine stays.
+  if (found?.Config.Labels?.[machineLabel] !== spec.machineId) return;
+  await removeUntilGone(api, spec.name);
+}
+
+function launchFailure(spec: EngineSpec, error: unknown): DoorwardError {
+  if (error instanceof Error && error.name === "AbortError") return toDoorwardError(error);
+  if (error instanceof DoorwardError && error.code !== "PODMAN_FAILED") return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new DoorwardError({
+    code: "LAUNCH_FAILED",
+    message: `Cannot start machine "${spec.name}": ${message}`,
+    hint: "doorward doctor",
+    cause: error,
+  });
+}

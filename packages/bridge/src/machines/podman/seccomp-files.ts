@@ -1,0 +1,46 @@
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DoorwardError } from "@doorward/contracts";
+import { installCommand } from "../../hosts/linux/install-command.ts";
+import type { LinuxHost } from "../../hosts/linux/linux-host.ts";
+import { SeccompProfile, tightenProfile, type SeccompKind } from "./seccomp-rules.ts";
+
+/** A profile on disk, with the digest of its bytes. */
+export interface SeccompFile {
+  readonly path: string;
+  readonly digest: string;
+}
+
+/** Where distributions put the profile that Podman uses by default. */
+const stockPaths = ["/usr/share/containers/seccomp.json", "/etc/containers/seccomp.json"];
+
+/** Path of the host's stock profile, or `null`. */
+export function stockProfilePath(): string | null {
+  return stockPaths.find((path) => existsSync(path)) ?? null;
+}
+
+/** Derives both profiles from the stock one and writes them. */
+export function writeSeccompFiles(
+  state: string,
+  host: LinuxHost,
+): Readonly<Record<SeccompKind, SeccompFile>> {
+  const path = stockProfilePath();
+  if (path === null) {
+    throw new DoorwardError({
+      code: "HOST_UNSUPPORTED",
+      message: `Cannot start machines: the stock seccomp profile is not in any of ${stockPaths.join(", ")}`,
+      hint: installCommand(host.distribution, ["seccomp-profile"]),
+    });
+  }
+  const stock = SeccompProfile.parse(JSON.parse(readFileSync(path, "utf8")));
+  return { machine: writeProfile(state, stock, "machine"), browser: writeProfile(state, stock, "browser") };
+}
+
+function writeProfile(state: string, stock: SeccompProfile, kind: SeccompKind): SeccompFile {
+  const text = `${JSON.stringify(tightenProfile(stock, kind), null, 1)}\n`;
+  const path = join(state, `seccomp-${kind}.json`);
+  writeFileSync(`${path}.new`, text, { mode: 0o644 });
+  renameSync(`${path}.new`, path);
+  return { path, digest: `sha256:${createHash("sha256").update(text).digest("hex")}` };
+}
