@@ -1,3 +1,4 @@
+export { abortError } from "./host/abort-error.ts";
 export {
   FrameDecoder,
   FRAME_HEADER_BYTES,

@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import { DoorwardError, toDoorwardError } from "@doorward/contracts";
+import { abortError } from "./abort-error.ts";
 import { FrameDecoder, decodeMessage, encodeMessage, type FrameRules } from "../frame.ts";
 import { FRAME, StreamFailed, expectShape } from "../protocol.ts";
 import { plainText } from "./plain-text.ts";
@@ -94,7 +95,7 @@ export class GuestStream {
       const limit = AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)]);
       const stop = (): void => {
         this.destroy();
-        reject(signal.aborted ? toDoorwardError(signal.reason) : timedOut());
+        reject(signal.aborted ? abortError(signal) : timedOut());
       };
       limit.addEventListener("abort", stop, { once: true });
       if (limit.aborted) stop();
@@ -110,6 +111,8 @@ export class GuestStream {
           reject(error ?? unreachable(undefined));
         },
       };
+      // a dialled stream comes paused, so that nothing is lost before somebody reads
+      this.#duplex.resume();
     });
   }
 

@@ -1,5 +1,6 @@
-import { DoorwardError, toDoorwardError, type ExitStatus } from "@doorward/contracts";
+import { DoorwardError, type ExitStatus } from "@doorward/contracts";
 import type { GuestLink } from "../link.ts";
+import { abortError } from "./abort-error.ts";
 import { GuestCommand } from "./guest-command.ts";
 
 /** A command that runs to its end, its output kept in memory up to a limit. */
@@ -51,8 +52,8 @@ function collect(command: GuestCommand, request: RunRequest, signal: AbortSignal
     const stdout = new Gathered(max, () => reject(tooMuch(program, max)));
     const stderr = new Gathered(max, () => reject(tooMuch(program, max)));
     const stdin = new Feed(command, request.stdin);
-    signal.addEventListener("abort", () => reject(toDoorwardError(signal.reason)), { once: true });
-    if (signal.aborted) reject(toDoorwardError(signal.reason));
+    signal.addEventListener("abort", () => reject(abortError(signal)), { once: true });
+    if (signal.aborted) reject(abortError(signal));
     command.listen({
       stdout: (bytes) => stdout.add(bytes),
       stderr: (bytes) => stderr.add(bytes),

@@ -1,4 +1,5 @@
-import { DoorwardError, toDoorwardError } from "@doorward/contracts";
+import { DoorwardError } from "@doorward/contracts";
+import { abortError } from "@doorward/guest";
 
 /** Waits for something of a guest, but no longer than `timeoutMs` and not beyond an abort. */
 export async function waitFor<Value>(
@@ -11,7 +12,7 @@ export async function waitFor<Value>(
   let stop: () => void = () => undefined;
   const stopped = new Promise<never>((_, reject) => {
     const timer = setTimeout(() => reject(timedOut(what, timeoutMs)), timeoutMs);
-    const aborted = (): void => reject(toDoorwardError(signal.reason));
+    const aborted = (): void => reject(abortError(signal));
     signal.addEventListener("abort", aborted, { once: true });
     if (signal.aborted) aborted();
     stop = () => {
