@@ -202,7 +202,7 @@ export class GrantAuthority implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#watch[Symbol.dispose]();
     await this.settled();
-    this.flush();
+    this.#tryFlush();
   }
 
   #adopt(): void {
