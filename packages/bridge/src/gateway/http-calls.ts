@@ -110,7 +110,7 @@ export class HttpCalls {
   async #call(exchange: Exchange): Promise<void> {
     const { request, listener, signal } = exchange;
     const { authentication, limits, machines } = this.#options;
-    const [path = "", search = ""] = splitUrl(request.url ?? "");
+    const [path, search] = splitUrl(request.url ?? "");
     if (!isPublic(path)) exchange.caller = authentication.callerOf(request, listener);
     authentication.admit(exchange.caller, listener);
     const match = matchRoute(request.method ?? "", path);

@@ -120,7 +120,8 @@ for (const [name, value] of Object.entries(contracts)) {
 
 function relocated(schema: unknown): Json {
   const text = JSON.stringify(schema).replaceAll('"$ref":"#/$defs/', '"$ref":"#/components/schemas/');
-  return z.record(z.string(), z.unknown()).parse(JSON.parse(text));
+  const copy: unknown = JSON.parse(text);
+  return z.record(z.string(), z.unknown()).parse(copy);
 }
 
 function problemSchema(schemas: Json): Json {
