@@ -21,7 +21,7 @@ const limits = {
   groupRecords: 512,
   /** The public files follow the journal this much later. */
   publishDelayMs: 200,
-  /** The journal is cut to the unfinished bundle when it has grown by this much. */
+  /** Default of {@link EvidenceLogOptions.journalBytes}. */
   journalBytes: 8 * 1024 * 1024,
   /** Appends wait for the publisher when this many finished tiles wait for it. */
   waitingTiles: 128,
@@ -47,6 +47,8 @@ export interface Appended {
 /** What {@link EvidenceLog.open} needs. */
 export interface EvidenceLogOptions extends LogPlace {
   readonly log: Logger;
+  /** The journal is cut to the unfinished bundle when it has grown by this many bytes. */
+  readonly journalBytes?: number | undefined;
 }
 
 interface Waiting {
@@ -71,15 +73,16 @@ export class EvidenceLog implements AsyncDisposable {
   #draining: Promise<void> | null = null;
   #publishing: Promise<string> = Promise.resolve("");
   #timer: NodeJS.Timeout | null = null;
-  #settleAt: number = limits.journalBytes;
+  readonly #journalBytes: number;
+  #settleAt: number;
   #closing: Promise<void> | null = null;
 
-  private constructor(
-    { dir, key, origin, log }: EvidenceLogOptions,
-    { journal, tail, lastAt }: RecoveredLog,
-  ) {
+  private constructor(options: EvidenceLogOptions, { journal, tail, lastAt }: RecoveredLog) {
+    const { dir, key, origin, log, journalBytes = limits.journalBytes } = options;
     this.dir = dir;
     this.origin = origin;
+    this.#journalBytes = journalBytes;
+    this.#settleAt = journalBytes;
     this.#key = key;
     this.#log = log;
     this.#journal = journal;
@@ -283,7 +286,7 @@ export class EvidenceLog implements AsyncDisposable {
       if (this.#journal.usedBytes > this.#settleAt) await this.#settle();
       else if (this.#tail.finished.length > limits.waitingTiles) await this.checkpoint();
     } catch (error) {
-      this.#settleAt = this.#journal.usedBytes + limits.journalBytes;
+      this.#settleAt = this.#journal.usedBytes + this.#journalBytes;
       this.#log.warn({ err: error }, "evidence: the journal can't be cut; it goes on growing");
     }
   }
@@ -298,7 +301,7 @@ export class EvidenceLog implements AsyncDisposable {
       { origin: this.origin, base, edge: this.#tail.edgeAtBundle() },
       this.#tail.openEntries,
     );
-    this.#settleAt = this.#journal.usedBytes + limits.journalBytes;
+    this.#settleAt = this.#journal.usedBytes + this.#journalBytes;
   }
 
   async #bundle(n: number): Promise<readonly Buffer[]> {

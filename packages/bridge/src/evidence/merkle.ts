@@ -83,7 +83,7 @@ export class TreeEdge {
   /** Adds 256 leaves at once by the root over them, where the size is a multiple of 256; as {@link add}. */
   addBundle(root: Buffer): FullTile[] {
     if (this.#size % TILE_WIDTH !== 0) throw new RangeError("Cannot add a bundle: the tree ends inside one");
-    this.#levels[0] ??= [];
+    if (this.#levels.length === 0) this.#levels.push([]);
     return this.#push(root, 1);
   }
 

@@ -1,4 +1,4 @@
-import { rmdir, unlink } from "node:fs/promises";
+import { readdir, rmdir, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { makeFolder, replaceFile, syncFolder, syncPath } from "./files.ts";
 import { TILE_WIDTH } from "./merkle.ts";
@@ -30,6 +30,7 @@ export class Publisher {
   readonly #dir: string;
   readonly #folders = new Set<string>();
   readonly #unsynced = new Set<string>();
+  #first = true;
   #partials: string[] = [];
   #olderPartials: string[] = [];
 
@@ -57,7 +58,8 @@ export class Publisher {
       const path = tilePath("entries", Math.floor(size / TILE_WIDTH), entries.length);
       partials.push({ path, bytes: encodeEntries(entries) });
     }
-    const known = new Set([...this.#partials, ...this.#olderPartials]);
+    if (this.#first) await this.#adoptPartials(partials);
+    const known = new Set(this.#partials);
     for (const { path, bytes } of partials) if (!known.has(path)) await this.#write(path, bytes);
     await this.#write("key.vkey", Buffer.from(`${vkey}\n`));
     await replaceFile(join(this.#dir, "checkpoint"), Buffer.from(checkpoint), { sync: true });
@@ -81,6 +83,18 @@ export class Publisher {
     this.#olderPartials = this.#partials;
     this.#partials = now;
     await Promise.all(stale.map((path) => this.#drop(path)));
+  }
+
+  /** Partial tiles that an earlier run left beside those of now are dropped like our own. */
+  async #adoptPartials(now: readonly FinishedTile[]): Promise<void> {
+    this.#first = false;
+    for (const folder of new Set(now.map(({ path }) => dirname(path)))) {
+      const names = await readdir(join(this.#dir, folder)).catch(() => []);
+      const paths = names
+        .map((name) => `${folder}/${name}`)
+        .filter((path) => now.every((tile) => tile.path !== path));
+      this.#olderPartials.push(...paths);
+    }
   }
 
   async #drop(path: string): Promise<void> {

@@ -46,7 +46,7 @@ async function* inOrder(lanes: readonly Lane[], tasks: Iterable<BundleTask>): As
 
 class Lane implements AsyncDisposable {
   readonly #worker: Worker;
-  #failure: unknown = null;
+  #failure: Error | null = null;
   readonly #waiting = new Map<
     number,
     { resolve(result: BundleResult): void; reject(error: unknown): void }
