@@ -1,0 +1,55 @@
+import type { ErrorCode } from "@doorward/contracts";
+import { BRIDGE_SUBJECT, type Appender } from "./grant-evidence.ts";
+
+const PERIOD_MS = 60_000;
+
+/** Counts refusals of callers without a valid token and records the counts once a minute, so that nobody fills the log. */
+export class DenialCounter implements AsyncDisposable {
+  readonly #log: Appender;
+  readonly #policyHash: () => string;
+  readonly #failed: (error: unknown) => void;
+  readonly #timer: NodeJS.Timeout;
+  #counts = new Map<ErrorCode, number>();
+  #from = new Date().toISOString();
+
+  constructor(log: Appender, policyHash: () => string, failed: (error: unknown) => void) {
+    this.#log = log;
+    this.#policyHash = policyHash;
+    this.#failed = failed;
+    this.#timer = setInterval(() => void this.flush(), PERIOD_MS).unref();
+  }
+
+  /** Counts one refusal. */
+  count(code: ErrorCode): void {
+    this.#counts.set(code, (this.#counts.get(code) ?? 0) + 1);
+  }
+
+  /** Records what was counted, if anything was. */
+  async flush(): Promise<void> {
+    const counts = this.#counts;
+    const from = this.#from;
+    this.#counts = new Map();
+    this.#from = new Date().toISOString();
+    if (counts.size === 0) return;
+    const rows = [...counts].map(([code, count]) => ({ code, door: null, count }));
+    await this.#log
+      .append({
+        type: "denials",
+        correlationId: `denials:${from}`,
+        subject: BRIDGE_SUBJECT,
+        machine: null,
+        grant: null,
+        policyHash: this.#policyHash(),
+        from,
+        to: this.#from,
+        total: rows.reduce((sum, row) => sum + row.count, 0),
+        counts: rows.slice(0, 100),
+      })
+      .catch(this.#failed);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    await this.flush();
+  }
+}

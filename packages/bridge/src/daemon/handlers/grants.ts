@@ -1,0 +1,79 @@
+import { realpath } from "node:fs/promises";
+import { DenialError, durationSeconds, type GrantView } from "@doorward/contracts";
+import type { Caller, Handlers } from "../../gateway/index.ts";
+import type { GrantAuthority, GrantMachine } from "../../grants/index.ts";
+import type { MachineRecord, Machines } from "../../machines/life/index.ts";
+import { machineView } from "../../machines/life/index.ts";
+import { subjectOf } from "./machines.ts";
+
+type GrantHandlers = Pick<Handlers, Extract<keyof Handlers, `grants.${string}`>>;
+
+/** Handlers of grant routes; a holder reaches its own grant and those made from it. */
+export function grantHandlers(grants: GrantAuthority, open: () => Promise<Machines>): GrantHandlers {
+  return {
+    "grants.create": async ({ body, caller }) => {
+      const machine = grantMachine((await open()).get(body.machine));
+      const { subject, doors, operations } = body;
+      const ask = {
+        machine,
+        subject,
+        doors,
+        operations,
+        paths: await resolved(body.paths),
+        seconds: durationSeconds(body.for),
+      };
+      return grants.mint(ask, subjectOf(caller));
+    },
+    "grants.list": ({ caller, query }) => {
+      const ofSubtree = caller.kind === "grant" ? caller.grant.grantId : undefined;
+      return Promise.resolve({ grants: [...grants.list({ includeEnded: query.all === "true", ofSubtree })] });
+    },
+    "grants.get": ({ caller, params }) => Promise.resolve(visible(grants, caller, params.grant)),
+    "grants.narrow": async ({ caller, params, body }) => {
+      visible(grants, caller, params.grant);
+      const { subject, doors, operations } = body;
+      const seconds = body.for === undefined ? undefined : durationSeconds(body.for);
+      const ask = { subject, doors, operations, paths: await resolved(body.paths), seconds };
+      return grants.narrow(params.grant, ask, subjectOf(caller));
+    },
+    "grants.renew": ({ caller, params, body }) =>
+      grants.renew(params.grant, durationSeconds(body.for), subjectOf(caller)),
+    "grants.revoke": ({ caller, params, body }) => {
+      visible(grants, caller, params.grant);
+      const { revoked, closedSockets } = grants.revoke(
+        params.grant,
+        body.reason ?? "revoked by command",
+        subjectOf(caller),
+      );
+      return Promise.resolve({ revoked: [...revoked], closedSockets });
+    },
+  };
+}
+
+/** A machine as grants see it. */
+export function grantMachine(record: MachineRecord): GrantMachine {
+  return {
+    id: record.id,
+    name: record.name,
+    repoHostPaths: record.repos.map((repo) => repo.hostPath),
+    doors: machineView(record).doors,
+    profile: record.profile.name,
+  };
+}
+
+function visible(grants: GrantAuthority, caller: Caller, id: string): GrantView {
+  if (caller.kind === "grant" && !grants.isWithin(id, caller.grant.grantId)) {
+    throw new DenialError({
+      code: "OPERATOR_ONLY",
+      rule: "grants.own-subtree",
+      message: `Cannot use grant "${id}": it was not made from grant "${caller.grant.grantId}"`,
+    });
+  }
+  return grants.get(id);
+}
+
+/** Grants name resolved paths; a path that is gone keeps its text and is refused where it must lie in a repo. */
+async function resolved(paths: readonly string[] | undefined): Promise<string[] | undefined> {
+  if (paths === undefined) return undefined;
+  return Promise.all(paths.map((path) => realpath(path).catch(() => path)));
+}

@@ -1,0 +1,95 @@
+import { DenialError, type TerminalView } from "@doorward/contracts";
+import type { TerminalInfo } from "@doorward/guest";
+import type { Handlers, RouteCall } from "../../gateway/index.ts";
+import type { Asker, MachineRecord, Machines } from "../../machines/life/index.ts";
+import { machineView } from "../../machines/life/index.ts";
+import type { Reviews } from "../../machines/review/index.ts";
+import type { Caller } from "../../gateway/index.ts";
+import { BRIDGE_SUBJECT } from "../grant-evidence.ts";
+
+type MachineHandlers = Pick<Handlers, Extract<keyof Handlers, `machines.${string}`>>;
+
+/** Handlers of machine routes; a grant's holder sees its own machine only. */
+export function machineHandlers(open: () => Promise<Machines>, reviews: () => Reviews): MachineHandlers {
+  const visible = async (caller: Caller, nameOrId: string): Promise<MachineRecord> => {
+    const record = (await open()).get(nameOrId);
+    refuseForeign(caller, record);
+    return record;
+  };
+  return {
+    "machines.up": async (call) => (await open()).up(call.body, asker(call)),
+    "machines.list": async ({ caller }) => {
+      const records = (await open())
+        .list()
+        .filter((record) => caller.kind !== "grant" || caller.grant.machine === record.id);
+      return { machines: records.map(machineView) };
+    },
+    "machines.get": async ({ caller, params }) => machineView(await visible(caller, params.machine)),
+    "machines.inspect": async ({ params }) => {
+      const record = (await open()).get(params.machine);
+      return { machine: machineView(record), profile: record.profile, fingerprint: record.fingerprint };
+    },
+    "machines.start": async (call) =>
+      machineView(await (await open()).start(call.params.machine, call.body.timeToLive, asker(call))),
+    "machines.stop": async ({ params, caller, correlationId }) =>
+      machineView(await (await open()).stop(params.machine, subjectOf(caller), correlationId)),
+    "machines.extend": async ({ params, body }) =>
+      machineView(await (await open()).extend(params.machine, body.for)),
+    "machines.remove": async ({ params, query, caller, correlationId }) => ({
+      removed: await (
+        await open()
+      ).remove(params.machine, query.force === "true", subjectOf(caller), correlationId),
+    }),
+    "machines.logs": async ({ params, query }) => ({
+      text: await (await open()).logs(params.machine, query.lines ?? 200),
+    }),
+    "machines.terminals": async ({ caller, params, signal }) => {
+      const { id } = await visible(caller, params.machine);
+      const found = await (await open()).link(id).terminals(signal);
+      return { terminals: found.map(terminalView) };
+    },
+    "machines.review": async ({ params, signal }) => {
+      const machines = await open();
+      const record = machines.get(params.machine);
+      return { reviews: [...(await reviews().show(record, machines.link(record.id), signal))] };
+    },
+    "machines.bring": async ({ params, body, caller, correlationId, signal }) => {
+      const record = (await open()).get(params.machine);
+      return reviews().bring(record, body, { subject: subjectOf(caller), correlationId, signal });
+    },
+  };
+}
+
+/** Subject that a caller acts as. */
+export function subjectOf(caller: Caller): string {
+  return caller.kind === "anonymous" ? BRIDGE_SUBJECT : caller.subject;
+}
+
+function asker(call: RouteCall<"machines.up"> | RouteCall<"machines.start">): Asker {
+  return {
+    subject: subjectOf(call.caller),
+    correlationId: call.correlationId,
+    progress: call.progress,
+    signal: call.signal,
+  };
+}
+
+function refuseForeign(caller: Caller, record: MachineRecord): void {
+  if (caller.kind !== "grant" || caller.grant.machine === record.id) return;
+  throw new DenialError({
+    code: "MACHINE_NOT_GRANTED",
+    rule: "grant.machine",
+    message: `Cannot use machine "${record.name}": grant "${caller.grant.grantId}" is for another machine`,
+  });
+}
+
+function terminalView(found: TerminalInfo): TerminalView {
+  return {
+    id: found.id,
+    createdBy: null,
+    kind: null,
+    command: found.program,
+    running: found.exit === null,
+    viewers: found.viewers,
+  };
+}

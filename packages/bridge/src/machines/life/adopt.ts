@@ -1,0 +1,121 @@
+import { rm } from "node:fs/promises";
+import type { GuestLink } from "@doorward/guest";
+import type { EngineContainer } from "../engine.ts";
+import type { LifeContext } from "./ports.ts";
+import type { MachineRecord } from "./record.ts";
+import { homeFolder, socketFolder } from "./spec.ts";
+
+/** What a starting bridge found of its machines. */
+export interface Adoption {
+  readonly links: ReadonlyMap<string, GuestLink>;
+  readonly adopted: number;
+  readonly reaped: number;
+}
+
+/** Adopts running machines, marks ended ones as stopped, finishes what was half done, and reaps containers of ours that nobody knows. */
+export async function adoptAll(context: LifeContext, signal: AbortSignal): Promise<Adoption> {
+  const containers = new Map((await context.engine.list()).map((each) => [each.containerId, each]));
+  const links = new Map<string, GuestLink>();
+  const kept = new Set<string>();
+  for (const record of context.records.list()) {
+    const container = containerOf(record, containers);
+    const link = await settle(context, record, container, signal);
+    if (link === undefined) continue;
+    links.set(record.id, link);
+    if (container !== undefined) kept.add(container.containerId);
+  }
+  const reaped = await reap(context, containers, kept);
+  return { links, adopted: links.size, reaped };
+}
+
+function containerOf(
+  record: MachineRecord,
+  containers: ReadonlyMap<string, EngineContainer>,
+): EngineContainer | undefined {
+  const container = record.containerId === null ? undefined : containers.get(record.containerId);
+  return container?.machineId === record.id && container.state === "running" ? container : undefined;
+}
+
+/** Brings one record to what is true now; answers the link of a machine that goes on. */
+async function settle(
+  context: LifeContext,
+  record: MachineRecord,
+  container: EngineContainer | undefined,
+  signal: AbortSignal,
+): Promise<GuestLink | undefined> {
+  if (
+    record.state === "running" &&
+    container !== undefined &&
+    (await unchanged(context, record, container, signal))
+  ) {
+    return context.listen({ machineId: record.id, folder: socketFolder(context, record.id) });
+  }
+  if (record.state !== "stopped") await markEnded(context, record);
+  if (record.state === "launching" && record.evidence === null) await forget(context, record);
+  return undefined;
+}
+
+/** Whether the container is still isolated as its fingerprint says, in what can't change by itself while it runs. */
+async function unchanged(
+  context: LifeContext,
+  record: MachineRecord,
+  container: EngineContainer,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const known = record.fingerprint?.inputs.isolation;
+  if (known === undefined) return false;
+  const now = await context.engine.measure(container.containerId, signal);
+  const same = (
+    ["imageId", "user", "capEff", "capBnd", "noNewPrivs", "seccompMode", "rootReadOnly"] as const
+  ).every((field) => known[field] === now[field]);
+  const mounts = (list: typeof now.mounts): string => list.map((mount) => mount.target).join("\n");
+  return (
+    same && now.interfaces.join() === known.interfaces.join() && mounts(now.mounts) === mounts(known.mounts)
+  );
+}
+
+async function forget(context: LifeContext, record: MachineRecord): Promise<void> {
+  await rm(socketFolder(context, record.id), { recursive: true, force: true });
+  await rm(homeFolder(context, record.id), { recursive: true, force: true });
+  await context.reviews.remove(record.id);
+  context.records.delete(record.id);
+}
+
+async function markEnded(context: LifeContext, record: MachineRecord): Promise<void> {
+  const rebooted = record.lease !== null && record.lease.bootId !== context.clocks.bootId();
+  const reason = rebooted ? "reboot" : record.state === "running" ? "crashed" : "reaped";
+  const why = {
+    reboot: "the host rebooted",
+    crashed: "it ended while the bridge was down",
+    reaped: "the bridge was killed half way",
+  }[reason];
+  await rm(socketFolder(context, record.id), { recursive: true, force: true });
+  context.records.put(record.id, { ...record, state: "stopped", stateReason: why, containerId: null });
+  await context.evidence.append({
+    type: "machine-end",
+    correlationId: record.id,
+    subject: "operator:bridge",
+    machine: { id: record.id, name: record.name },
+    grant: null,
+    policyHash: context.policy.hash(),
+    reason,
+    exitCode: null,
+    fingerprint: record.fingerprint?.digest ?? null,
+    detail: why,
+  });
+}
+
+async function reap(
+  context: LifeContext,
+  containers: ReadonlyMap<string, EngineContainer>,
+  kept: ReadonlySet<string>,
+): Promise<number> {
+  let reaped = 0;
+  for (const id of containers.keys()) {
+    if (kept.has(id)) continue;
+    context.log.warn({ container: id }, "machines: reaping a container that no record knows");
+    await context.engine.remove(id, 0);
+    reaped += 1;
+  }
+  return reaped;
+}

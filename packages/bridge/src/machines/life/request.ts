@@ -1,0 +1,106 @@
+import { DoorwardError, durationSeconds, type UpRequest } from "@doorward/contracts";
+import { freeRange } from "./id-ranges.ts";
+import { freshId, machineName } from "./names.ts";
+import type { AllowedRepo, LifeContext } from "./ports.ts";
+import type { MachineRecord } from "./record.ts";
+
+/** A request that policy allowed: its repos are held, its profile is known. */
+export interface AllowedRequest {
+  readonly request: UpRequest;
+  readonly profile: MachineRecord["profile"];
+  readonly repos: readonly AllowedRepo[];
+}
+
+/** Judges and holds every repo of a request; what was held is let go when one is refused. */
+export async function allowRequest(context: LifeContext, request: UpRequest): Promise<AllowedRequest> {
+  const profile = tailored(context, request);
+  const repos: AllowedRepo[] = [];
+  try {
+    for (const { path, access = profile.mounts.defaultAccess } of request.repos) {
+      repos.push(await context.policy.allow(path, { profile: profile.name, access }));
+    }
+    refuseDoubles(repos);
+    return { request, profile, repos };
+  } catch (error) {
+    await letGo(repos);
+    throw error;
+  }
+}
+
+/** Closes the descriptors of held repos. */
+export async function letGo(repos: readonly AllowedRepo[]): Promise<void> {
+  for (const repo of repos) await repo[Symbol.asyncDispose]();
+}
+
+/** A new machine's record, stored before anything of it exists. */
+export function newRecord(context: LifeContext, allowed: AllowedRequest, subject: string): MachineRecord {
+  const { request, profile, repos } = allowed;
+  const known = context.records.list();
+  const [first] = repos;
+  if (first === undefined)
+    throw new DoorwardError({ code: "INPUT_INVALID", message: "Cannot launch: no repo was named" });
+  const names = new Set(known.map((record) => record.name));
+  return {
+    id: freshId("m"),
+    name: request.name ?? machineName(first.hostPath, names),
+    state: "launching",
+    stateReason: null,
+    profile,
+    subject,
+    repos: repos.map(({ hostPath, access }) => ({
+      hostPath,
+      machinePath: "/workspace",
+      access: request.review === true ? "rw" : access,
+      review: request.review === true,
+      clone: null,
+      base: null,
+    })),
+    hide: request.hide ?? [],
+    imageName: profile.image.name,
+    image: null,
+    timeToLiveSeconds: durationSeconds(request.timeToLive ?? profile.timeToLive),
+    idRange: freeRange(known.map((record) => record.idRange)),
+    containerId: null,
+    createdAt: new Date(context.clocks.wall()).toISOString(),
+    lease: null,
+    fingerprint: null,
+    evidence: null,
+    notices: [],
+    listed: [],
+  };
+}
+
+/** Whether an existing machine is what a request asks for: the same repos in the same way, and the same profile. */
+export function fits(record: MachineRecord, allowed: AllowedRequest): boolean {
+  const { request, profile, repos } = allowed;
+  const wanted = repos.map(
+    ({ hostPath, access }) => `${request.review === true ? "review" : access} ${hostPath}`,
+  );
+  const there = record.repos.map(
+    ({ hostPath, access, review }) => `${review ? "review" : access} ${hostPath}`,
+  );
+  return (
+    (request.name === undefined || request.name === record.name) &&
+    JSON.stringify(profile) === JSON.stringify(record.profile) &&
+    JSON.stringify(wanted) === JSON.stringify(there) &&
+    JSON.stringify(request.hide ?? []) === JSON.stringify(record.hide)
+  );
+}
+
+/** The profile as this request changes it: another image, or a home in memory. */
+function tailored(context: LifeContext, request: UpRequest): MachineRecord["profile"] {
+  const profile = context.policy.profile(request.profile ?? "default");
+  const image = request.image === undefined ? profile.image : { ...profile.image, name: request.image };
+  return { ...profile, image, home: request.temporary === true ? "tmpfs" : profile.home };
+}
+
+function refuseDoubles(repos: readonly AllowedRepo[]): void {
+  for (const [at, { hostPath }] of repos.entries()) {
+    if (repos.findIndex((repo) => repo.hostPath === hostPath) !== at) {
+      throw new DoorwardError({
+        code: "INPUT_INVALID",
+        message: `Cannot launch: repo "${hostPath}" is named twice`,
+      });
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import { chown, mkdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { EngineMount, EngineSpec } from "../engine.ts";
+import { rangeStart } from "./id-ranges.ts";
+import type { GuestRuntime, LifeContext, MountPlan } from "./ports.ts";
+import type { MachineRecord } from "./record.ts";
+
+/** User of every machine, as our images have it. */
+export const MACHINE_USER = { uid: 1000, gid: 1000 } as const;
+const HOME = "/home/agent";
+const MiB = 1_048_576;
+
+/** Folder of a machine's guest socket on the host. */
+export function socketFolder(context: LifeContext, machineId: string): string {
+  return join(context.folders.runtime, "machines", machineId);
+}
+
+/** Folder of a machine's home volume on the host. */
+export function homeFolder(context: LifeContext, machineId: string): string {
+  return join(context.folders.state, "homes", machineId);
+}
+
+/** What the engine is asked to run for a machine. */
+export async function engineSpec(
+  context: LifeContext,
+  record: MachineRecord,
+  plan: MountPlan,
+  runtime: GuestRuntime,
+  imageId: string,
+): Promise<EngineSpec> {
+  const { limits, isolation, home, homeMiB } = record.profile;
+  const homeMounts = home === "volume" ? [await homeMount(context, record)] : [];
+  const homeTmpfs = home === "tmpfs" ? [{ target: HOME, sizeBytes: homeMiB * MiB, mode: 0o777 }] : [];
+  return {
+    name: `doorward-${context.installationId.slice(-6)}-${record.id}`,
+    machineId: record.id,
+    installationId: context.installationId,
+    imageId,
+    command: runtime.command,
+    workdir: "/workspace",
+    hostname: record.name,
+    env: await environment(context, record, plan),
+    user: MACHINE_USER,
+    idRangeStart: rangeStart(record.idRange),
+    mounts: [
+      await ownMount(runtime.path, "/opt/dw", "guest-runtime"),
+      await ownMount(socketFolder(context, record.id), "/run/doorward", "guest-socket"),
+      ...homeMounts,
+      ...plan.mounts,
+    ],
+    tmpfs: [{ target: "/tmp", sizeBytes: limits.tmpMiB * MiB, mode: 0o1777 }, ...homeTmpfs],
+    limits: {
+      memoryBytes: limits.memoryMiB * MiB,
+      pids: limits.pids,
+      cpus: limits.cpus,
+      nofile: Math.min(limits.nofile, context.engine.facts.nofile),
+      nproc: Math.min(limits.pids, context.engine.facts.nproc),
+      shmBytes: limits.shmMiB * MiB,
+    },
+    relaxations: isolation.relaxations,
+    seccomp: isolation.relaxations.includes("user-namespaces-inside") ? "browser" : "machine",
+  };
+}
+
+async function environment(
+  context: LifeContext,
+  record: MachineRecord,
+  plan: MountPlan,
+): Promise<Record<string, string>> {
+  return {
+    ...record.profile.environment,
+    ...(await context.gitIdentity()),
+    HOME,
+    USER: "agent",
+    LOGNAME: "agent",
+    LANG: "C.UTF-8",
+    PATH: `${HOME}/.local/bin:/usr/local/bin:/usr/bin:/bin`,
+    DOORWARD_MACHINE: record.name,
+    DOORWARD_WORKDIR: plan.targets[0] ?? "/workspace",
+  };
+}
+
+/** The home volume belongs to the machine's own range of ids (or to us, where machines run as us). */
+async function homeMount(context: LifeContext, record: MachineRecord): Promise<EngineMount> {
+  const folder = homeFolder(context, record.id);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const { ownership } = context.engine.facts;
+  if (ownership === "idmapped") {
+    const start = rangeStart(record.idRange);
+    await chown(folder, start + MACHINE_USER.uid, start + MACHINE_USER.gid);
+  }
+  return { ...(await ownMount(folder, HOME, "home")), access: "rw" };
+}
+
+async function ownMount(source: string, target: string, role: EngineMount["role"]): Promise<EngineMount> {
+  const { dev, ino, uid, gid } = await stat(source);
+  return { source, target, access: "ro", role, identity: { dev, ino }, mapOwner: false, owner: { uid, gid } };
+}
