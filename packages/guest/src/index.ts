@@ -12,7 +12,7 @@ export { GuestCommand, type CommandListener } from "./host/guest-command.ts";
 export { GuestTerminal, type TerminalListener } from "./host/guest-terminal.ts";
 export { plainText } from "./host/plain-text.ts";
 export { runCommand, type RunRequest, type RunResult } from "./host/run-command.ts";
-export type { GuestLink } from "./link.ts";
+export type { GuestDialer, GuestLink } from "./link.ts";
 export {
   CONTROL_FROM_BRIDGE_RULES,
   CONTROL_FROM_GUEST_RULES,

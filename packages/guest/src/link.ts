@@ -1,12 +1,16 @@
 import type { Duplex } from "node:stream";
 import type { GuestHealth, GuestHello, StreamOpen, TerminalInfo } from "./protocol.ts";
 
-/** The bridge's link to the guest of one machine; survives the guest's reconnects until it is disposed. */
-export interface GuestLink extends AsyncDisposable {
-  /** Waits until the guest's control connection stands; answers what the guest says of itself. */
-  ready(signal: AbortSignal): Promise<GuestHello>;
+/** Opens streams to the guest of one machine. */
+export interface GuestDialer {
   /** Opens one stream; its first frame from the guest is `started` or `failed`. GUEST_UNREACHABLE when the guest is away. */
   dial(open: StreamOpen, signal: AbortSignal): Promise<Duplex>;
+}
+
+/** The bridge's link to the guest of one machine; survives the guest's reconnects until it is disposed. */
+export interface GuestLink extends GuestDialer, AsyncDisposable {
+  /** Waits until the guest's control connection stands; answers what the guest says of itself. */
+  ready(signal: AbortSignal): Promise<GuestHello>;
   /** Asks the guest how it is. */
   health(signal: AbortSignal): Promise<GuestHealth>;
   /** Asks the guest for its terminals. */

@@ -49,6 +49,7 @@ export const TerminalHello = z.strictObject({
     .optional()
     .describe("Bytes of earlier output to show first; 262144 when absent"),
   window: WindowBytes.optional(),
+  transcript: z.enum(["on", "off"]).optional().describe("Record this terminal; off when absent"),
 });
 export type TerminalHello = z.infer<typeof TerminalHello>;
 

@@ -4,7 +4,11 @@ import { DoorwardError, toDoorwardError } from "@doorward/contracts";
 export function abortError(signal: AbortSignal): DoorwardError {
   const reason: unknown = signal.reason;
   if (reason instanceof Error && reason.name === "TimeoutError") {
-    return new DoorwardError({ code: "TIMED_OUT", message: "Cannot wait any longer: the time is over", cause: reason });
+    return new DoorwardError({
+      code: "TIMED_OUT",
+      message: "Cannot wait any longer: the time is over",
+      cause: reason,
+    });
   }
   return toDoorwardError(reason);
 }

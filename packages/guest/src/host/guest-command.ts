@@ -1,6 +1,6 @@
 import type { DoorwardError, ExecSignal, ExitStatus } from "@doorward/contracts";
 import { MAX_DATA_BYTES, decodeMessage, encodeFrame } from "../frame.ts";
-import type { GuestLink } from "../link.ts";
+import type { GuestDialer } from "../link.ts";
 import {
   EXEC_FROM_GUEST_RULES,
   ExecStarted,
@@ -28,7 +28,7 @@ export class GuestCommand implements Disposable {
   readonly #stream: GuestStream;
 
   /** Starts a command. */
-  static async start(link: GuestLink, open: ExecOpen, signal: AbortSignal): Promise<GuestCommand> {
+  static async start(link: GuestDialer, open: ExecOpen, signal: AbortSignal): Promise<GuestCommand> {
     const stream = new GuestStream(await link.dial(open, signal), EXEC_FROM_GUEST_RULES);
     try {
       return new GuestCommand(stream, expectShape(ExecStarted, await stream.started(signal), "started"));

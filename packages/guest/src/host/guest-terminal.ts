@@ -1,6 +1,6 @@
 import type { DoorwardError, ExitStatus } from "@doorward/contracts";
 import { MAX_DATA_BYTES, decodeMessage, encodeFrame } from "../frame.ts";
-import type { GuestLink } from "../link.ts";
+import type { GuestDialer } from "../link.ts";
 import {
   ExitStatus as ExitStatusSchema,
   FRAME,
@@ -33,7 +33,7 @@ export class GuestTerminal implements Disposable {
   #offset: number;
 
   /** Creates or attaches to a terminal. */
-  static async open(link: GuestLink, open: TerminalOpen, signal: AbortSignal): Promise<GuestTerminal> {
+  static async open(link: GuestDialer, open: TerminalOpen, signal: AbortSignal): Promise<GuestTerminal> {
     const stream = new GuestStream(await link.dial(open, signal), TERMINAL_FROM_GUEST_RULES);
     try {
       return new GuestTerminal(stream, expectShape(TerminalStarted, await stream.started(signal), "started"));

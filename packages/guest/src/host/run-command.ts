@@ -1,5 +1,5 @@
 import { DoorwardError, type ExitStatus } from "@doorward/contracts";
-import type { GuestLink } from "../link.ts";
+import type { GuestDialer } from "../link.ts";
 import { abortError } from "./abort-error.ts";
 import { GuestCommand } from "./guest-command.ts";
 
@@ -23,7 +23,7 @@ const DEFAULT_MAX_BYTES = 16_777_216;
 
 /** Runs a command in a machine to its end; aborting kills its process group. */
 export async function runCommand(
-  link: GuestLink,
+  link: GuestDialer,
   request: RunRequest,
   signal: AbortSignal,
 ): Promise<RunResult> {

@@ -1,0 +1,16 @@
+export type {
+  ApprovalRequest,
+  CommandRecord,
+  Door,
+  DoorEndpoint,
+  DoorEntry,
+  DoorHost,
+  DoorNotice,
+  DoorOperation,
+  DoorRecord,
+  DoorSession,
+  SessionKind,
+  TerminalRecord,
+} from "./door.ts";
+export { DOOR_REGISTRY } from "./registry.ts";
+export { TranscriptWriter, type TranscriptHeader, type TranscriptSink } from "./terminal/transcript.ts";

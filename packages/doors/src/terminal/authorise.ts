@@ -1,0 +1,41 @@
+import { DenialError, type Operation, type TerminalHello } from "@doorward/contracts";
+import type { DoorSession } from "../door.ts";
+
+/** What a terminal session may do, decided once at its hello; typing is checked again at every keystroke. */
+export interface TerminalRights {
+  readonly mode: "control" | "observe";
+  /** Whether the grant holds `terminal.input`. */
+  readonly input: boolean;
+}
+
+/** Judges a terminal's hello against the grant and the machine's profile. */
+export function authoriseTerminal(session: DoorSession, hello: TerminalHello): TerminalRights {
+  const { attach } = session.spec;
+  if (hello.transcript === "on")
+    throw notOffered("capture.off", "transcripts stay off until redaction exists");
+  if (hello.mode === "observe") {
+    if ("new" in hello.terminal) throw notOffered("observe", "an observer can't create a terminal");
+    session.host.check("terminal.observe");
+    if (!attach.observers) throw notOffered("attach.observers", "the profile allows no observers");
+    return { mode: "observe", input: false };
+  }
+  session.host.check("terminal.attach");
+  if (!attach.allowed) throw notOffered("attach.allowed", "the profile allows no terminals");
+  return { mode: "control", input: session.operations.has("terminal.input") };
+}
+
+/** Judges a command: operators and agents have an operation each. */
+export function authoriseExec(session: DoorSession): void {
+  const operation: Operation = session.kind === "agent" ? "terminal.agent-exec" : "terminal.exec";
+  session.host.check(operation);
+  if (session.spec.execution[session.kind]) return;
+  throw notOffered(`execution.${session.kind}`, `the profile lets no ${session.kind} run commands`);
+}
+
+function notOffered(rule: string, why: string): DenialError {
+  return new DenialError({
+    code: "DOOR_NOT_OFFERED",
+    rule: `profile.doors.terminal.${rule}`,
+    message: `Cannot open door "terminal": ${why}`,
+  });
+}

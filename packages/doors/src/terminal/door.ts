@@ -1,0 +1,59 @@
+import { DoorwardError, EXEC_PROTOCOL, TERMINAL_PROTOCOL } from "@doorward/contracts";
+import type { WebSocket } from "ws";
+import type { Door, DoorOperation, DoorSession } from "../door.ts";
+import { ExecSession } from "./exec-session.ts";
+import { Quota } from "./quota.ts";
+import { TerminalSession } from "./terminal-session.ts";
+
+const OPERATIONS: readonly DoorOperation[] = [
+  { operation: "terminal.attach", approval: false },
+  { operation: "terminal.observe", approval: false },
+  { operation: "terminal.input", approval: false },
+  { operation: "terminal.exec", approval: false },
+  { operation: "terminal.agent-exec", approval: false },
+];
+
+/** The terminal door: one session is a viewer of a terminal, or one command, told apart by the subprotocol. */
+export class TerminalDoorAdapter implements Door {
+  readonly id = "terminal";
+  readonly operations = OPERATIONS;
+  readonly #viewers = new Quota("viewer", "profile.doors.terminal.attach.maxViewers");
+  readonly #running = new Quota("command", "profile.doors.terminal.execution.maxConcurrent");
+  readonly #sessions = new Set<Promise<void>>();
+  #closed = false;
+
+  async open(session: DoorSession, socket: WebSocket): Promise<void> {
+    const served = this.#serve(session, socket);
+    this.#sessions.add(served);
+    try {
+      await served;
+    } finally {
+      this.#sessions.delete(served);
+    }
+  }
+
+  /** Takes no more sessions and waits for the open ones, which the gateway ends. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    await Promise.allSettled([...this.#sessions]);
+  }
+
+  #serve(session: DoorSession, socket: WebSocket): Promise<void> {
+    if (this.#closed) return Promise.reject(stopping());
+    if (session.protocol === TERMINAL_PROTOCOL) return TerminalSession.serve(session, socket, this.#viewers);
+    if (session.protocol === EXEC_PROTOCOL) return ExecSession.serve(session, socket, this.#running);
+    return Promise.reject(
+      new DoorwardError({
+        code: "PROTOCOL_ERROR",
+        message: `Cannot open door "terminal": it does not speak "${session.protocol}"`,
+      }),
+    );
+  }
+}
+
+function stopping(): DoorwardError {
+  return new DoorwardError({
+    code: "BRIDGE_STOPPING",
+    message: `Cannot open door "terminal": the bridge stops`,
+  });
+}

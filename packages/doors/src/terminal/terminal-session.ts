@@ -1,0 +1,235 @@
+import {
+  DEFAULT_WINDOW_BYTES,
+  DoorwardError,
+  MAX_WIRE_CHUNK_BYTES,
+  SessionId,
+  TerminalClientMessage,
+  TerminalId,
+  WIRE_KIND,
+  decodeBytes,
+  encodeOutput,
+  type TerminalHello,
+  type TerminalReady,
+} from "@doorward/contracts";
+import { GuestTerminal, type RoleChange, type TerminalListener } from "@doorward/guest";
+import type { WebSocket } from "ws";
+import type { DoorNotice, DoorSession, TerminalRecord } from "../door.ts";
+import { authoriseTerminal, type TerminalRights } from "./authorise.ts";
+import { DoorSocket } from "./door-socket.ts";
+import { OutputWindow } from "./output-window.ts";
+import { outOfTurn } from "./protocol.ts";
+import type { Quota } from "./quota.ts";
+import { newTerminalId, terminalOpen } from "./terminal-open.ts";
+import { noticeMessage } from "./notice-message.ts";
+
+/** One viewer of a terminal, from its hello to its end. The terminal itself outlives it. */
+export class TerminalSession {
+  readonly #session: DoorSession;
+  readonly #socket: DoorSocket<typeof TerminalClientMessage>;
+  readonly #terminal: GuestTerminal;
+  readonly #rights: TerminalRights;
+  readonly #window: OutputWindow;
+  #controls: boolean;
+
+  /** Serves a session until its end. */
+  static async serve(session: DoorSession, webSocket: WebSocket, viewers: Quota): Promise<void> {
+    const socket = new DoorSocket(webSocket, TerminalClientMessage, session.signal);
+    try {
+      await TerminalSession.#serve(session, socket, viewers);
+    } catch (error) {
+      socket.fail(error);
+    }
+    await socket.ended;
+  }
+
+  static async #serve(
+    session: DoorSession,
+    socket: DoorSocket<typeof TerminalClientMessage>,
+    viewers: Quota,
+  ): Promise<void> {
+    const hello = await socket.first();
+    if (hello.type !== "hello") throw outOfTurn(hello.type, "the first message is hello");
+    const rights = authoriseTerminal(session, hello);
+    const id = "id" in hello.terminal ? hello.terminal.id : newTerminalId();
+    using _place = viewers.take(`${session.machine.id}/${id}`, session.spec.attach.maxViewers);
+    using terminal = await GuestTerminal.open(
+      session.host,
+      terminalOpen(session, hello, id, rights),
+      session.signal,
+    );
+    if (terminal.started.terminal !== id) throw wrongTerminal(id);
+    const served = new TerminalSession(session, socket, terminal, rights, hello);
+    using _notices = session.host.onNotice((notice) => served.#notice(notice));
+    served.#begin(hello);
+    await socket.ended.catch(() => undefined);
+  }
+
+  private constructor(
+    session: DoorSession,
+    socket: DoorSocket<typeof TerminalClientMessage>,
+    terminal: GuestTerminal,
+    rights: TerminalRights,
+    hello: TerminalHello,
+  ) {
+    this.#session = session;
+    this.#socket = socket;
+    this.#terminal = terminal;
+    this.#rights = rights;
+    this.#window = new OutputWindow(hello.window ?? DEFAULT_WINDOW_BYTES, terminal.started.offset);
+    this.#controls = terminal.started.role === "controller";
+  }
+
+  #begin(hello: TerminalHello): void {
+    const created = "new" in hello.terminal;
+    this.#record(created ? "created" : hello.mode === "observe" ? "observed" : "attached", {
+      argv: "new" in hello.terminal ? (hello.terminal.new.argv ?? null) : null,
+    });
+    this.#socket.send(this.#ready(created));
+    this.#socket.listen(this.#window.limit, {
+      message: (message) => this.#message(message),
+      binary: (bytes) => this.#typed(bytes),
+    });
+    this.#terminal.listen(this.#guestListener());
+  }
+
+  #ready(created: boolean): TerminalReady {
+    const { terminal, role, offset, cols, rows } = this.#terminal.started;
+    return {
+      type: "ready",
+      terminal,
+      session: this.#session.id,
+      created,
+      role: this.#rights.mode === "observe" ? "observer" : role,
+      input: this.#rights.input,
+      offset,
+      cols,
+      rows,
+      window: this.#window.limit,
+    };
+  }
+
+  #guestListener(): TerminalListener {
+    return {
+      output: (bytes, offset) => this.#output(bytes, offset),
+      gap: (from, to) => {
+        this.#window.skip(to);
+        this.#socket.send({ type: "gap", from, to });
+      },
+      role: (change) => this.#roleChanged(change),
+      size: ({ cols, rows }) => this.#socket.send({ type: "size", cols, rows }),
+      exit: (status, offset) => {
+        this.#record("exited", { exitCode: status.code, signal: status.signal });
+        this.#socket.send({ type: "exit", ...status, offset });
+        this.#socket.finish();
+      },
+      closed: (error) => this.#socket.fail(error ?? guestGone()),
+    };
+  }
+
+  #output(bytes: Buffer, offset: number): void {
+    for (let at = 0; at < bytes.length; at += MAX_WIRE_CHUNK_BYTES) {
+      this.#socket.sendBytes(encodeOutput(offset + at, bytes.subarray(at, at + MAX_WIRE_CHUNK_BYTES)));
+    }
+    if (!this.#window.send(bytes.length)) this.#terminal.pause();
+  }
+
+  #roleChanged(change: RoleChange): void {
+    const controller = SessionId.safeParse(change.controller);
+    const controls = change.role === "controller" && this.#rights.mode === "control";
+    if (controls && !this.#controls) this.#record("control", {});
+    this.#controls = controls;
+    this.#socket.send({
+      type: "role",
+      role: controls ? "controller" : "observer",
+      controller: controller.success ? controller.data : null,
+    });
+  }
+
+  #message(message: TerminalClientMessage): void {
+    switch (message.type) {
+      case "hello":
+        throw outOfTurn("hello", "the terminal is attached already");
+      case "ack":
+        this.#window.acknowledge(message.offset);
+        if (this.#window.open) this.#terminal.resume();
+        return;
+      case "resize":
+        if (this.#rights.mode === "control")
+          this.#terminal.resize({ cols: message.cols, rows: message.rows });
+        return;
+      case "take-control":
+        this.#requireControlMode(message.type);
+        this.#session.host.check("terminal.attach");
+        this.#terminal.want("control");
+        return;
+      case "release-control":
+        this.#requireControlMode(message.type);
+        this.#terminal.want("observe");
+        return;
+      case "detach":
+        this.#socket.finish();
+    }
+  }
+
+  #typed(message: Uint8Array): void {
+    const { bytes } = decodeBytes(message, [WIRE_KIND.input]);
+    if (bytes.length > MAX_WIRE_CHUNK_BYTES) throw tooLarge(bytes.length);
+    this.#requireControlMode("input");
+    this.#session.host.check("terminal.input");
+    if (!this.#terminal.input(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))) this.#holdInput();
+  }
+
+  /** The guest takes no more for now, so neither do we; the client's own buffers fill, and it has to wait. */
+  #holdInput(): void {
+    this.#socket.pause();
+    this.#terminal.onceWritable(() => this.#socket.resume());
+  }
+
+  #requireControlMode(what: string): void {
+    if (this.#rights.mode === "control") return;
+    throw outOfTurn(what, `an observer only watches; attach with mode "attach" to type`);
+  }
+
+  #record(event: TerminalRecord["event"], more: Partial<TerminalRecord>): void {
+    const { host, kind } = this.#session;
+    const terminal = this.#terminal.started.terminal;
+    host
+      .record({
+        type: "terminal",
+        execution: kind,
+        event,
+        terminal,
+        argv: null,
+        exitCode: null,
+        signal: null,
+        ...more,
+      })
+      .catch((error: unknown) => this.#socket.fail(error));
+  }
+
+  #notice(notice: DoorNotice): void {
+    this.#socket.send(noticeMessage(notice));
+  }
+}
+
+function wrongTerminal(id: string): DoorwardError {
+  return new DoorwardError({
+    code: "GUEST_PROTOCOL",
+    message: `Cannot attach to terminal "${TerminalId.parse(id)}": the machine's guest answered for another one`,
+  });
+}
+
+function guestGone(): DoorwardError {
+  return new DoorwardError({
+    code: "GUEST_UNREACHABLE",
+    message: "Cannot go on with terminal: the machine's guest closed the stream",
+    hint: "attach again; output is kept as far as the scrollback reaches",
+  });
+}
+
+function tooLarge(bytes: number): DoorwardError {
+  return new DoorwardError({
+    code: "INPUT_TOO_LARGE",
+    message: `Cannot type: ${String(bytes)} bytes in one message are over ${String(MAX_WIRE_CHUNK_BYTES)}`,
+  });
+}
