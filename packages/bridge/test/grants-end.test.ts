@@ -135,9 +135,11 @@ test("revoking persists first, then cuts, then records, and takes all descendant
   const order: string[] = [];
   lab.grants.onEnded(({ id: ended, status, reason }) => {
     const second = Store.open({ dir: lab.dir, log: SILENT });
-    const kept = JSON.stringify(second.documents("grants", z.unknown()).get(ended));
+    const kept = JSON.stringify(second.documents("grant-ends", z.unknown()).list());
     second.close();
-    order.push(`${status} ${kept.includes('"revoked"')} ${lab.evidence.of("revoked").length} ${reason}`);
+    order.push(
+      `${status} ${kept.includes(`"grantId":"${ended}","end":{"status":"revoked"`)} ${lab.evidence.of("revoked").length} ${reason}`,
+    );
     return 2;
   });
   const ended = lab.grants.revoke(id, "done", OPERATOR);

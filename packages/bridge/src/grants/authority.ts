@@ -8,7 +8,7 @@ import {
 import type { Logger } from "pino";
 import type { Store } from "../store/store.ts";
 import { remaining, systemClock, type Clock } from "./clock.ts";
-import { endedError, GrantEndings, type Ended } from "./endings.ts";
+import { GrantEndings, type Ended } from "./endings.ts";
 import type { GrantEntry, LiveGrant } from "./entry.ts";
 import { ExpiryWatch } from "./expiry-watch.ts";
 import { refusalOf } from "./issue.ts";
@@ -21,7 +21,6 @@ import {
 } from "./issuing.ts";
 import { GrantLedger } from "./ledger.ts";
 import type { EndListener, GrantEvidence, GrantPolicy } from "./ports.ts";
-import { StoredGrant } from "./stored-grant.ts";
 import { invalidToken, parseToken, sameHash } from "./token.ts";
 import { grantView } from "./view.ts";
 
@@ -58,7 +57,7 @@ export class GrantAuthority implements AsyncDisposable {
     this.#policy = options.policy;
     this.#clock = clock;
     this.#flushedAt = clock.monotonic();
-    const ledger = new GrantLedger(store.documents("grants", StoredGrant), clock);
+    const ledger = new GrantLedger(store, clock);
     const endings = new GrantEndings(ledger, evidence, clock, log);
     this.#ledger = ledger;
     this.#endings = endings;
@@ -107,7 +106,7 @@ export class GrantAuthority implements AsyncDisposable {
     if (entry === undefined || entry.minting || known === null || !sameHash(known, hash)) {
       throw invalidToken("this bridge never made it");
     }
-    this.#checkLive(entry);
+    this.#endings.checkLive(entry);
     entry.touch(this.#clock.wall());
     return entry;
   }
@@ -115,7 +114,7 @@ export class GrantAuthority implements AsyncDisposable {
   /** Throws unless the grant allows the operation on the machine at this moment. Cheap: reads memory and two clocks. */
   check(grantId: string, operation: Operation, machineId: string): void {
     const entry = this.#find(grantId);
-    this.#checkLive(entry);
+    this.#endings.checkLive(entry);
     const { machine, operations } = entry.grant;
     if (machine !== machineId) {
       const message = `Cannot do "${operation}": grant "${grantId}" is for machine "${machine}", not "${machineId}"`;
@@ -232,20 +231,9 @@ export class GrantAuthority implements AsyncDisposable {
       if (left <= 0) due.push(entry);
       else next = Math.min(left, next ?? left);
     }
-    this.#expire(due);
+    this.#endings.expire(due);
     if (this.#ledger.behind || this.#clock.monotonic() - this.#flushedAt >= FLUSH_MS) this.#tryFlush();
     return this.#ledger.behind ? Math.min(RETRY_MS, next ?? RETRY_MS) : next;
-  }
-
-  #checkLive(entry: GrantEntry): void {
-    if (entry.live && remaining(this.#clock, entry.deadline) <= 0) this.#expire([entry]);
-    const { end } = entry.stored;
-    if (end !== null) throw endedError(entry.id, end);
-  }
-
-  #expire(due: readonly GrantEntry[]): void {
-    const reason = "its time is over";
-    if (due.length > 0) this.#endings.tryEnd(due, { status: "expired", cause: "time", reason, by: null });
   }
 
   #tryFlush(): void {
@@ -258,7 +246,7 @@ export class GrantAuthority implements AsyncDisposable {
 
   #explicit(id: string, doing: string): GrantEntry {
     const entry = this.#find(id);
-    this.#checkLive(entry);
+    this.#endings.checkLive(entry);
     if (!entry.implicit) return entry;
     const message = `Cannot ${doing} grant "${id}": it lives as long as its connection`;
     throw new DoorwardError({ code: "INPUT_INVALID", message, hint: "doorward grant create" });

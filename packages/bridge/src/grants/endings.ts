@@ -1,7 +1,8 @@
-import { DoorwardError, toDoorwardError } from "@doorward/contracts";
+import { setImmediate as turn } from "node:timers/promises";
+import { toDoorwardError, type DoorwardError } from "@doorward/contracts";
 import type { Logger } from "pino";
-import type { Clock } from "./clock.ts";
-import type { GrantEntry } from "./entry.ts";
+import { remaining, type Clock } from "./clock.ts";
+import { endedError, type GrantEntry } from "./entry.ts";
 import type { GrantLedger } from "./ledger.ts";
 import type { EndListener, GrantEvidence, RevocationCause } from "./ports.ts";
 import type { GrantEnd } from "./stored-grant.ts";
@@ -47,7 +48,7 @@ export class GrantEndings {
    */
   end(roots: readonly GrantEntry[], ending: Ending): Ended {
     const doomed = this.#doom(roots, ending);
-    const failure = this.#persist(doomed);
+    const failure = this.#persist(() => this.#ledger.saveEnds(doomed));
     let closedSockets = 0;
     for (const entry of doomed) closedSockets += this.#cut(entry);
     this.record(doomed.filter((entry) => !entry.minting));
@@ -62,6 +63,19 @@ export class GrantEndings {
     } catch {
       // Logged where it was caught first; the entries stay marked for the next flush.
     }
+  }
+
+  /** Throws unless a grant lives by both clocks; one whose time is over ends here, whether or not a timer has run. */
+  checkLive(entry: GrantEntry): void {
+    if (entry.live && remaining(this.#clock, entry.deadline) <= 0) this.expire([entry]);
+    const { end } = entry.stored;
+    if (end !== null) throw endedError(entry.id, end);
+  }
+
+  /** Ends grants whose time is over. */
+  expire(due: readonly GrantEntry[]): void {
+    if (due.length > 0)
+      this.tryEnd(due, { status: "expired", cause: "time", reason: "its time is over", by: null });
   }
 
   /** Keeps `settled` waiting for a record that nobody else waits for. It must not reject. */
@@ -102,15 +116,12 @@ export class GrantEndings {
     return { ...common, cause: "parent", reason: `"${root.id}" was revoked: ${ending.reason}`.slice(0, 300) };
   }
 
-  #persist(entries: readonly GrantEntry[]): DoorwardError | undefined {
+  #persist(save: () => void): DoorwardError | undefined {
     try {
-      this.#ledger.save(entries);
+      save();
       return undefined;
     } catch (error) {
-      this.#log.error(
-        { err: error, grants: entries.length },
-        "ended grants could not be stored; trying again",
-      );
+      this.#log.error({ err: error }, "ended grants could not be stored; trying again");
       return toDoorwardError(error);
     }
   }
@@ -128,18 +139,20 @@ export class GrantEndings {
       }
     }
     entry.stored = { ...entry.stored, end: { ...end, sessionsCut: cut } };
-    entry.abort(endedError(entry.id, end));
+    entry.abort();
     return cut;
   }
 
   async #recordAll(entries: readonly GrantEntry[]): Promise<void> {
+    // What was cut goes out on the sockets before any of this.
+    await turn();
     const written = await Promise.all(entries.map((entry) => this.#recordOne(entry)));
-    const recorded = entries.filter((_entry, index) => written[index]);
-    for (const entry of recorded) {
-      if (entry.stored.end === null) continue;
-      entry.stored = { ...entry.stored, end: { ...entry.stored.end, recorded: true } };
+    for (const [index, entry] of entries.entries()) {
+      const { end } = entry.stored;
+      if (end !== null && written[index] === true)
+        entry.stored = { ...entry.stored, end: { ...end, recorded: true } };
     }
-    this.#persist(recorded);
+    this.#persist(() => this.#ledger.save(entries));
   }
 
   async #recordOne(entry: GrantEntry): Promise<boolean> {
@@ -156,16 +169,4 @@ export class GrantEndings {
       return false;
     }
   }
-}
-
-/** The error that every use of an ended grant gets. */
-export function endedError(id: string, end: Pick<GrantEnd, "status" | "at" | "reason">): DoorwardError {
-  const expired = end.status === "expired";
-  const what = expired ? `it expired at ${end.at}` : `it was revoked at ${end.at}: ${end.reason}`;
-  return new DoorwardError({
-    code: expired ? "GRANT_EXPIRED" : "GRANT_REVOKED",
-    message: `Cannot use grant "${id}": ${what}`,
-    hint: "doorward grant create",
-    details: { grant: id, at: end.at },
-  });
 }

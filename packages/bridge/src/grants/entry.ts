@@ -1,6 +1,6 @@
-import type { DoorwardError, HostInterfaceGrant } from "@doorward/contracts";
+import { DoorwardError, type HostInterfaceGrant } from "@doorward/contracts";
 import { remaining, type Clock, type Deadline } from "./clock.ts";
-import type { StoredGrant } from "./stored-grant.ts";
+import type { GrantEnd, StoredGrant } from "./stored-grant.ts";
 
 /** A grant that was good when it was handed out; `check` tells whether it still is. */
 export interface LiveGrant {
@@ -47,12 +47,15 @@ export class GrantEntry implements LiveGrant {
 
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
+    this.abort();
     return this.#controller.signal;
   }
 
-  abort(reason: DoorwardError): void {
-    this.#controller ??= new AbortController();
-    this.#controller.abort(reason);
+  /** Tells whoever holds the signal that the grant has ended, if it has. */
+  abort(): void {
+    const { end } = this.stored;
+    if (end !== null && this.#controller?.signal.aborted === false)
+      this.#controller.abort(endedError(this.id, end));
   }
 
   touch(at: number): void {
@@ -70,4 +73,16 @@ export class GrantEntry implements LiveGrant {
     this.stored = { ...this.stored, lastUsedAt, time: { ...time, spentMs } };
     return this.stored;
   }
+}
+
+/** The error that every use of an ended grant gets. */
+export function endedError(id: string, end: Pick<GrantEnd, "status" | "at" | "reason">): DoorwardError {
+  const expired = end.status === "expired";
+  const what = expired ? `it expired at ${end.at}` : `it was revoked at ${end.at}: ${end.reason}`;
+  return new DoorwardError({
+    code: expired ? "GRANT_EXPIRED" : "GRANT_REVOKED",
+    message: `Cannot use grant "${id}": ${what}`,
+    hint: "doorward grant create",
+    details: { grant: id, at: end.at },
+  });
 }

@@ -1,7 +1,7 @@
 import { DenialError, DoorwardError, type Operation } from "@doorward/contracts";
 import { earlier, remaining, type Clock } from "./clock.ts";
-import { endedError, type GrantEndings } from "./endings.ts";
-import type { GrantEntry, LiveGrant } from "./entry.ts";
+import type { GrantEndings } from "./endings.ts";
+import { endedError, type GrantEntry, type LiveGrant } from "./entry.ts";
 import {
   checkChildSubject,
   checkOperator,
@@ -117,12 +117,12 @@ export class GrantIssuing {
     const renewed = { ...grant, expiresAt: new Date(deadline.wall).toISOString() };
     const event = { ...eventOf(entry, by), grant: renewed, previousExpiresAt: grant.expiresAt, rule };
     await durable(() => this.#parts.evidence.renewed(event), `renew grant "${entry.id}"`);
-    const { end } = entry.stored;
-    if (end !== null) throw endedError(entry.id, end);
+    this.#parts.endings.checkLive(entry);
     entry.stored = { ...entry.stored, grant: renewed, time };
     entry.deadline = deadline;
+    // The parent may have been renewed to end earlier meanwhile, so the renewed grant is held within it too.
     const family = ledger.subtree(entry).filter(({ live }) => live);
-    for (const child of family.slice(1)) this.#holdWithinParent(child);
+    for (const one of family) this.#holdWithinParent(one);
     ledger.save(family);
     this.#parts.deadlinesChanged();
   }

@@ -1,21 +1,35 @@
+import { randomUUID } from "node:crypto";
 import type { Documents } from "../store/documents.ts";
+import type { Store } from "../store/store.ts";
 import type { Clock, Deadline } from "./clock.ts";
 import { GrantEntry } from "./entry.ts";
-import type { StoredGrant } from "./stored-grant.ts";
+import { StoredEnds, StoredGrant } from "./stored-grant.ts";
 
 /** Every grant of this installation: in memory for checks, in the store for good. */
 export class GrantLedger {
   readonly #documents: Documents<StoredGrant>;
+  readonly #ends: Documents<StoredEnds>;
   readonly #clock: Clock;
   readonly #entries = new Map<string, GrantEntry>();
   readonly #live = new Map<string, GrantEntry>();
   readonly #children = new Map<string, GrantEntry[]>();
+  /** Documents of `ends` that are there until every grant has its end in its own. */
+  #batches: readonly string[] = [];
   #behind = false;
 
-  constructor(documents: Documents<StoredGrant>, clock: Clock) {
-    this.#documents = documents;
+  constructor(store: Store, clock: Clock) {
+    this.#documents = store.documents("grants", StoredGrant);
+    this.#ends = store.documents("grant-ends", StoredEnds);
     this.#clock = clock;
-    for (const stored of documents.list()) this.add(adopted(stored, clock));
+    const batches = this.#ends.list();
+    this.#batches = batches.map(({ id }) => id);
+    const ends = new Map(batches.flatMap((batch) => batch.ends.map(({ grantId, end }) => [grantId, end])));
+    for (const stored of this.#documents.list()) {
+      const end = stored.end ?? ends.get(stored.grant.grantId) ?? null;
+      const entry = adopted({ ...stored, end }, clock);
+      entry.dirty ||= stored.end === null && end !== null;
+      this.add(entry);
+    }
   }
 
   find(id: string): GrantEntry | undefined {
@@ -83,18 +97,33 @@ export class GrantLedger {
   save(entries: readonly GrantEntry[]): void {
     const stored = entries.filter((entry) => !entry.minting);
     if (stored.length === 0) return;
-    for (const entry of stored) entry.dirty = true;
-    this.#behind = true;
-    this.#documents.transaction(() => {
-      for (const entry of stored) this.#documents.put(entry.id, entry.snapshot(this.#clock));
-    });
+    this.#write(stored, () => this.#put(stored));
     for (const entry of stored) entry.dirty = false;
-    this.#behind = false;
+  }
+
+  /** Makes the ends of grants durable, quickly; each gets into its grant's own document later. */
+  saveEnds(entries: readonly GrantEntry[]): void {
+    const ended = entries.filter((entry) => !entry.minting);
+    const ends = ended.flatMap(({ id, stored }) =>
+      stored.end === null ? [] : [{ grantId: id, end: stored.end }],
+    );
+    if (ends.length === 0) return;
+    const id = randomUUID();
+    this.#write(ended, () => this.#ends.put(id, { id, ends }));
+    this.#batches = [...this.#batches, id];
   }
 
   /** Makes everything durable that was left for later. */
   flush(): void {
-    this.save(this.all().filter((entry) => entry.dirty));
+    const stored = this.all().filter((entry) => entry.dirty && !entry.minting);
+    if (stored.length === 0 && this.#batches.length === 0) return;
+    this.#write(stored, () => {
+      this.#put(stored);
+      for (const id of this.#batches) this.#ends.delete(id);
+    });
+    for (const entry of stored) entry.dirty = false;
+    this.#batches = [];
+    this.#behind = false;
   }
 
   /** Drops what ended before a time of day. */
@@ -103,6 +132,20 @@ export class GrantLedger {
     this.#documents.transaction(() => {
       for (const entry of old) this.drop(entry);
     });
+  }
+
+  #put(entries: readonly GrantEntry[]): void {
+    for (const entry of entries) this.#documents.put(entry.id, entry.snapshot(this.#clock));
+  }
+
+  #write(entries: readonly GrantEntry[], write: () => void): void {
+    for (const entry of entries) entry.dirty = true;
+    try {
+      this.#documents.transaction(write);
+    } catch (error) {
+      this.#behind = true;
+      throw error;
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 import {
   DoorName,
+  GrantId,
   HostInterfaceGrant,
   MachineName,
   Sha256,
@@ -50,3 +51,13 @@ export const StoredGrant = z.strictObject({
   lastUsedAt: Timestamp.nullable(),
 });
 export type StoredGrant = z.infer<typeof StoredGrant>;
+
+/**
+ * Ends of many grants in one small document, so that persisting a revocation takes as long for a thousand as for one.
+ * It lives until each grant's own document has its end.
+ */
+export const StoredEnds = z.strictObject({
+  id: z.string().max(40),
+  ends: z.array(z.strictObject({ grantId: GrantId, end: GrantEnd })),
+});
+export type StoredEnds = z.infer<typeof StoredEnds>;
