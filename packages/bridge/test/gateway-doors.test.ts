@@ -39,7 +39,10 @@ describe("door sockets", () => {
     socket.close(1000);
     await eventually(() => bench.evidence.closed.length > closed, "the end is recorded");
     const record = bench.evidence.closed.at(-1);
-    assert.deepEqual([record?.reason, record?.closeCode, record?.opened.session], ["CLOSED", 1000, opened?.session]);
+    assert.deepEqual(
+      [record?.reason, record?.closeCode, record?.opened.session],
+      ["CLOSED", 1000, opened?.session],
+    );
     assert.ok((record?.bytesIn ?? 0) >= 5 && (record?.bytesOut ?? 0) >= 5);
   });
 
@@ -49,7 +52,10 @@ describe("door sockets", () => {
     socket.on("message", (data: Buffer) => got.push(data.toString()));
     for (let at = 0; at < 50; at += 1) socket.send(String(at));
     await eventually(() => got.length === 50, "all echoes");
-    assert.deepEqual(got, Array.from({ length: 50 }, (_, at) => String(at)));
+    assert.deepEqual(
+      got,
+      Array.from({ length: 50 }, (_, at) => String(at)),
+    );
     socket.terminate();
   });
 
@@ -57,7 +63,10 @@ describe("door sockets", () => {
     const closed = bench.evidence.closed.length;
     (await dialDoor(bench, { token })).terminate();
     await eventually(() => bench.evidence.closed.length > closed, "the end is recorded");
-    assert.deepEqual([bench.evidence.closed.at(-1)?.reason, bench.evidence.closed.at(-1)?.closeCode], ["ABORTED", 1006]);
+    assert.deepEqual(
+      [bench.evidence.closed.at(-1)?.reason, bench.evidence.closed.at(-1)?.closeCode],
+      ["ABORTED", 1006],
+    );
   });
 
   it("a token in a subprotocol works and is never echoed", async () => {
@@ -87,7 +96,9 @@ describe("door sockets", () => {
       "Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: doorward.terminal.v1\r\n";
     const socket = connect(bench.socket);
     socket.on("error", () => undefined).resume();
-    socket.write(`GET /v1/machines/alpha/doors/terminal HTTP/1.1\r\n${headers}Sec-WebSocket-Key: short\r\n\r\n`);
+    socket.write(
+      `GET /v1/machines/alpha/doors/terminal HTTP/1.1\r\n${headers}Sec-WebSocket-Key: short\r\n\r\n`,
+    );
     await once(socket, "close");
     await eventually(() => bench.authority.list().every((view) => !view.implicit), "the implicit grant ends");
   });
@@ -95,7 +106,12 @@ describe("door sockets", () => {
   const refusals: [string, Parameters<typeof dialDoor>[1], number, string][] = [
     ["without a token on TCP", {}, 401, "TOKEN_MISSING"],
     ["with a forged token", { token: "dwg_aaaaaaaaaa_b_c" }, 401, "TOKEN_INVALID"],
-    ["with a token in its query", { path: "/v1/machines/alpha/doors/terminal?token=dwg_x" }, 400, "INPUT_INVALID"],
+    [
+      "with a token in its query",
+      { path: "/v1/machines/alpha/doors/terminal?token=dwg_x" },
+      400,
+      "INPUT_INVALID",
+    ],
     ["with any query", { path: "/v1/machines/alpha/doors/terminal?x=1" }, 400, "INPUT_INVALID"],
     ["for an unknown door", { segment: "window", protocols: ["doorward.window.v1"] }, 404, "DOOR_NOT_FOUND"],
     ["for an unknown path", { path: "/v1/alpha/doors/terminal" }, 404, "ROUTE_NOT_FOUND"],
@@ -106,7 +122,12 @@ describe("door sockets", () => {
     ["with another door's subprotocol", { protocols: ["doorward.exec.v1"] }, 400, "PROTOCOL_ERROR"],
     ["from a foreign origin", { options: { origin: "https://evil.example" } }, 403, "ORIGIN_NOT_ALLOWED"],
     ["from the null origin", { options: { origin: "null" } }, 403, "ORIGIN_NOT_ALLOWED"],
-    ["from an allowed origin's neighbour", { options: { origin: "http://127.0.0.1:50000" } }, 403, "ORIGIN_NOT_ALLOWED"],
+    [
+      "from an allowed origin's neighbour",
+      { options: { origin: "http://127.0.0.1:50000" } },
+      403,
+      "ORIGIN_NOT_ALLOWED",
+    ],
     ["with a rebound Host", { options: { headers: { host: "evil.example" } } }, 403, "HOST_NOT_ALLOWED"],
     ["with another port in Host", { options: { headers: { host: "127.0.0.1:1" } } }, 403, "HOST_NOT_ALLOWED"],
   ];
@@ -132,7 +153,9 @@ describe("door sockets", () => {
   });
 
   it("two tokens are refused", async () => {
-    const refused = await refusal(dialDoor(bench, { token, protocols: [`bearer.${token}`, "doorward.terminal.v1"] }));
+    const refused = await refusal(
+      dialDoor(bench, { token, protocols: [`bearer.${token}`, "doorward.terminal.v1"] }),
+    );
     assert.equal(refused.json.code, "TOKEN_INVALID");
   });
 
@@ -208,13 +231,16 @@ describe("door sockets", () => {
     bench.authority.revoke(doomed.id, "test", "operator:ada");
     assert.equal((await closing(socket)).code, 4410);
     await new Promise((resolve) => setTimeout(resolve, 20));
-    assert.equal(bench.door.sessions.slice(sessions).filter(({ grant }) => grant.grantId === doomed.id).length, 0);
+    assert.equal(
+      bench.door.sessions.slice(sessions).filter(({ grantId }) => grantId === doomed.id).length,
+      0,
+    );
   });
 
   it("input after the cut is dropped", async () => {
     const doomed = await bench.grant();
     const socket = await dialDoor(bench, { token: doomed.token });
-    await eventually(() => bench.door.sessions.at(-1)?.grant.grantId === doomed.id, "the session runs");
+    await eventually(() => bench.door.sessions.at(-1)?.grantId === doomed.id, "the session runs");
     const received = bench.door.received.length;
     bench.authority.revoke(doomed.id, "test", "operator:ada");
     for (let at = 0; at < 100; at += 1) socket.send("late");
@@ -229,7 +255,7 @@ describe("door sockets", () => {
     wire.write(upgradeText(bench.port, doomed.token));
     await once(wire, "data");
     wire.pause();
-    await eventually(() => bench.door.sessions.at(-1)?.grant.grantId === doomed.id, "the session runs");
+    await eventually(() => bench.door.sessions.at(-1)?.grantId === doomed.id, "the session runs");
     const cut = performance.now();
     bench.authority.revoke(doomed.id, "test", "operator:ada");
     await eventually(() => bench.gateway.sessions.listOf(doomed.id).length === 0, "the session ends");
@@ -241,7 +267,10 @@ describe("door sockets", () => {
   it("closing a machine's sockets spares those of other machines; a warning reaches its own", async () => {
     const mine = await dialDoor(bench, { unix: true });
     const other = await dialDoor(bench, { unix: true, machine: "beta" });
-    await eventually(() => bench.gateway.sessions.count >= 2 && bench.door.sessions.at(-1)?.machine.name === "beta", "both run");
+    await eventually(
+      () => bench.gateway.sessions.count >= 2 && bench.door.sessions.at(-1)?.machine.name === "beta",
+      "both run",
+    );
     const text = nextText(mine);
     const { sessions } = bench.gateway;
     assert.ok(sessions.warn(ALPHA.id, { code: "MACHINE_ENDS", message: "in 10 minutes" }) >= 1);
@@ -268,11 +297,16 @@ describe("limits and life of door sockets", () => {
     await using bench = await startGateway({ config: { limits: { requestsPerSecond: 1000 } } });
     const doomed = await bench.grant();
     const spared = await bench.grant();
-    const sockets = await Promise.all(Array.from({ length: 100 }, () => dialDoor(bench, { token: doomed.token })));
+    const sockets = await Promise.all(
+      Array.from({ length: 100 }, () => dialDoor(bench, { token: doomed.token })),
+    );
     const other = await dialDoor(bench, { token: spared.token });
     await eventually(() => bench.door.sessions.length === 101, "all run");
     const began = performance.now();
-    const ends = sockets.map(async (socket) => ({ ...(await closing(socket)), at: performance.now() - began }));
+    const ends = sockets.map(async (socket) => ({
+      ...(await closing(socket)),
+      at: performance.now() - began,
+    }));
     const { closedSockets } = bench.authority.revoke(doomed.id, "test", "operator:ada");
     const all = await Promise.all(ends);
     const slowest = Math.max(...all.map(({ at }) => at));

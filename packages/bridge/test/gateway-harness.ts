@@ -4,7 +4,8 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { once } from "node:events";
-import { DoorwardError, ROUTES, type Operation } from "@doorward/contracts";
+import { DEFAULT_TERMINAL_DOOR, DoorwardError, ROUTES, type Operation } from "@doorward/contracts";
+import type { Door, DoorEntry, DoorRecord, DoorSession } from "@doorward/doors";
 import { pino } from "pino";
 import { WebSocket, type ClientOptions } from "ws";
 import {
@@ -12,8 +13,6 @@ import {
   openApiDocument,
   type AnonymousDenial,
   type Denial,
-  type DoorEndpoint,
-  type DoorSession,
   type Gateway,
   type GatewayConfig,
   type GatewayEvidence,
@@ -27,10 +26,29 @@ import { GrantAuthority } from "../src/grants/authority.ts";
 import type { GrantMachine } from "../src/grants/ports.ts";
 import { Store } from "../src/store/index.ts";
 
-export const ALPHA = { id: "m_alpha00000", name: "alpha", running: true, doors: ["terminal"] } as const;
-export const BETA = { id: "m_beta000000", name: "beta", running: true, doors: ["terminal"] } as const;
-export const ASLEEP = { id: "m_asleep0000", name: "asleep", running: false, doors: ["terminal"] } as const;
-export const BARE = { id: "m_bare000000", name: "bare", running: true, doors: [] } as const;
+const terminal = DEFAULT_TERMINAL_DOOR;
+export const ALPHA = {
+  id: "m_alpha00000",
+  name: "alpha",
+  running: true,
+  doors: ["terminal"],
+  terminal,
+} as const;
+export const BETA = {
+  id: "m_beta000000",
+  name: "beta",
+  running: true,
+  doors: ["terminal"],
+  terminal,
+} as const;
+export const ASLEEP = {
+  id: "m_asleep0000",
+  name: "asleep",
+  running: false,
+  doors: ["terminal"],
+  terminal,
+} as const;
+export const BARE = { id: "m_bare000000", name: "bare", running: true, doors: [], terminal } as const;
 const machines: readonly GatewayMachine[] = [ALPHA, BETA, ASLEEP, BARE];
 
 /** What tests see of the evidence: everything that the gateway wrote, in order. */
@@ -56,7 +74,7 @@ export class TestEvidence implements GatewayEvidence {
   countDenial(denial: AnonymousDenial): void {
     this.counted.push(denial);
   }
-  async sessionEvent(_session: SessionOpened, event: Readonly<Record<string, unknown>>): Promise<void> {
+  async sessionEvent(_session: SessionOpened, event: DoorRecord): Promise<void> {
     this.events.push(event);
   }
 }
@@ -65,18 +83,30 @@ export class TestEvidence implements GatewayEvidence {
 export class EchoDoor {
   readonly sessions: DoorSession[] = [];
   readonly received: Buffer[] = [];
+  loads = 0;
+  disposed = 0;
 
-  endpoint(
-    protocol: string,
-    operations: readonly Operation[],
-    implicit: readonly Operation[] = operations,
-  ): DoorEndpoint {
-    return {
-      door: "terminal",
-      protocol,
-      operations,
-      implicit,
+  entry(): DoorEntry {
+    const door: Door = {
+      id: "terminal",
+      operations: [],
       open: (session, socket) => this.#open(session, socket),
+      [Symbol.asyncDispose]: async () => {
+        this.disposed += 1;
+      },
+    };
+    const execs: Operation[] = ["terminal.exec", "terminal.agent-exec"];
+    const attaches: Operation[] = ["terminal.attach", "terminal.observe", "terminal.input"];
+    return {
+      id: "terminal",
+      endpoints: [
+        { segment: "terminal", protocol: "doorward.terminal.v1", operations: attaches, implicit: attaches },
+        { segment: "exec", protocol: "doorward.exec.v1", operations: execs, implicit: ["terminal.exec"] },
+      ],
+      load: async () => {
+        this.loads += 1;
+        return door;
+      },
     };
   }
 
@@ -143,13 +173,7 @@ export async function startGateway(
       find: (name) => machines.find((machine) => machine.name === name || machine.id === name),
       dial: () => Promise.reject(new Error("no guest in this test")),
     },
-    doors: new Map([
-      [
-        "terminal",
-        door.endpoint("doorward.terminal.v1", ["terminal.attach", "terminal.observe", "terminal.input"]),
-      ],
-      ["exec", door.endpoint("doorward.exec.v1", ["terminal.exec", "terminal.agent-exec"], ["terminal.exec"])],
-    ]),
+    doors: [door.entry()],
     evidence,
     config: { login: "ada", version: "0.1.0", ...options.config },
     log,

@@ -66,7 +66,10 @@ describe("gateway over HTTP", () => {
   });
 
   for (const [id, route] of Object.entries<Route>(ROUTES)) {
-    const path = route.path.replace("{machine}", "alpha").replace(/\{grant\}/, "g_0123456789").replace("{index}", "1");
+    const path = route.path
+      .replace("{machine}", "alpha")
+      .replace(/\{grant\}/, "g_0123456789")
+      .replace("{index}", "1");
     if (route.access !== "public") {
       it(`${id} is refused on TCP without a token`, async () => {
         const { status, json, headers } = await ask(tcp(), { method: route.method, path });
@@ -133,9 +136,15 @@ describe("gateway over HTTP", () => {
 
   it("an ndjson route answers progress lines and a result line", async () => {
     const { status, headers, text } = await ask(unix(), { method: "POST", path: "/v1/machines", body: up() });
-    const lines = text.trim().split("\n").map((line) => JSON.parse(line));
+    const lines = text
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
     assert.deepEqual([status, headers["content-type"]], [200, "application/x-ndjson"]);
-    assert.deepEqual(lines.map(({ type }) => type), ["progress", "progress", "result"]);
+    assert.deepEqual(
+      lines.map(({ type }) => type),
+      ["progress", "progress", "result"],
+    );
     assert.equal(lines[2].result.machine.name, "alpha");
   });
 
@@ -143,7 +152,10 @@ describe("gateway over HTTP", () => {
     const { status, json } = await ask(unix(), { method: "POST", path: "/v1/machines", body: up("denied") });
     assert.deepEqual([status, json.code, json.rule], [403, "PATH_DENIED", "policy.paths.deny[ssh]"]);
     const denial = bench.evidence.denials.at(-1);
-    assert.deepEqual([denial?.attempted, denial?.target, denial?.code], ["machines.up", "/home/ada/.ssh", "PATH_DENIED"]);
+    assert.deepEqual(
+      [denial?.attempted, denial?.target, denial?.code],
+      ["machines.up", "/home/ada/.ssh", "PATH_DENIED"],
+    );
   });
 
   it("an ndjson route that fails later ends with an error line without inner causes", async () => {
@@ -154,7 +166,12 @@ describe("gateway over HTTP", () => {
   });
 
   it("a client that goes away aborts the call's signal", async () => {
-    const request = httpRequest({ ...unix(), method: "POST", path: "/v1/machines", headers: { "content-type": "application/json" } });
+    const request = httpRequest({
+      ...unix(),
+      method: "POST",
+      path: "/v1/machines",
+      headers: { "content-type": "application/json" },
+    });
     request.on("error", () => undefined);
     request.end(up("slow"));
     const [response] = await once(request, "response");
@@ -222,7 +239,8 @@ describe("gateway over HTTP", () => {
     }
     const references = [...JSON.stringify(json).matchAll(/"\$ref":"#\/components\/([a-zA-Z]+)\/([^"]+)"/g)];
     assert.ok(references.length > 100);
-    for (const [, kind = "", name = ""] of references) assert.ok(json.components[kind][name], `${kind}/${name}`);
+    for (const [, kind = "", name = ""] of references)
+      assert.ok(json.components[kind][name], `${kind}/${name}`);
     assert.doesNotMatch(JSON.stringify(json), /\$defs/);
     assert.ok(json.components.schemas.MachineView.properties.name);
     assert.ok(json.components.schemas.Problem.properties.code.enum.includes("GRANT_EXPIRED"));
@@ -241,7 +259,8 @@ describe("gateway limits and life", () => {
     const one = await bench.grant();
     const two = await bench.grant();
     const answers = [];
-    for (let at = 0; at < 10; at += 1) answers.push(await ask({ port: bench.port }, { path: "/v1/machines", token: one.token }));
+    for (let at = 0; at < 10; at += 1)
+      answers.push(await ask({ port: bench.port }, { path: "/v1/machines", token: one.token }));
     const limited = answers.find(({ status }) => status === 429);
     assert.equal(limited?.json.code, "RATE_LIMITED");
     assert.equal(limited?.headers["retry-after"], "1");
@@ -253,7 +272,10 @@ describe("gateway limits and life", () => {
     const { token } = await bench.grant();
     const codes = [];
     for (let at = 0; at < 8; at += 1) {
-      codes.push((await ask({ port: bench.port }, { path: "/v1/machines", token: `dwg_wrong${String(at)}` })).json.code);
+      codes.push(
+        (await ask({ port: bench.port }, { path: "/v1/machines", token: `dwg_wrong${String(at)}` })).json
+          .code,
+      );
     }
     assert.deepEqual(codes.slice(0, 5), Array(5).fill("TOKEN_INVALID"));
     assert.equal(codes.at(-1), "RATE_LIMITED");
@@ -289,7 +311,10 @@ describe("gateway limits and life", () => {
     await using bench = await startGateway();
     const stale = join(bench.folder, "run", "stale.sock");
     const { spawnSync } = await import("node:child_process");
-    spawnSync(process.execPath, ["-e", `require("net").createServer().listen(${JSON.stringify(stale)},()=>process.kill(process.pid,9))`]);
+    spawnSync(process.execPath, [
+      "-e",
+      `require("net").createServer().listen(${JSON.stringify(stale)},()=>process.kill(process.pid,9))`,
+    ]);
     assert.ok((await lstat(stale)).isSocket());
     await bench.gateway.listenUnix(stale);
     assert.equal((await ask({ socketPath: stale }, { path: "/healthz" })).status, 200);
@@ -306,7 +331,9 @@ describe("gateway limits and life", () => {
       await assert.rejects(bench.gateway.listenUnix(join(folder, "open", "s")), { code: "HOST_UNSUPPORTED" });
       await symlink(folder, join(folder, "link"));
       await assert.rejects(bench.gateway.listenUnix(join(folder, "link", "s")), { code: "HOST_UNSUPPORTED" });
-      await assert.rejects(bench.gateway.listenUnix(join(folder, "x".repeat(110))), { code: "HOST_UNSUPPORTED" });
+      await assert.rejects(bench.gateway.listenUnix(join(folder, "x".repeat(110))), {
+        code: "HOST_UNSUPPORTED",
+      });
     } finally {
       await rm(folder, { recursive: true });
     }
@@ -357,7 +384,9 @@ describe("gateway limits and life", () => {
       config: { limits: { shutdownMs: 100 } },
       handlers: {
         "images.list": (call: { signal: AbortSignal }) =>
-          new Promise((_resolve, reject) => call.signal.addEventListener("abort", () => reject(call.signal.reason))),
+          new Promise((_resolve, reject) =>
+            call.signal.addEventListener("abort", () => reject(call.signal.reason)),
+          ),
       },
     });
     const answer = ask({ socketPath: bench.socket }, { path: "/v1/images" });

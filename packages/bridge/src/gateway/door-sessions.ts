@@ -1,7 +1,8 @@
 import { DenialError, DoorwardError } from "@doorward/contracts";
+import type { DoorNotice } from "@doorward/doors";
 import type { GatewayLimits } from "./config.ts";
 import type { LiveSession } from "./live-session.ts";
-import type { SessionNotice, SessionOpened } from "./ports.ts";
+import type { SessionOpened } from "./ports.ts";
 
 /** All open door sockets: their limits, their liveness, and the cutting of those whose permission ended. */
 export class DoorSessions implements AsyncDisposable {
@@ -62,7 +63,7 @@ export class DoorSessions implements AsyncDisposable {
   }
 
   /** Tells everyone at a machine's doors of something; answers how many sessions. */
-  warn(machineId: string, notice: SessionNotice): number {
+  warn(machineId: string, notice: DoorNotice): number {
     const told = [...this.#sessions].filter((session) => session.opened.machine.id === machineId);
     for (const session of told) session.notify(notice);
     return told.length;

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { DoorwardError, toDoorwardError, type HostInterfaceGrant, type Operation } from "@doorward/contracts";
+import type { DoorHost, DoorSession } from "@doorward/doors";
 import type { Logger } from "pino";
 import { WebSocketServer, type WebSocket } from "ws";
 import type { GatewayLimits } from "./config.ts";
@@ -13,13 +14,20 @@ import {
   type HandshakeOptions,
 } from "./handshake.ts";
 import { LiveSession } from "./live-session.ts";
-import type { ConnectionGrant, DoorSession, GatewayEvidence, ListenerKind, SessionOpened } from "./ports.ts";
-import { closeOf, publicError } from "./problem.ts";
+import type {
+  ApprovalsPort,
+  ConnectionGrant,
+  GatewayEvidence,
+  ListenerKind,
+  SessionOpened,
+} from "./ports.ts";
+import { publicError } from "./problem.ts";
 import type { RequestRules } from "./request-guard.ts";
 import { refuseSocket } from "./respond.ts";
 
 /** What serving door sockets takes. */
 export interface DoorUpgradesOptions extends HandshakeOptions {
+  readonly approvals: ApprovalsPort;
   readonly evidence: GatewayEvidence;
   readonly denials: Denials;
   readonly limits: GatewayLimits;
@@ -79,13 +87,13 @@ export class DoorUpgrades {
   }
 
   async #ready(accepted: AcceptedHandshake, correlationId: string): Promise<Ready> {
-    const { caller, machine, endpoint } = accepted;
+    const { caller, machine, place } = accepted;
     if (caller.kind === "grant")
       return { ...accepted, grant: caller.grant, connection: undefined, correlationId };
     const connection = await this.#options.grants.mintImplicit({
       subject: caller.subject,
       machine: machine.id,
-      operations: endpoint.implicit,
+      operations: place.endpoint.implicit,
     });
     return { ...accepted, grant: connection.grant, connection, correlationId };
   }
@@ -135,40 +143,54 @@ export class DoorUpgrades {
 
   async #serveDoor(session: LiveSession, ready: Ready, socket: WebSocket, log: Logger): Promise<void> {
     try {
-      const served = ready.endpoint.open(this.#doorSession(session, ready), socket);
+      const door = await this.#options.registry.load(ready.place.entry);
+      if (session.signal.aborted) return;
+      const served = door.open(this.#doorSession(session, ready), socket);
       socket.resume();
       await served;
     } catch (thrown) {
       if (session.signal.aborted) return;
       const error = toDoorwardError(thrown);
       log.warn({ err: error }, "door ended a session with an error");
-      session.cut(error, closeOf(publicError(error)));
+      session.cut(error);
     }
   }
 
   #doorSession(session: LiveSession, ready: Ready): DoorSession {
-    const { grants, machines, evidence } = this.#options;
-    const { grant, machine } = ready;
+    const { opened } = session;
     return {
-      id: session.opened.session,
-      protocol: session.opened.protocol,
-      subject: session.opened.subject,
-      grant,
-      machine: { id: machine.id, name: machine.name },
+      id: opened.session,
+      protocol: opened.protocol,
+      machine: opened.machine,
+      subject: opened.subject,
+      grantId: opened.grant,
+      kind: opened.subject.startsWith("operator:") ? "operator" : "agent",
+      operations: new Set(ready.grant.operations),
+      spec: ready.machine.terminal,
       signal: session.signal,
-      host: {
-        check: (operation) => {
-          if (session.signal.aborted) throw toDoorwardError(session.signal.reason);
-          try {
-            grants.check(grant.grantId, operation, machine.id);
-          } catch (thrown) {
-            throw this.#refuseOperation(session, operation, toDoorwardError(thrown));
-          }
-        },
-        dial: (signal) => machines.dial(machine.id, AbortSignal.any([signal, session.signal])),
-        record: (event) => evidence.sessionEvent(session.opened, event),
-        onNotice: (listener) => session.onNotice(listener),
+      host: this.#host(session),
+    };
+  }
+
+  #host(session: LiveSession): DoorHost {
+    const { grants, machines, evidence, approvals } = this.#options;
+    const { opened, signal: over } = session;
+    return {
+      check: (operation) => {
+        over.throwIfAborted();
+        try {
+          grants.check(opened.grant, operation, opened.machine.id);
+        } catch (thrown) {
+          throw this.#refuseOperation(session, operation, toDoorwardError(thrown));
+        }
       },
+      dial: (open, signal) => machines.dial(opened.machine.id, open, AbortSignal.any([signal, over])),
+      record: (record) => {
+        session.observe(record);
+        return evidence.sessionEvent(opened, record);
+      },
+      approve: (request, signal) => approvals.approve(opened, request, AbortSignal.any([signal, over])),
+      onNotice: (listener) => session.onNotice(listener),
     };
   }
 
@@ -253,9 +275,11 @@ export class DoorUpgrades {
       grant: ready.grant.grantId,
       subject: ready.grant.subject,
       machine: { id: ready.machine.id, name: ready.machine.name },
-      operations: ready.endpoint.operations.filter((operation) => ready.grant.operations.includes(operation)),
-      door: ready.endpoint.door,
-      protocol: ready.endpoint.protocol,
+      operations: ready.place.endpoint.operations.filter((operation) =>
+        ready.grant.operations.includes(operation),
+      ),
+      door: ready.place.entry.id,
+      protocol: ready.place.endpoint.protocol,
       listener: handshake.listener,
       origin: handshake.request.headers.origin ?? null,
       correlationId: ready.correlationId,

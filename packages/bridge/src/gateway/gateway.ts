@@ -1,15 +1,17 @@
 import type { Server } from "node:http";
-import { DoorwardError } from "@doorward/contracts";
+import { DenialError, DoorwardError } from "@doorward/contracts";
+import type { DoorEntry } from "@doorward/doors";
 import type { Logger } from "pino";
 import { Authentication } from "./authentication.ts";
 import { limitsOf, type GatewayConfig } from "./config.ts";
 import { Denials } from "./denials.ts";
 import { DoorSessions } from "./door-sessions.ts";
 import { DoorUpgrades } from "./door-upgrades.ts";
-import type { DoorEndpoints } from "./handshake.ts";
+import { DoorRegistry } from "./door-registry.ts";
 import { HttpCalls } from "./http-calls.ts";
 import { makeHttpServer } from "./http-server.ts";
 import type {
+  ApprovalsPort,
   EndedGrant,
   GatewayEvidence,
   GrantsPort,
@@ -26,8 +28,10 @@ export interface GatewayOptions {
   readonly handlers: Handlers;
   readonly grants: GrantsPort;
   readonly machines: MachinesPort;
-  /** Door endpoints by path segment, e.g. `terminal` and `exec`. */
-  readonly doors: DoorEndpoints;
+  /** The doors that this bridge serves. */
+  readonly doors: readonly DoorEntry[];
+  /** Who approves; where nobody does, what needs approval is refused. */
+  readonly approvals?: ApprovalsPort;
   readonly evidence: GatewayEvidence;
   readonly config: GatewayConfig;
   readonly log: Logger;
@@ -53,6 +57,7 @@ class BridgeGateway implements Gateway {
   readonly #options: GatewayOptions;
   readonly #calls: HttpCalls;
   readonly #upgrades: DoorUpgrades;
+  readonly #registry: DoorRegistry;
   readonly #servers: Server[] = [];
   readonly #listeners: AsyncDisposable[] = [];
   readonly #watch: Disposable;
@@ -61,8 +66,11 @@ class BridgeGateway implements Gateway {
 
   constructor(options: GatewayOptions) {
     const limits = limitsOf(options.config);
+    this.#registry = new DoorRegistry(options.doors);
     const shared = {
       ...options,
+      approvals: options.approvals ?? nobodyApproves,
+      registry: this.#registry,
       limits,
       authentication: new Authentication({ ...options, limits }),
       denials: new Denials({ ...options, limits }),
@@ -116,6 +124,7 @@ class BridgeGateway implements Gateway {
     ]);
     for (const server of this.#servers) server.closeAllConnections();
     await Promise.allSettled(closed);
+    await this.#registry[Symbol.asyncDispose]();
     this.#watch[Symbol.dispose]();
     this.#tcp = { state: "off", port: this.#tcp.port };
   }
@@ -146,3 +155,14 @@ function endOf({ id, status, reason }: EndedGrant): DoorwardError {
     message: `Cannot keep the door open: grant "${id}" is ${status}: ${reason}`,
   });
 }
+
+const nobodyApproves: ApprovalsPort = {
+  approve: (_session, { operation }) =>
+    Promise.reject(
+      new DenialError({
+        code: "POLICY_DENIED",
+        rule: "approvals.none",
+        message: `Cannot do "${operation}": it needs approval, and nobody can approve here`,
+      }),
+    ),
+};

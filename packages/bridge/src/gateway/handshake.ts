@@ -2,25 +2,16 @@ import type { IncomingMessage } from "node:http";
 import { DenialError, DoorwardError, type DoorName, type Operation } from "@doorward/contracts";
 import { machineFor, tokenMissing } from "./access.ts";
 import type { Authentication } from "./authentication.ts";
+import type { DoorPlace, DoorRegistry } from "./door-registry.ts";
 import type { DoorSessions } from "./door-sessions.ts";
 import { splitUrl } from "./http-calls.ts";
-import type {
-  Caller,
-  DoorEndpoint,
-  GatewayMachine,
-  GrantsPort,
-  ListenerKind,
-  MachinesPort,
-} from "./ports.ts";
+import type { Caller, GatewayMachine, GrantsPort, ListenerKind, MachinesPort } from "./ports.ts";
 import { guardRequest, type RequestRules } from "./request-guard.ts";
 import { decodeSegments } from "./route-table.ts";
 
-/** Door endpoints by their path segment. */
-export type DoorEndpoints = ReadonlyMap<string, DoorEndpoint>;
-
 /** What judging a handshake takes. */
 export interface HandshakeOptions {
-  readonly doors: DoorEndpoints;
+  readonly registry: DoorRegistry;
   readonly authentication: Authentication;
   readonly grants: GrantsPort;
   readonly machines: MachinesPort;
@@ -43,17 +34,18 @@ export interface Handshake {
 export interface AcceptedHandshake {
   readonly caller: Exclude<Caller, { kind: "anonymous" }>;
   readonly machine: GatewayMachine;
-  readonly endpoint: DoorEndpoint;
+  readonly place: DoorPlace;
 }
 
 /** Judges a WebSocket handshake: a straight list of refusals, the cheapest first; throws the first that applies. */
 export function judgeHandshake(handshake: Handshake, options: HandshakeOptions): AcceptedHandshake {
   const { request, listener, rules } = handshake;
   guardRequest(request, rules);
-  const place = placeOf(request.url ?? "");
-  handshake.target = place.machine;
-  const endpoint = endpointOf(place.segment, options.doors);
-  handshake.door = endpoint.door;
+  const path = doorPathOf(request.url ?? "");
+  handshake.target = path.machine;
+  const place = options.registry.find(path.segment);
+  const { entry, endpoint } = place;
+  handshake.door = entry.id;
   guardMethod(request);
   const protocols = protocolsOf(request);
   if (!protocols.includes(endpoint.protocol)) throw wrongProtocol(endpoint.protocol);
@@ -61,14 +53,14 @@ export function judgeHandshake(handshake: Handshake, options: HandshakeOptions):
   handshake.caller = caller;
   options.authentication.admit(caller, listener);
   if (caller.kind === "anonymous") throw tokenMissing();
-  const machine = machineFor(caller, place.machine, options.machines);
+  const machine = machineFor(caller, path.machine, options.machines);
   handshake.machine = machine;
   guardRunning(machine);
-  guardOffered(machine, endpoint);
+  guardOffered(machine, entry.id);
   if (caller.kind === "grant")
     guardGranted(caller.grant.grantId, machine.id, endpoint.operations, options.grants);
   options.sessions.guardLimits(caller.kind === "grant" ? caller.grant.grantId : null);
-  return { caller, machine, endpoint };
+  return { caller, machine, place };
 }
 
 /** Subprotocols that a client offers, in its order. */
@@ -77,7 +69,7 @@ export function protocolsOf(request: IncomingMessage): readonly string[] {
   return header === undefined ? [] : header.split(",").map((protocol) => protocol.trim());
 }
 
-function placeOf(url: string): { readonly machine: string; readonly segment: string } {
+function doorPathOf(url: string): { readonly machine: string; readonly segment: string } {
   const [path, search] = splitUrl(url);
   const [, version, kind, machine = "", doors, segment = "", ...rest] = decodeSegments(path);
   if (version !== "v1" || kind !== "machines" || doors !== "doors" || machine === "" || rest.length > 0) {
@@ -87,15 +79,6 @@ function placeOf(url: string): { readonly machine: string; readonly segment: str
     throw new DoorwardError({ code: "INPUT_INVALID", message: "Cannot upgrade: a door takes no query" });
   }
   return { machine, segment };
-}
-
-function endpointOf(segment: string, doors: DoorEndpoints): DoorEndpoint {
-  const endpoint = doors.get(segment);
-  if (endpoint !== undefined) return endpoint;
-  throw new DoorwardError({
-    code: "DOOR_NOT_FOUND",
-    message: `Cannot open door "${segment.slice(0, 60)}": this bridge serves ${[...doors.keys()].join(", ")}`,
-  });
 }
 
 function guardMethod(request: IncomingMessage): void {
@@ -121,12 +104,12 @@ function guardRunning(machine: GatewayMachine): void {
   });
 }
 
-function guardOffered(machine: GatewayMachine, endpoint: DoorEndpoint): void {
-  if (machine.doors.includes(endpoint.door)) return;
+function guardOffered(machine: GatewayMachine, door: DoorName): void {
+  if (machine.doors.includes(door)) return;
   throw new DenialError({
     code: "DOOR_NOT_OFFERED",
-    rule: `profile.doors.${endpoint.door}`,
-    message: `Cannot open door "${endpoint.door}" of machine "${machine.name}": its profile does not offer it`,
+    rule: `profile.doors.${door}`,
+    message: `Cannot open door "${door}" of machine "${machine.name}": its profile does not offer it`,
   });
 }
 

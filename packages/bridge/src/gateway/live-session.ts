@@ -1,7 +1,8 @@
 import type { Duplex } from "node:stream";
 import { DoorwardError } from "@doorward/contracts";
+import type { DoorNotice, DoorRecord } from "@doorward/doors";
 import type { WebSocket } from "ws";
-import type { SessionClosed, SessionNotice, SessionOpened } from "./ports.ts";
+import type { SessionClosed, SessionOpened } from "./ports.ts";
 import { closeOf } from "./problem.ts";
 
 /** How a session came to its end. */
@@ -19,10 +20,11 @@ export class LiveSession {
   readonly #wire: Duplex;
   readonly #cutMs: number;
   readonly #controller = new AbortController();
-  readonly #noticed = new Set<(notice: SessionNotice) => void>();
+  readonly #noticed = new Set<(notice: DoorNotice) => void>();
   readonly #began = performance.now();
   #base = { in: 0, out: 0 };
   #end: SessionEnd | undefined;
+  #exitCode: number | null = null;
   #heard = { bytes: 0, at: performance.now() };
 
   constructor(options: {
@@ -69,18 +71,24 @@ export class LiveSession {
   }
 
   /** Tells the door of something that its user should know. */
-  notify(notice: SessionNotice): void {
+  notify(notice: DoorNotice): void {
     for (const listener of this.#noticed) listener(notice);
   }
 
   /** Registers who is told of notices. */
-  onNotice(listener: (notice: SessionNotice) => void): Disposable {
+  onNotice(listener: (notice: DoorNotice) => void): Disposable {
     this.#noticed.add(listener);
     return {
       [Symbol.dispose]: () => {
         this.#noticed.delete(listener);
       },
     };
+  }
+
+  /** Remembers how the session's program exited, for the record of its end. */
+  observe(record: DoorRecord): void {
+    const exited = record.type === "command" || record.event === "exited";
+    if (exited) this.#exitCode = record.exitCode;
   }
 
   /** Pings the peer, and cuts the session when nothing was heard of it for too long. */
@@ -101,6 +109,7 @@ export class LiveSession {
       durationMs: Math.round(performance.now() - this.#began),
       bytesIn: bytes.in - this.#base.in,
       bytesOut: bytes.out - this.#base.out,
+      exitCode: this.#exitCode,
       closeCode: end.code,
       reason: end.reason,
       at: new Date().toISOString(),

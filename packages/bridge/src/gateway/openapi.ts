@@ -145,10 +145,10 @@ function problemResponses(): Json {
       .filter(([, entry]) => entry.status === status)
       .map(([code]) => code)
       .join(", ");
-  return Object.fromEntries([
-    ["Problem", { description: "Any other error", content }],
-    ...errorStatuses.map((status) => [`Problem${String(status)}`, { description: codesOf(status), content }]),
-  ]);
+  const responses: Json = { Problem: { description: "Any other error", content } };
+  for (const status of errorStatuses)
+    responses[`Problem${status}`] = { description: codesOf(status), content };
+  return responses;
 }
 
 function refusalsOf(route: Route): Json {

@@ -7,8 +7,10 @@ import type {
   RouteId,
   RouteInput,
   RouteResult,
+  TerminalDoorSpec,
 } from "@doorward/contracts";
-import type { WebSocket } from "ws";
+import type { ApprovalRequest, DoorRecord } from "@doorward/doors";
+import type { StreamOpen } from "@doorward/guest";
 
 /** Which listener a request came through: the operator's Unix socket, or loopback TCP. */
 export type ListenerKind = "unix" | "tcp";
@@ -51,13 +53,15 @@ export interface GatewayMachine {
   readonly running: boolean;
   /** Doors that its profile offers. */
   readonly doors: readonly DoorName[];
+  /** The terminal part of its profile. */
+  readonly terminal: TerminalDoorSpec;
 }
 
 /** What the gateway needs of the machines: find one by name or id, and a fresh stream to its guest. */
 export interface MachinesPort {
   find(nameOrId: string): GatewayMachine | undefined;
-  /** Dials the machine's guest; one stream per purpose. */
-  dial(machineId: string, signal: AbortSignal): Promise<Duplex>;
+  /** Opens a stream to the machine's guest; one stream per purpose. */
+  dial(machineId: string, open: StreamOpen, signal: AbortSignal): Promise<Duplex>;
 }
 
 /** A machine as records name it. */
@@ -89,6 +93,8 @@ export interface SessionClosed {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly closeCode: number;
+  /** Exit code of the session's last program that exited; null when none did. */
+  readonly exitCode: number | null;
   /** `CLOSED` when the peer or the door closed it, else the error code of its end; ABORTED when the peer was lost. */
   readonly reason: string;
   readonly at: string;
@@ -132,8 +138,8 @@ export interface GatewayEvidence {
   denied(record: Denial): Promise<void>;
   /** Counts a refusal; the evidence writes the counts once a minute. */
   countDenial(denial: AnonymousDenial): void;
-  /** What a door did in a session (a command, an attach); grouped, not awaited for durability. */
-  sessionEvent(session: SessionOpened, event: Readonly<Record<string, unknown>>): Promise<void>;
+  /** What a door did in a session; resolves once the record is durable. */
+  sessionEvent(session: SessionOpened, event: DoorRecord): Promise<void>;
 }
 
 /** What a handler reports while it works; shown to clients of an `ndjson` route, ignored elsewhere. */
@@ -153,46 +159,8 @@ export type Handlers = {
   readonly [Id in RouteId]: (call: RouteCall<Id>) => Promise<RouteResult<Id>>;
 };
 
-/** A session at a door, as the gateway checked it. */
-export interface DoorSession {
-  readonly id: string;
-  /** Subprotocol that was agreed, e.g. `doorward.terminal.v1`. */
-  readonly protocol: string;
-  readonly subject: string;
-  readonly grant: HostInterfaceGrant;
-  readonly machine: MachineRef;
-  /** Aborts with the reason when the session is cut or its socket closes. */
-  readonly signal: AbortSignal;
-  readonly host: SessionHost;
-}
-
-/** The rest of the bridge as one session sees it. */
-export interface SessionHost {
-  /** Throws unless the grant allows the operation at this very moment. */
-  check(operation: Operation): void;
-  /** A fresh stream to the machine's guest. */
-  dial(signal: AbortSignal): Promise<Duplex>;
-  /** Appends what the door did to the evidence. */
-  record(event: Readonly<Record<string, unknown>>): Promise<void>;
-  /** Registers who is told of notices, such as the machine's coming end. */
-  onNotice(listener: (notice: SessionNotice) => void): Disposable;
-}
-
-/** Something that the people at a machine's doors should know. */
-export interface SessionNotice {
-  readonly code: string;
-  readonly message: string;
-}
-
-/** A path segment under `/v1/machines/{machine}/doors/` that upgrades to a WebSocket. */
-export interface DoorEndpoint {
-  /** Door that serves it. */
-  readonly door: DoorName;
-  readonly protocol: string;
-  /** Operations of which a caller needs one at least. */
-  readonly operations: readonly Operation[];
-  /** What the operator's own connection is granted. */
-  readonly implicit: readonly Operation[];
-  /** Serves the session until its socket or signal ends; listeners on the socket must be attached before it first awaits. */
-  open(session: DoorSession, socket: WebSocket): Promise<void>;
+/** Asks somebody to approve an operation, for the doors that need it. */
+export interface ApprovalsPort {
+  /** Resolves once it is approved; throws a DenialError when it is refused. */
+  approve(session: SessionOpened, request: ApprovalRequest, signal: AbortSignal): Promise<void>;
 }

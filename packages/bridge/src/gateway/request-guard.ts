@@ -32,7 +32,7 @@ const singletons = new Set([
 /** Refuses requests of a form, host or origin that is never served; throws the first reason. */
 export function guardRequest(request: IncomingMessage, rules: RequestRules): void {
   guardUrl(request.url ?? "", rules.limits.urlChars);
-  guardHeaders(request.rawHeaders);
+  guardHeaders(request.rawHeaders, rules.limits.headerCount);
   guardHost(request.headers.host, rules);
   guardOrigin(request, rules.origins);
 }
@@ -59,7 +59,13 @@ function guardUrl(url: string, limit: number): void {
   }
 }
 
-function guardHeaders(raw: readonly string[]): void {
+function guardHeaders(raw: readonly string[], limit: number): void {
+  if (raw.length > limit * 2) {
+    throw new DoorwardError({
+      code: "INPUT_TOO_LARGE",
+      message: `Cannot accept the request: it has more than ${String(limit)} headers`,
+    });
+  }
   const seen = new Set<string>();
   for (let at = 0; at < raw.length; at += 2) {
     const name = raw[at]?.toLowerCase() ?? "";
