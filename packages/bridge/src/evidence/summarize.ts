@@ -17,6 +17,8 @@ function story(record: EvidenceStatement): string {
       return sessionOpen(record.predicate);
     case "https://doorward.dev/evidence/session-close/v1":
       return sessionClose(record.predicate);
+    case "https://doorward.dev/evidence/terminal/v1":
+      return terminal(record.predicate);
     case "https://doorward.dev/evidence/command/v1":
       return command(record.predicate);
     case "https://doorward.dev/evidence/grant-minted/v1":
@@ -70,6 +72,17 @@ const sessionOpen = (p: EvidencePredicate<"session-open">) =>
 
 const sessionClose = (p: EvidencePredicate<"session-close">) =>
   `${p.subject} left ${p.door} of ${p.machine.name} after ${seconds(p.durationMs)}${p.reason === "CLOSED" ? "" : ` (${p.reason})`}`;
+
+const terminalEvents = {
+  created: "opened",
+  attached: "attached to",
+  observed: "watched",
+  control: "took control of",
+  exited: "saw the end of",
+} as const;
+
+const terminal = (p: EvidencePredicate<"terminal">) =>
+  `${p.subject} ${terminalEvents[p.event]} terminal ${p.terminal} of ${p.machine.name}${p.program === null ? "" : ` running ${p.program}`}`;
 
 const command = (p: EvidencePredicate<"command">) =>
   `${p.subject} ran ${p.program} in ${p.machine.name}: ${commandEnd(p)}`;
