@@ -1,0 +1,83 @@
+import { execFile } from "node:child_process";
+import { realpath } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { DoorwardError } from "@doorward/contracts";
+
+const run = promisify(execFile);
+
+/** One file of the runtime folder and where it comes from. */
+export interface RuntimeSource {
+  /** Path inside the runtime folder. */
+  readonly path: string;
+  readonly source: string;
+  readonly mode: 0o444 | 0o555;
+}
+
+/** The files of the runtime folder, and the name of the loader among them. */
+export interface RuntimeSources {
+  readonly files: readonly RuntimeSource[];
+  readonly loader: string;
+}
+
+/** Finds Node's binary, the libraries and loader it needs on this host, the guest's bundle and node-pty's native module. */
+export async function findRuntimeSources(): Promise<RuntimeSources> {
+  const entry = fileURLToPath(import.meta.resolve("@doorward/guest"));
+  const node = resolved(entry, `node-linux-${process.arch}/package.json`, "bin/node");
+  const pty = resolved(entry, "node-pty/package.json", `prebuilds/linux-${process.arch}/pty.node`);
+  const libraries = await neededLibraries([node, pty]);
+  const loader = libraries.find((path) => basename(path).startsWith("ld-"));
+  if (loader === undefined) throw unsupported(`"${node}" names no loader`);
+  const files: RuntimeSource[] = [
+    { path: "bin/node", source: node, mode: 0o555 },
+    { path: "guest.mjs", source: join(dirname(entry), "../dist/guest.mjs"), mode: 0o444 },
+    { path: "pty.node", source: pty, mode: 0o444 },
+    ...libraries.map((source) => ({ path: `lib/${basename(source)}`, source, mode: 0o555 }) as const),
+  ];
+  return { files, loader: basename(loader) };
+}
+
+function resolved(entry: string, manifest: string, file: string): string {
+  try {
+    return join(dirname(createRequire(entry).resolve(manifest)), file);
+  } catch (cause) {
+    throw new DoorwardError({
+      code: "HOST_UNSUPPORTED",
+      message: `Cannot make the guest's runtime folder: package "${dirname(manifest)}" is not installed`,
+      hint: "npm ci --include=optional",
+      cause,
+    });
+  }
+}
+
+/** What `ldd` says that trusted binaries load, each library once, by the name they ask for. */
+async function neededLibraries(binaries: readonly string[]): Promise<string[]> {
+  const found = new Map<string, string>();
+  for (const binary of binaries) {
+    const { stdout } = await run("ldd", [binary], { env: { LC_ALL: "C" } }).catch((cause: unknown) => {
+      throw unsupported(`"ldd" can't read "${binary}"`, cause);
+    });
+    for (const path of pathsIn(stdout)) found.set(basename(path), path);
+  }
+  await Promise.all([...found.values()].map((path) => realpath(path)));
+  return [...found.values()].sort();
+}
+
+/** Takes `name => /path (0x...)` and `/path (0x...)` lines; `linux-vdso` has no path. */
+function pathsIn(listing: string): string[] {
+  if (listing.includes("not found")) throw unsupported(`a library is missing: ${listing.trim()}`);
+  return listing.split("\n").flatMap((line) => {
+    const path = /(?:^|=>)\s*(\/\S+) \(0x/.exec(line)?.[1];
+    return path === undefined ? [] : [path];
+  });
+}
+
+function unsupported(why: string, cause?: unknown): DoorwardError {
+  return new DoorwardError({
+    code: "HOST_UNSUPPORTED",
+    message: `Cannot make the guest's runtime folder: ${why}`,
+    cause,
+  });
+}
