@@ -59,11 +59,11 @@ export class Journal implements AsyncDisposable {
   }
 
   /** Whether a group of this length fits beside the reserve (or into it), after asking the disk for more space. */
-  async hasRoom(bytes: number, useReserve: boolean): Promise<boolean> {
+  async hasRoom(bytes: number, useReserve: boolean, mayExtend: boolean): Promise<boolean> {
     const needed = this.#end + bytes + (useReserve ? 0 : RESERVE_BYTES);
     if (needed <= this.#capacity) return true;
-    if (await this.#extend(Math.max(STEP_BYTES, needed + RESERVE_BYTES - this.#capacity))) return true;
-    return this.#end + bytes + (useReserve ? 0 : RESERVE_BYTES) <= this.#capacity;
+    if (mayExtend) await this.#extend(Math.max(STEP_BYTES, needed + RESERVE_BYTES - this.#capacity));
+    return needed <= this.#capacity;
   }
 
   /** Writes a group; it is durable when this returns. After a failure the next group takes its place. */
@@ -87,13 +87,23 @@ export class Journal implements AsyncDisposable {
     await this.#file.close();
   }
 
-  async #extend(bytes: number): Promise<boolean> {
+  /** Writes more space in advance; on a disk that fills up meanwhile, as much as there is. */
+  async #extend(bytes: number): Promise<void> {
     try {
       await writeDurably(this.#file, Buffer.alloc(bytes), this.#capacity);
       this.#capacity += bytes;
-      return true;
     } catch {
-      return false; // no space: what was written of it is zeros behind the capacity, and harmless
+      this.#capacity = Math.max(this.#capacity, await this.#durableLength());
+    }
+  }
+
+  async #durableLength(): Promise<number> {
+    try {
+      const { size } = await this.#file.stat();
+      await this.#file.datasync();
+      return size;
+    } catch {
+      return 0;
     }
   }
 }

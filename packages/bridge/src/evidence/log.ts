@@ -209,35 +209,33 @@ export class EvidenceLog implements AsyncDisposable {
     this.#draining = null;
   }
 
-  async #commit(group: readonly Waiting[]): Promise<void> {
+  /** Makes a group durable. One that finds no space is halved, so that everything that fits is kept. */
+  async #commit(group: readonly Waiting[], mayExtend = true): Promise<void> {
     const first = this.size;
     try {
       const sealed = await Promise.all(group.map((waiting, at) => this.#seal(waiting, first + at)));
-      const ordinary = group.filter(({ record }) => !closingTypes.has(record.type));
-      if (!(await this.#journal.hasRoom(bytesOf(sealed), ordinary.length === 0))) {
-        await this.#refuse(group, ordinary);
+      const useReserve = group.every(({ record }) => closingTypes.has(record.type));
+      if (await this.#journal.hasRoom(bytesOf(sealed), useReserve, mayExtend)) {
+        await this.#journal.write(
+          first,
+          sealed.map(({ leaf }) => leaf),
+        );
+        this.#accept(group, sealed);
         return;
       }
-      await this.#journal.write(
-        first,
-        sealed.map(({ leaf }) => leaf),
-      );
-      this.#accept(group, sealed);
+      if (group.length === 1)
+        throw new DoorwardError({ code: "EVIDENCE_UNWRITABLE", message: "the disk is full" });
     } catch (error) {
       for (const { reject } of group) reject(unwritable(toDoorwardError(error)));
+      return;
     }
+    const middle = Math.ceil(group.length / 2);
+    await this.#commit(group.slice(0, middle), false);
+    await this.#commit(group.slice(middle), false);
   }
 
   #seal({ record, nextKey }: Waiting, index: number): Promise<SealedRecord> {
     return sealRecord(record, index, nextKey === null ? [this.#key] : [this.#key, nextKey]);
-  }
-
-  /** No space: what ends something may still use the reserve, everything else is refused. */
-  async #refuse(group: readonly Waiting[], ordinary: readonly Waiting[]): Promise<void> {
-    const refused = ordinary.length === 0 ? group : ordinary;
-    for (const { reject } of refused) reject(unwritable(null));
-    const closing = group.filter((waiting) => !refused.includes(waiting));
-    if (closing.length > 0) await this.#commit(closing);
   }
 
   #accept(group: readonly Waiting[], sealed: readonly SealedRecord[]): void {
@@ -314,13 +312,12 @@ function bytesOf(sealed: readonly SealedRecord[]): number {
   return sealed.reduce((sum, { leaf }) => sum + leaf.length + 2, GROUP_HEAD_BYTES);
 }
 
-function unwritable(cause: DoorwardError | null): DoorwardError {
-  const why = cause === null ? "the disk is full" : cause.message;
+function unwritable(cause: DoorwardError): DoorwardError {
   return new DoorwardError({
     code: "EVIDENCE_UNWRITABLE",
-    message: `Cannot append evidence: the record could not be made durable: ${why}`,
+    message: `Cannot append evidence: the record could not be made durable: ${cause.message}`,
     hint: "Make space on the disk of the state folder, or make it writable",
-    cause: cause ?? undefined,
+    cause,
   });
 }
 

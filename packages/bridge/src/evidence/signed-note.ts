@@ -62,7 +62,7 @@ export function openNote(note: string): SignedNote {
   if (split < 0 || !note.endsWith("\n") || note.length > 1_000_000)
     throw noteInvalid("it has no signature block");
   const text = note.slice(0, split + 1);
-  // eslint-disable-next-line no-control-regex -- the format forbids all control characters but newline
+  // the format forbids all control characters but newline
   if (/[\u0000-\u0009\u000b-\u001f\ufffd]/.test(note))
     throw noteInvalid("it holds control characters or is not UTF-8");
   const lines = note.slice(split + 2, -1).split("\n");
