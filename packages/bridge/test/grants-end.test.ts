@@ -84,6 +84,8 @@ test("a grant that expired while the bridge was down is expired at the start, wi
   lab.clock.pass(HOUR);
   await lab.restart();
   assert.equal(lab.grants.get(id).status, "expired");
+  const told = /expired at 2026-11-21T10:01:00.000Z/;
+  assert.throws(() => lab.grants.check(id, "terminal.attach", MACHINE.id), withCode("GRANT_EXPIRED", told));
   await lab.grants.settled();
   assert.equal(lab.evidence.of("expired").length, 1);
 });

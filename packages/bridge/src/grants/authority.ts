@@ -147,16 +147,13 @@ export class GrantAuthority implements AsyncDisposable {
   /** Puts another policy in force and revokes what it does not allow. */
   rejudge(policy: GrantPolicy): Ended {
     this.#policy = policy;
-    const ended: Ended[] = [];
-    for (const entry of parentsFirst(this.#ledger.live())) {
-      const reason = entry.live && !entry.implicit ? refusalOf(policy, entry) : undefined;
-      if (reason === undefined) continue;
-      ended.push(this.#endings.end([entry], { status: "revoked", cause: "policy", reason, by: null }));
-    }
-    return {
-      revoked: ended.flatMap(({ revoked }) => revoked),
-      closedSockets: ended.reduce((sum, { closedSockets }) => sum + closedSockets, 0),
-    };
+    const judged = parentsFirst(this.#ledger.live().filter(({ implicit }) => !implicit));
+    const refused = judged.flatMap((entry) => {
+      const reason = refusalOf(policy, entry);
+      const ending = { status: "revoked", cause: "policy", by: null } as const;
+      return reason === undefined ? [] : [[entry, { ...ending, reason }] as const];
+    });
+    return this.#endings.endEach(refused);
   }
 
   /** Calls back, before it goes on, when a grant ends; the listener cuts its sessions and answers how many. */

@@ -47,7 +47,12 @@ export class GrantEndings {
    * store that can't be written never keeps a session open; it throws afterwards, and is tried again later.
    */
   end(roots: readonly GrantEntry[], ending: Ending): Ended {
-    const doomed = this.#doom(roots, ending);
+    return this.endEach(roots.map((root) => [root, ending]));
+  }
+
+  /** Ends grants like `end`, each in its own way. */
+  endEach(roots: readonly (readonly [GrantEntry, Ending])[]): Ended {
+    const doomed = this.#doom(roots);
     const failure = this.#persist(() => this.#ledger.saveEnds(doomed));
     let closedSockets = 0;
     for (const entry of doomed) closedSockets += this.#cut(entry);
@@ -94,26 +99,18 @@ export class GrantEndings {
     while (this.#recording.size > 0) await Promise.all(this.#recording);
   }
 
-  #doom(roots: readonly GrantEntry[], ending: Ending): readonly GrantEntry[] {
-    const at = new Date(this.#clock.wall()).toISOString();
+  #doom(roots: readonly (readonly [GrantEntry, Ending])[]): readonly GrantEntry[] {
+    const now = this.#clock.wall();
     const doomed: GrantEntry[] = [];
-    for (const root of roots) {
+    for (const [root, ending] of roots) {
       for (const entry of this.#ledger.subtree(root)) {
         if (!entry.live) continue;
-        entry.stored = { ...entry.stored, end: this.#endOf(entry, root, ending, at) };
+        entry.stored = { ...entry.stored, end: endOf(entry, root, ending, now) };
         doomed.push(entry);
       }
     }
     this.#ledger.retire(doomed);
     return doomed;
-  }
-
-  #endOf(entry: GrantEntry, root: GrantEntry, ending: Ending, at: string): GrantEnd {
-    const { status, by } = ending;
-    const common = { status, at, by, sessionsCut: 0, recorded: false };
-    if (entry === root) return { ...common, cause: ending.cause, reason: ending.reason.slice(0, 300) };
-    if (status === "expired") return { ...common, cause: "time", reason: ending.reason };
-    return { ...common, cause: "parent", reason: `"${root.id}" was revoked: ${ending.reason}`.slice(0, 300) };
   }
 
   #persist(save: () => void): DoorwardError | undefined {
@@ -169,4 +166,16 @@ export class GrantEndings {
       return false;
     }
   }
+}
+
+function endOf(
+  entry: GrantEntry,
+  root: GrantEntry,
+  { status, cause, reason, by }: Ending,
+  now: number,
+): GrantEnd {
+  const at = status === "expired" ? Math.min(now, Date.parse(entry.grant.expiresAt)) : now;
+  const common = { status, at: new Date(at).toISOString(), by, sessionsCut: 0, recorded: false };
+  if (entry === root || status === "expired") return { ...common, cause, reason: reason.slice(0, 300) };
+  return { ...common, cause: "parent", reason: `"${root.id}" was revoked: ${reason}`.slice(0, 300) };
 }

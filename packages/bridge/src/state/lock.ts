@@ -102,5 +102,8 @@ function unusable(path: string, cause: unknown): DoorwardError {
 }
 
 function release(held: Database.Database[]): void {
-  for (const database of held.splice(0).reverse()) database.close();
+  for (const database of held.splice(0).reverse()) {
+    database.exec("ROLLBACK");
+    database.close();
+  }
 }

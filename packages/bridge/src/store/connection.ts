@@ -62,6 +62,13 @@ export class Connection implements Disposable {
 
   close(): void {
     if (this.#closed) return;
+    // Statements are freed by the garbage collector, and libsql keeps the file open until then: the log is folded into
+    // the file here, so that one left behind always tells of a crash.
+    try {
+      this.all("PRAGMA wal_checkpoint(TRUNCATE)");
+    } catch {
+      // Nothing is lost: the next start reads the log.
+    }
     this.#closed = true;
     this.#statements.clear();
     this.#database.close();
@@ -111,7 +118,8 @@ function sqliteCode(thrown: unknown): string | undefined {
 
 /** Extended codes start with their primary one, e.g. SQLITE_IOERR_FSYNC. */
 function meaning(code: string): ErrorCode {
-  if (/^SQLITE_(?:CORRUPT|NOTADB|SCHEMA|FORMAT)/.test(code)) return "STATE_INVALID";
+  if (/^SQLITE_(?:CORRUPT|NOTADB|SCHEMA|FORMAT|IOERR_SHORT_READ|IOERR_CORRUPTFS|IOERR_DATA)/.test(code))
+    return "STATE_INVALID";
   if (/^SQLITE_(?:FULL|IOERR|READONLY|CANTOPEN|BUSY|LOCKED|PERM)/.test(code)) return "STATE_UNWRITABLE";
   return "INTERNAL";
 }
