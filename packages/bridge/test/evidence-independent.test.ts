@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { execFile, execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import {
+  exportEvidence,
+  LogFiles,
+  openCheckpoint,
+  proveConsistency,
+  proveInclusion,
+} from "../src/evidence/index.ts";
+import { appendMany, openLog, temporary } from "../../../test/evidence/support.ts";
+
+// Debian: apt-get install golang-go golang-golang-x-mod-dev python3-securesystemslib
+const run = promisify(execFile);
+const folderOf = fileURLToPath(new URL("../../../test/evidence/independent/", import.meta.url));
+const gopath = "/usr/share/gocode";
+const python = "/usr/bin/python3";
+
+/** In CI nothing may be skipped: there a missing tool is a failure. */
+function skipWithout(there: boolean, what: string): string | false {
+  return there || process.env["CI"] === "true" ? false : `needs ${what}`;
+}
+
+const noGo = skipWithout(
+  answers("go", ["version"]) && existsSync(`${gopath}/src/golang.org/x/mod/sumdb/tlog`),
+  "golang-go and golang-golang-x-mod-dev",
+);
+const noPython = skipWithout(
+  answers(python, ["-c", "import securesystemslib.signer"]),
+  "python3-securesystemslib",
+);
+
+function answers(command: string, args: readonly string[]): boolean {
+  try {
+    execFileSync(command, args, { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A log of several sizes, exported, with proofs. */
+async function exported(dir: string, sizes: readonly number[]) {
+  const log = await openLog(dir);
+  const roots: { from: number; root: string }[] = [];
+  let done = 0;
+  for (const size of sizes) {
+    await appendMany(log, done, size);
+    done = size;
+    const { root } = openCheckpoint(await log.checkpoint());
+    roots.push({ from: size, root: root.toString("base64") });
+  }
+  await log[Symbol.asyncDispose]();
+  const { out, vkey } = await exportEvidence({ dir: join(dir, "log"), out: join(dir, "export") });
+  const files = new LogFiles(out);
+  const inclusion = await Promise.all(
+    [0, 1, 77, 255, 256, done - 1].map((index) => proveInclusion(files, index)),
+  );
+  const consistency = await Promise.all(
+    roots.map(async ({ from, root }) => ({ root, ...(await proveConsistency(files, from)) })),
+  );
+  const proofs = join(dir, "proofs.json");
+  await writeFile(proofs, JSON.stringify({ inclusion, consistency }));
+  return { out, vkey, proofs };
+}
+
+/** The Go verifier, built once. */
+async function goVerifier(dir: string): Promise<(...args: string[]) => Promise<string>> {
+  const binary = join(dir, "verify_tlog");
+  const env = {
+    ...process.env,
+    GO111MODULE: "off",
+    GOPATH: gopath,
+    GOFLAGS: "",
+    GOCACHE: join(dir, "gocache"),
+  };
+  await run("go", ["build", "-o", binary, join(folderOf, "verify_tlog.go")], { env });
+  return async (...args) => (await run(binary, args)).stdout;
+}
+
+void test(
+  "Go's sumdb packages verify checkpoint, tiles and proofs, and refuse a changed tile, entry or key",
+  { skip: noGo, timeout: 180_000 },
+  async () => {
+    await using folder = await temporary();
+    const { out, vkey, proofs } = await exported(folder.path, [1, 2, 100, 256, 300, 513, 700]);
+    const verify = await goVerifier(folder.path);
+    assert.equal(await verify(out, vkey, proofs), "700 records verified\n");
+    const other = await openLog(join(folder.path, "log"));
+    const { vkey: otherVkey } = other;
+    await other[Symbol.asyncDispose]();
+    await assert.rejects(verify(out, otherVkey, proofs));
+    for (const path of ["tile/0/000", "tile/1/000.p/2", "tile/entries/001", "checkpoint"]) {
+      const whole = await readFile(join(out, path));
+      const changed = Buffer.from(whole);
+      changed[20] = (changed[20] ?? 0) ^ 1;
+      await writeFile(join(out, path), changed);
+      await assert.rejects(verify(out, vkey, proofs), path);
+      await writeFile(join(out, path), whole);
+    }
+    await rm(join(out, "tile/1/000.p/2"));
+    await assert.rejects(verify(out, vkey, proofs));
+  },
+);
+
+void test(
+  "Python's securesystemslib verifies the envelopes, and refuses a changed one",
+  { skip: noPython, timeout: 180_000 },
+  async () => {
+    await using folder = await temporary();
+    const { out, vkey } = await exported(folder.path, [270]);
+    const verify = async () => (await run(python, [join(folderOf, "verify_dsse.py"), out, vkey])).stdout;
+    assert.equal(await verify(), "270 records verified\n");
+    const path = join(out, "tile/entries/000");
+    const changed = (await readFile(path, "latin1")).replace(
+      /"sig":"(.)/,
+      (_, first: string) => `"sig":"${first === "A" ? "B" : "A"}`,
+    );
+    await writeFile(path, changed, "latin1");
+    await assert.rejects(verify());
+  },
+);
