@@ -1,0 +1,109 @@
+import type { Command } from "commander";
+import type { Cli } from "./cli.ts";
+
+/** A command of `doorward`: known by name and summary, its code loaded when it is called. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<(command: Command, cli: Cli) => void>;
+}
+
+/** Every command in the order that the help shows them. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: "up",
+    summary: "launch a machine on one or more repos",
+    load: async () => (await import("./commands/up.ts")).defineUp,
+  },
+  {
+    name: "run",
+    summary: "launch, run one command, and remove: for CI",
+    load: async () => (await import("./commands/run.ts")).defineRun,
+  },
+  {
+    name: "start",
+    summary: "launch a stopped machine again",
+    load: async () => (await import("./commands/start.ts")).defineStart,
+  },
+  {
+    name: "stop",
+    summary: "stop a machine, keeping its definition and home",
+    load: async () => (await import("./commands/stop.ts")).defineStop,
+  },
+  {
+    name: "rm",
+    summary: "delete a machine with its home and review clone",
+    load: async () => (await import("./commands/rm.ts")).defineRm,
+  },
+  {
+    name: "extend",
+    summary: "give a running machine more time",
+    load: async () => (await import("./commands/extend.ts")).defineExtend,
+  },
+  { name: "ls", summary: "list machines", load: async () => (await import("./commands/ls.ts")).defineLs },
+  {
+    name: "inspect",
+    summary: "show one machine, its profile and fingerprint",
+    load: async () => (await import("./commands/inspect.ts")).defineInspect,
+  },
+  {
+    name: "logs",
+    summary: "show the last lines of a machine's own output",
+    load: async () => (await import("./commands/logs.ts")).defineLogs,
+  },
+  {
+    name: "review",
+    summary: "look at a review machine's changes and bring them back",
+    load: async () => (await import("./commands/review.ts")).defineReview,
+  },
+  {
+    name: "attach",
+    summary: "open a terminal in a machine",
+    load: async () => (await import("./commands/attach.ts")).defineAttach,
+  },
+  {
+    name: "exec",
+    summary: "run a command in a machine and exit with its code",
+    load: async () => (await import("./commands/exec.ts")).defineExec,
+  },
+  {
+    name: "grant",
+    summary: "mint, narrow, renew and revoke grants",
+    load: async () => (await import("./commands/grant.ts")).defineGrant,
+  },
+  {
+    name: "policy",
+    summary: "show, check and change what is allowed",
+    load: async () => (await import("./commands/policy.ts")).definePolicy,
+  },
+  {
+    name: "evidence",
+    summary: "list, show, verify and export evidence",
+    load: async () => (await import("./commands/evidence.ts")).defineEvidence,
+  },
+  {
+    name: "image",
+    summary: "build, list and prune machine images",
+    load: async () => (await import("./commands/image.ts")).defineImage,
+  },
+  {
+    name: "bridge",
+    summary: "show, restart and stop the bridge",
+    load: async () => (await import("./commands/bridge.ts")).defineBridge,
+  },
+  {
+    name: "doctor",
+    summary: "what this host enforces, what is missing, and how to mend it",
+    load: async () => (await import("./commands/doctor.ts")).defineDoctor,
+  },
+  {
+    name: "serve",
+    summary: "run the bridge in the foreground",
+    load: async () => (await import("./commands/serve.ts")).defineServe,
+  },
+  {
+    name: "completion",
+    summary: "print the completion script of a shell",
+    load: async () => (await import("./commands/completion.ts")).defineCompletion,
+  },
+];

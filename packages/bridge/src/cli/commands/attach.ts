@@ -1,0 +1,144 @@
+import { TerminalId, type DoorwardError } from "@doorward/contracts";
+import type { DoorwardClient, TerminalEnd } from "@doorward/client";
+import type { Command } from "commander";
+import * as z from "zod";
+import { actsForGrant } from "../bridge-link.ts";
+import { bridgePlace, probeBridge, startBridge } from "../bridge-process.ts";
+import type { Cli } from "../cli.ts";
+import { parseOptions, usage } from "../parse-input.ts";
+import { addProgramOptions, parseProgram } from "../program-options.ts";
+import { namedMachine, resolveMachine } from "../resolve-machine.ts";
+import { leaf, runsChild, type Run } from "../run.ts";
+import { table } from "../table.ts";
+import { DEFAULT_DETACH_KEYS, parseDetachKeys } from "../terminal/detach-keys.ts";
+import { exitCodeOf } from "../terminal/exit-code.ts";
+import { terminalEnvironment } from "../terminal/terminal-environment.ts";
+import { Viewer, type ViewerOptions } from "../terminal/viewer.ts";
+
+const AttachOptions = z.object({
+  terminal: TerminalId.optional(),
+  observe: z.boolean().optional(),
+  take: z.boolean().optional(),
+  list: z.boolean().optional(),
+  detachKeys: z.string().max(100).default(DEFAULT_DETACH_KEYS),
+});
+type AttachOptions = z.infer<typeof AttachOptions>;
+
+/** `doorward attach`. */
+export function defineAttach(command: Command, cli: Cli): void {
+  command
+    .usage("[options] [machine] [-- CMD [ARG...]]")
+    .argument("[machine]", "name or id; may be left out where one machine has the current folder")
+    .option("-t, --terminal <id>", "attach to this terminal instead of opening a new one")
+    .option("--observe", "watch without typing")
+    .option("--take", "take control from whoever has it")
+    .option("--list", "list the machine's terminals")
+    .option(
+      "--detach-keys <keys>",
+      `keys that leave the terminal running (default: "${DEFAULT_DETACH_KEYS}")`,
+    );
+  addProgramOptions(command);
+  leaf(
+    command,
+    cli,
+    [
+      "doorward attach",
+      "doorward attach shop -- htop",
+      "doorward attach shop --terminal t_4k2j8d0s1q",
+      "doorward attach --list",
+    ],
+    runsChild(async (run, [given], options) => {
+      const chosen = checkOptions(cli, parseOptions(AttachOptions, options));
+      const detachKeys = parseDetachKeys(chosen.detachKeys);
+      const program = parseProgram(options);
+      const named = namedMachine(given);
+      await using client = await run.client();
+      const machine = await resolveMachine(run, client, named);
+      if (chosen.list === true) return listTerminals(run, client, machine);
+      return attach(run, client, { ...viewerOptions(run, machine, chosen, program), detachKeys });
+    }),
+  );
+}
+
+function checkOptions(cli: Cli, options: AttachOptions): AttachOptions {
+  if (options.observe === true && options.terminal === undefined) {
+    throw usage("Cannot observe: which terminal is not said", "--terminal", "doorward attach --list");
+  }
+  if (options.terminal !== undefined && cli.passthrough.length > 0) {
+    throw usage(
+      "Cannot run a command in a terminal that exists: only a new one takes a command",
+      "--terminal",
+    );
+  }
+  return options;
+}
+
+function viewerOptions(
+  run: Run,
+  machine: string,
+  options: AttachOptions,
+  program: ReturnType<typeof parseProgram>,
+): Omit<ViewerOptions, "detachKeys"> {
+  const { cli } = run;
+  const fresh = {
+    argv: cli.passthrough.length === 0 ? undefined : cli.passthrough,
+    cwd: program.cwd,
+    env: { ...terminalEnvironment(cli.env), ...program.env },
+  };
+  return {
+    machine,
+    observe: options.observe === true,
+    attach: {
+      ...(options.terminal === undefined ? fresh : { terminal: options.terminal }),
+      mode: options.observe === true ? "observe" : "attach",
+      take: options.take,
+    },
+    revive: revival(cli),
+  };
+}
+
+async function attach(run: Run, client: DoorwardClient, options: ViewerOptions): Promise<number> {
+  const viewer = new Viewer(run.cli, options);
+  const end = await viewer.view(client);
+  if (end.kind === "detached")
+    run.output.info(
+      `\nDetached; back with: doorward attach ${options.machine} --terminal ${viewer.terminalId}`,
+    );
+  return exitCode(run, end);
+}
+
+async function exitCode(run: Run, end: TerminalEnd): Promise<number> {
+  if (end.kind === "exit") return exitCodeOf(end);
+  if (end.kind === "detached") return 0;
+  run.cli.stderr.write("\n");
+  throw end.error;
+}
+
+/** How long a bridge that was told to stop is given to come back before this command would start one: never. */
+function revival(cli: Cli): (error: DoorwardError, elapsedMs: number) => Promise<void> {
+  let toldToStop = false;
+  return async (error, elapsedMs) => {
+    toldToStop ||= error.code === "BRIDGE_STOPPING";
+    if (toldToStop || elapsedMs < 200 || actsForGrant(cli.env)) return;
+    const place = bridgePlace(cli.env);
+    if ((await probeBridge(place.socket)) === "absent") await startBridge(place, cli, () => undefined);
+  };
+}
+
+async function listTerminals(run: Run, client: DoorwardClient, machine: string): Promise<number> {
+  const result = await client.call("machines.terminals", { params: { machine } }, { signal: run.cli.signal });
+  run.output.result(result, () =>
+    table(
+      ["TERMINAL", "OPENED BY", "KIND", "STATE", "VIEWERS", "COMMAND"],
+      result.terminals.map((terminal) => [
+        terminal.id,
+        terminal.createdBy ?? "-",
+        terminal.kind ?? "-",
+        terminal.running ? "running" : "ended",
+        String(terminal.viewers),
+        terminal.command,
+      ]),
+    ),
+  );
+  return 0;
+}

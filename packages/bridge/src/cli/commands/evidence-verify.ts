@@ -1,0 +1,95 @@
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { DoorwardError } from "@doorward/contracts";
+import type { Command } from "commander";
+import * as z from "zod";
+import { verifyEvidence, type VerifyReport } from "../../evidence/index.ts";
+import type { Cli } from "../cli.ts";
+import { escapeLine } from "../escape-text.ts";
+import { evidenceFolder } from "../evidence-place.ts";
+import type { Output } from "../output.ts";
+import { parseOptions } from "../parse-input.ts";
+import { leaf } from "../run.ts";
+import { elapsed } from "../times.ts";
+
+const VerifyOptions = z.object({
+  key: z.string().min(1).max(4096).optional(),
+  checkpoint: z.string().min(1).max(4096).optional(),
+  tree: z.boolean().optional(),
+});
+
+/** `doorward evidence verify`. */
+export function defineEvidenceVerify(command: Command, cli: Cli): void {
+  command
+    .argument("[dir]", "folder of a log or of an export; this installation's log when left out")
+    .option(
+      "--key <vkey>",
+      "verifier key line that you trust, or a file with one; the folder's own when left out",
+    )
+    .option("--checkpoint <file>", "a checkpoint that was kept elsewhere: finds a rollback and a fork")
+    .option("--tree", "check checkpoint and tree only, not every record");
+  leaf(
+    command,
+    cli,
+    [
+      "doorward evidence verify",
+      "doorward evidence verify ./audit --key ./bridge.vkey --checkpoint ./last-week.checkpoint",
+    ],
+    async (run, [given], options) => {
+      const { key, checkpoint, tree } = parseOptions(VerifyOptions, options);
+      const dir = await evidenceFolder(cli, typeof given === "string" ? given : undefined);
+      const began = performance.now();
+      const report = await verifyEvidence({
+        dir,
+        vkey: verifierKey(cli, dir, key),
+        checkpoint: checkpoint === undefined ? undefined : read(resolve(cli.cwd, checkpoint), "checkpoint"),
+        records: tree !== true,
+        signal: run.cli.signal,
+      });
+      run.output.result({ ...report, dir, ownKey: key === undefined }, () =>
+        text(run.output, report, dir, key === undefined, performance.now() - began),
+      );
+      return report.ok ? 0 : 1;
+    },
+  );
+}
+
+function verifierKey(cli: Cli, dir: string, key: string | undefined): string {
+  if (key === undefined) return read(join(dir, "key.vkey"), "verifier key").trim();
+  const isLine = /^[^+\s]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+$/.test(key);
+  return isLine ? key : read(resolve(cli.cwd, key), "verifier key").trim();
+}
+
+function read(path: string, what: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    const why = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    throw new DoorwardError({
+      code: "EVIDENCE_NOT_FOUND",
+      message: `Cannot read ${what} "${escapeLine(path)}": ${why}`,
+      hint: "doorward evidence verify DIR --key FILE",
+      cause,
+    });
+  }
+}
+
+function text(output: Output, report: VerifyReport, dir: string, ownKey: boolean, took: number): string {
+  const verdict = report.ok
+    ? `${output.style("green", "verified")}  ${report.size} records in ${elapsed(took)}`
+    : `${output.style("red", "NOT VERIFIED")}  ${report.problemCount} problems in ${report.size} records`;
+  return [
+    verdict,
+    ...report.problems
+      .slice(0, 20)
+      .map(({ index, reason }) => `  ${index === null ? "log" : `record ${index}`}: ${escapeLine(reason)}`),
+    ...(report.problemCount > 20 ? [`  and ${report.problemCount - 20} more; --json shows up to 200`] : []),
+    `log          ${escapeLine(report.origin)} in ${escapeLine(dir)}`,
+    `root         ${report.root}`,
+    ...report.checked.map((what) => `checked      ${escapeLine(what)}`),
+    ...report.notChecked.map((what) => `not checked  ${escapeLine(what)}`),
+    ...(ownKey
+      ? ["not checked  who signed: the key is the folder's own; give one that you trust with --key"]
+      : []),
+  ].join("\n");
+}

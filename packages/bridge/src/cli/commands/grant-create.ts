@@ -1,0 +1,44 @@
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import type * as z from "zod";
+import type { Cli } from "../cli.ts";
+import { addGrantOptions, GrantOptions } from "../grant-options.ts";
+import { showMinted } from "../grant-view.ts";
+import { machineCommand } from "../machine-action.ts";
+import { parseOptions, usage } from "../parse-input.ts";
+
+/** `doorward grant create`. */
+export function defineGrantCreate(command: Command, cli: Cli): void {
+  addGrantOptions(command);
+  machineCommand(command, cli, {
+    examples: ["doorward grant create shop --to agent:codex:fix-42 --op terminal.agent-exec --for 2h"],
+    parse: (given) => complete(parseOptions(GrantOptions, given)),
+    act: async (run, client, machine, options) => {
+      const body = {
+        machine,
+        subject: options.to,
+        operations: options.op,
+        for: options.for,
+        ...(options.door === undefined ? {} : { doors: options.door }),
+        ...(options.path === undefined ? {} : { paths: options.path.map((path) => resolve(cli.cwd, path)) }),
+      };
+      const minted = await client.call("grants.create", { body }, { signal: run.cli.signal });
+      run.output.result(minted, () => showMinted(run.output, minted));
+      return 0;
+    },
+  });
+}
+
+type Options = z.infer<typeof GrantOptions>;
+
+function complete(options: Options): Options & Required<Pick<Options, "to" | "op" | "for">> {
+  const { to, op, for: time } = options;
+  if (to === undefined) throw missing("--to", "--to agent:codex:session-1");
+  if (op === undefined) throw missing("--op", "--op terminal.agent-exec");
+  if (time === undefined) throw missing("--for", "--for 8h");
+  return { ...options, to, op, for: time };
+}
+
+function missing(option: string, hint: string): Error {
+  return usage(`Cannot mint a grant: option ${option} is missing`, option, hint);
+}

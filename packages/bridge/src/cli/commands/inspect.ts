@@ -1,0 +1,62 @@
+import type { Command } from "commander";
+import type { Cli } from "../cli.ts";
+import { escapeLine } from "../escape-text.ts";
+import { machineCommand, noOptions } from "../machine-action.ts";
+import { fields } from "../table.ts";
+import { ago, until } from "../times.ts";
+import { seen } from "../up-view.ts";
+
+/** `doorward inspect`. */
+export function defineInspect(command: Command, cli: Cli): void {
+  machineCommand(command, cli, {
+    examples: ["doorward inspect shop", "doorward inspect shop --json"],
+    parse: noOptions,
+    act: async (run, client, name) => {
+      const result = await client.call(
+        "machines.inspect",
+        { params: { machine: name } },
+        { signal: run.cli.signal },
+      );
+      const { machine, fingerprint } = result;
+      const isolation = fingerprint?.inputs.isolation;
+      run.output.result(result, () =>
+        [
+          fields([
+            ["name", machine.name],
+            ["id", machine.id],
+            [
+              "state",
+              machine.stateReason === null ? machine.state : `${machine.state}: ${machine.stateReason}`,
+            ],
+            ["profile", machine.profile],
+            ["launched by", machine.subject],
+            ["image", machine.image === null ? "-" : `${machine.image.tag} (${machine.image.id})`],
+            ["doors", machine.doors.join(", ")],
+            ["started", ago(machine.startedAt)],
+            ["stops", until(machine.expiresAt)],
+            ["fingerprint", machine.fingerprint ?? "-"],
+            ["evidence", machine.evidence === null ? "-" : `record ${machine.evidence}`],
+          ]),
+          "",
+          seen(machine),
+          ...(isolation === undefined
+            ? []
+            : [
+                "",
+                fields([
+                  ["user", `${isolation.user}, ${isolation.hostUid} on the host`],
+                  ["capabilities", `effective ${isolation.capEff}, bounding ${isolation.capBnd}`],
+                  ["no new privileges", isolation.noNewPrivs ? "yes" : "no"],
+                  ["seccomp", isolation.seccompMode === 2 ? "filter" : `mode ${isolation.seccompMode}`],
+                  ["root file system", isolation.rootReadOnly ? "read only" : "writable"],
+                  ["network", `${isolation.interfaces.join(", ") || "none"}; ${isolation.routes} routes`],
+                  ["relaxations", fingerprint?.inputs.relaxations.join(", ") || "none"],
+                ]),
+              ]),
+          ...machine.notices.map((notice) => `${run.output.style("yellow", "note:")} ${escapeLine(notice)}`),
+        ].join("\n"),
+      );
+      return 0;
+    },
+  });
+}

@@ -1,0 +1,134 @@
+import { existsSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { Duration, MachineName, type UpRequest, type UpResult } from "@doorward/contracts";
+import type { Command } from "commander";
+import * as z from "zod";
+import type { Cli } from "../cli.ts";
+import { escapeLine } from "../escape-text.ts";
+import { parseOptions, usage } from "../parse-input.ts";
+import { Progress } from "../progress.ts";
+import { leaf, type Run } from "../run.ts";
+import { showUp, upDocument } from "../up-view.ts";
+
+const Path = z
+  .string()
+  .min(1)
+  .max(4096)
+  .regex(/^[^\u0000]+$/, "a path has no NUL");
+const UpOptions = z.object({
+  profile: z.string().min(1).max(80).optional(),
+  ro: z.array(Path).max(32).optional(),
+  review: z.boolean().optional(),
+  hide: z.array(z.string().min(1).max(200)).max(100).optional(),
+  name: MachineName.optional(),
+  image: z.string().min(1).max(200).optional(),
+  ttl: Duration.optional(),
+  new: z.boolean().optional(),
+});
+type UpOptions = z.infer<typeof UpOptions>;
+
+/** `doorward up`. */
+export function defineUp(command: Command, cli: Cli): void {
+  addUpOptions(
+    command.argument(
+      "[repo...]",
+      "folders that the machine sees; the git root of the current folder when left out",
+    ),
+  );
+  command
+    .option("--name <name>", "name of the machine")
+    .option("--new", "another machine although one has these repos and this profile");
+  leaf(
+    command,
+    cli,
+    [
+      "doorward up",
+      "doorward up ~/src/shop --ro ~/src/library --ttl 4h",
+      "doorward up --review . --hide '.env*'",
+    ],
+    async (run, [repos], options) => {
+      const result = await launch(run, upRequest(cli, stringList(repos), options));
+      run.output.result(upDocument(result), () => showUp(run.output, result));
+      return 0;
+    },
+  );
+}
+
+/** Options that `up` and `run` share. */
+export function addUpOptions(command: Command): Command {
+  const collect = (value: string, before: readonly string[] | undefined): string[] => [
+    ...(before ?? []),
+    value,
+  ];
+  return command
+    .option("--profile <name>", "profile of the policy; default when left out")
+    .option("--ro <path>", "another repo, read-only; may be repeated", collect)
+    .option("--review", "work on a private clone, whose changes are looked at before they come back")
+    .option("--hide <glob>", "mask names in the repos; may be repeated", collect)
+    .option("--image <image>", "local image instead of the profile's")
+    .option("--ttl <time>", "time after which it is stopped, e.g. 8h");
+}
+
+/** The request that a command line asks for; everything is checked before the bridge is asked. */
+export function upRequest(cli: Cli, repos: readonly string[], given: unknown): UpRequest {
+  const options: UpOptions = parseOptions(UpOptions, given);
+  const writable = repos.length > 0 || options.ro !== undefined ? repos : [gitRoot(cli.cwd)];
+  return {
+    repos: [
+      ...writable.map((path) => ({ path: absolute(cli, path) })),
+      ...(options.ro ?? []).map((path) => ({ path: absolute(cli, path), access: "ro" as const })),
+    ],
+    ...definedUp(options),
+  };
+}
+
+/** Asks the bridge for a machine and shows the steps. */
+export async function launch(run: Run, request: UpRequest): Promise<UpResult> {
+  using progress = new Progress(run.cli, run.output);
+  progress.begin("Reaching the bridge");
+  await using client = await run.client({ ready: true });
+  const result = await client.call(
+    "machines.up",
+    { body: request },
+    { signal: run.cli.signal, onProgress: progress.line },
+  );
+  progress.done();
+  return result;
+}
+
+/** Strings of a variadic argument. */
+export function stringList(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
+}
+
+/** The nearest folder at or above `folder` that holds `.git`, else the folder itself. No git is run for it. */
+export function gitRoot(folder: string): string {
+  for (let at = folder; ; at = dirname(at)) {
+    if (existsSync(join(at, ".git"))) return at;
+    if (dirname(at) === at) return folder;
+  }
+}
+
+/** Paths go to the bridge absolute, but otherwise as they were written: judging them is the policy's. */
+function absolute(cli: Cli, path: string): string {
+  if (path === "") throw usage('Cannot use repo "": the path is empty', "repo");
+  if (/[\u0000-\u001f\u007f]/.test(path)) {
+    throw usage(
+      `Cannot use repo "${escapeLine(path)}": a path with control characters is never accepted`,
+      "repo",
+    );
+  }
+  return resolve(cli.cwd, path);
+}
+
+function definedUp(options: UpOptions): Omit<UpRequest, "repos"> {
+  return {
+    ...(options.profile === undefined ? {} : { profile: options.profile }),
+    ...(options.name === undefined ? {} : { name: options.name }),
+    ...(options.image === undefined ? {} : { image: options.image }),
+    ...(options.ttl === undefined ? {} : { timeToLive: options.ttl }),
+    ...(options.review === undefined ? {} : { review: options.review }),
+    ...(options.hide === undefined ? {} : { hide: options.hide }),
+    ...(options.new === undefined ? {} : { fresh: options.new }),
+  };
+}

@@ -1,0 +1,120 @@
+import { DOORS, OPERATIONS } from "@doorward/contracts";
+import type { Argument, Command, Option } from "commander";
+import type { Cli } from "./cli.ts";
+import { Output } from "./output.ts";
+import { buildProgram } from "./program.ts";
+
+/** One thing that may stand at the cursor. */
+interface Candidate {
+  readonly value: string;
+  readonly description: string;
+}
+
+type Source = "machines" | "grants" | "profiles" | "operations" | "doors" | "files" | "none";
+
+const SOURCE_OF: ReadonlyMap<string, Source> = new Map<string, Source>([
+  ["machine", "machines"],
+  ["machine-or-time", "machines"],
+  ["--machine", "machines"],
+  ["grant", "grants"],
+  ["--grant", "grants"],
+  ["--profile", "profiles"],
+  ["--op", "operations"],
+  ["--door", "doors"],
+  ...["repo", "path", "dir", "--ro", "--repo", "--patch", "--path", "--from", "--key", "--checkpoint"].map(
+    (name): [string, Source] => [name, "files"],
+  ),
+]);
+
+/** Answers a completion script: `words` are those after `doorward`, the last is the one at the cursor. No bridge is started for it. */
+export async function complete(cli: Cli, words: readonly string[]): Promise<void> {
+  const program = await buildProgram(cli, "all");
+  const current = words.at(-1) ?? "";
+  const place = findPlace(program, words.slice(0, -1), current);
+  const found = typeof place === "string" ? await candidates(cli, place) : place;
+  for (const { value, description } of found) {
+    if (value.startsWith(current)) cli.stdout.write(`${value}\t${description}\n`);
+  }
+  cli.stdout.write(place === "files" ? ":files\n" : ":none\n");
+}
+
+function findPlace(
+  program: Command,
+  before: readonly string[],
+  current: string,
+): readonly Candidate[] | Source {
+  let command = program;
+  let position = 0;
+  let expecting: Option | undefined;
+  for (const word of before) {
+    if (word === "--") return "files";
+    if (expecting !== undefined) expecting = undefined;
+    else if (word.startsWith("-")) expecting = valueOption(command, word);
+    else {
+      const child = command.commands.find((candidate) => candidate.name() === word);
+      if (child === undefined) position += 1;
+      else command = child;
+    }
+  }
+  if (expecting !== undefined) return SOURCE_OF.get(expecting.long ?? "") ?? "none";
+  if (current.startsWith("-")) return optionsOf(command);
+  if (command.commands.length > 0) return commandsOf(command);
+  return SOURCE_OF.get(argumentAt(command, position)?.name() ?? "") ?? "none";
+}
+
+function valueOption(command: Command, word: string): Option | undefined {
+  return command.options.find(
+    (option) => (option.long === word || option.short === word) && (option.required || option.optional),
+  );
+}
+
+function argumentAt(command: Command, position: number): Argument | undefined {
+  const last = command.registeredArguments.at(-1);
+  return command.registeredArguments[position] ?? (last?.variadic === true ? last : undefined);
+}
+
+function optionsOf(command: Command): readonly Candidate[] {
+  const help = { value: "--help", description: "show the help" };
+  return [
+    ...command.options.map((option) => ({ value: option.long ?? "", description: option.description })),
+    help,
+  ];
+}
+
+function commandsOf(command: Command): readonly Candidate[] {
+  return command.commands.map((child) => ({ value: child.name(), description: child.description() }));
+}
+
+async function candidates(cli: Cli, source: Source): Promise<readonly Candidate[]> {
+  if (source === "operations") return OPERATIONS.map((value) => ({ value, description: "" }));
+  if (source === "doors") return DOORS.map((value) => ({ value, description: "" }));
+  if (source === "files" || source === "none") return [];
+  try {
+    return await asked(cli, source);
+  } catch {
+    return [];
+  }
+}
+
+async function asked(cli: Cli, source: "machines" | "grants" | "profiles"): Promise<readonly Candidate[]> {
+  const { openClient } = await import("./bridge-link.ts");
+  const output = new Output(cli, { json: true, color: false });
+  await using client = await openClient(cli, output, { start: false });
+  const signal = AbortSignal.timeout(2000);
+  if (source === "machines") {
+    const { machines } = await client.call("machines.list", {}, { signal });
+    return machines.map(({ name, state }) => ({ value: name, description: state }));
+  }
+  if (source === "grants") {
+    const { grants } = await client.call("grants.list", {}, { signal });
+    return grants.map(({ grant, status }) => ({
+      value: grant.grantId,
+      description: `${grant.subject}, ${status}`,
+    }));
+  }
+  const { policy } = await client.call("policy.show", {}, { signal });
+  return ["default", ...Object.keys(policy.profiles ?? {})].map((value) => ({
+    value,
+    description: "profile",
+  }));
+}

@@ -1,0 +1,17 @@
+import { fileURLToPath } from "node:url";
+import { runsFromSource } from "../build-id.ts";
+
+/** The program and arguments that run the bridge: the same Node, from sources when this command runs from sources. */
+export function daemonCommand(): { readonly program: string; readonly args: readonly string[] } {
+  const source = runsFromSource();
+  const entry = fileURLToPath(new URL(source ? "../daemon/main.ts" : "../daemon/main.js", import.meta.url));
+  const loader = source ? ["--conditions=source", "--import", import.meta.resolve("tsx")] : [];
+  return { program: process.execPath, args: [...loader, entry] };
+}
+
+/** The bridge's environment: the caller's, without a grant's token. */
+export function daemonEnvironment(
+  env: Readonly<Record<string, string | undefined>>,
+): Record<string, string | undefined> {
+  return { ...env, DOORWARD_TOKEN: undefined, DOORWARD_URL: undefined };
+}

@@ -1,0 +1,49 @@
+import { styleText } from "node:util";
+import type { Cli } from "./cli.ts";
+import { escapeLine } from "./escape-text.ts";
+
+/** Colours that the command uses. */
+export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
+
+/** Prints results to stdout and everything else to stderr. */
+export class Output {
+  readonly json: boolean;
+  readonly #cli: Cli;
+  readonly #colors: boolean;
+
+  constructor(cli: Cli, options: { readonly json: boolean; readonly color: boolean }) {
+    this.#cli = cli;
+    this.json = options.json;
+    this.#colors = options.color && (cli.env["NO_COLOR"] ?? "") === "" && cli.env["TERM"] !== "dumb";
+  }
+
+  /** Prints a command's result: the document as JSON, or the text for people. */
+  result(document: unknown, text: () => string): void {
+    const shown = this.json ? JSON.stringify(document, null, 2) : text();
+    if (shown !== "") this.#cli.stdout.write(shown.endsWith("\n") ? shown : `${shown}\n`);
+  }
+
+  /** One line beside the result. */
+  note(text: string): void {
+    this.#cli.stderr.write(`${escapeLine(text)}\n`);
+  }
+
+  /** One line beside the result for people only. */
+  info(text: string): void {
+    if (!this.json) this.note(text);
+  }
+
+  /** Colours text for stdout, when that is a terminal. */
+  style(style: Style, text: string): string {
+    return this.#paint(this.#cli.stdout.isTTY === true, style, text);
+  }
+
+  /** Colours text for stderr, when that is a terminal. */
+  styleError(style: Style, text: string): string {
+    return this.#paint(this.#cli.stderr.isTTY === true, style, text);
+  }
+
+  #paint(terminal: boolean, style: Style, text: string): string {
+    return terminal && this.#colors ? styleText(style, text) : text;
+  }
+}

@@ -1,0 +1,74 @@
+import { Command, CommanderError } from "commander";
+import { version } from "../build-id.ts";
+import type { Cli } from "./cli.ts";
+import { COMMANDS, type CommandEntry } from "./commands.ts";
+
+/** Commands whose words after `--` belong to the program that they run. */
+const RUNS_PROGRAM: ReadonlySet<string> = new Set(["run", "attach", "exec"]);
+
+/** Splits a command line into what `doorward` reads and what the program after `--` gets. */
+export function splitArguments(argv: readonly string[]): {
+  readonly own: readonly string[];
+  readonly passthrough: readonly string[];
+} {
+  const name = argv.find((argument) => !argument.startsWith("-"));
+  const at = argv.indexOf("--");
+  if (at < 0 || name === undefined || !RUNS_PROGRAM.has(name)) return { own: argv, passthrough: [] };
+  return { own: argv.slice(0, at), passthrough: argv.slice(at + 1) };
+}
+
+/** The `doorward` program. Only the called command's code is loaded, so that help and version are quick. */
+export async function buildProgram(cli: Cli, called: "all" | readonly string[]): Promise<Command> {
+  const program = new Command("doorward")
+    .description("Runs AI agents on your code in isolated machines, behind doors, grants and evidence")
+    .version(version(), "-V, --version", "print the version")
+    .option("--json", "print documents as JSON")
+    .option("--no-color", "no colours")
+    .helpCommand("help [command]", "show the help of a command")
+    .configureOutput({
+      writeOut: (text) => cli.stdout.write(text),
+      writeErr: (text) => cli.stderr.write(text),
+    })
+    .exitOverride()
+    .showHelpAfterError("(doorward help shows the commands)")
+    .addHelpText("after", HELP_TEXT);
+  for (const entry of COMMANDS) await addCommand(program, entry, cli, called);
+  return program;
+}
+
+/** Parses and runs a command line; the exit code is in `cli.exitCode`. */
+export async function runProgram(cli: Cli, own: readonly string[]): Promise<void> {
+  if (own[0] === "complete") {
+    const { complete } = await import("./complete.ts");
+    return complete(cli, own.slice(own[1] === "--" ? 2 : 1));
+  }
+  const program = await buildProgram(cli, own);
+  try {
+    await program.parseAsync([...own], { from: "user" });
+  } catch (thrown) {
+    if (!(thrown instanceof CommanderError)) throw thrown;
+    cli.exitCode = thrown.exitCode === 0 ? 0 : 2;
+  }
+}
+
+async function addCommand(
+  program: Command,
+  entry: CommandEntry,
+  cli: Cli,
+  called: "all" | readonly string[],
+): Promise<void> {
+  const command = program.command(entry.name).description(entry.summary).copyInheritedSettings(program);
+  if (called !== "all" && !called.includes(entry.name)) return;
+  const define = await entry.load();
+  define(command, cli);
+}
+
+const HELP_TEXT = `
+Examples:
+  doorward up                     a machine on the repo of the current folder
+  doorward attach                 a terminal in it
+  doorward exec -- npm test       run a command in it
+  doorward evidence verify        check everything that was recorded
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 denied, 4 not found, 5 host not ready;
+exec, run and attach exit with the program's code, 128 + signal, or 125 when Doorward failed.`;

@@ -1,0 +1,26 @@
+import type { Cli } from "./cli.ts";
+import { escapeText } from "./escape-text.ts";
+import type { Output } from "./output.ts";
+
+/**
+ * Prints an error to stderr (for people: message, rule and hint; with `--json` the problem document in one line) and
+ * returns the exit code that belongs to it.
+ */
+export async function reportError(thrown: unknown, cli: Cli, output: Output): Promise<number> {
+  const { DenialError, toDoorwardError } = await import("@doorward/contracts");
+  const { problemOf } = await import("@doorward/client");
+  const error = toDoorwardError(thrown);
+  if (output.json) {
+    cli.stderr.write(`${JSON.stringify(problemOf(error))}\n`);
+    return error.entry.exit;
+  }
+  const rule = error instanceof DenialError ? `  rule: ${error.rule}` : undefined;
+  const hint = error.hint === undefined ? undefined : `  hint: ${error.hint}`;
+  const head = `${output.styleError("red", "doorward:")} ${escapeText(error.message)}`;
+  const rest = [rule, hint].filter((line) => line !== undefined).map((line) => `${escapeText(line)}\n`);
+  cli.stderr.write(`${head}\n${rest.join("")}`);
+  if (error.code === "INTERNAL" && cli.env["DOORWARD_DEBUG"] === "1" && thrown instanceof Error) {
+    cli.stderr.write(`${thrown.stack ?? ""}\n`);
+  }
+  return error.entry.exit;
+}
