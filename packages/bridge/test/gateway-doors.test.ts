@@ -321,7 +321,9 @@ describe("limits and life of door sockets", () => {
   });
 
   it("sockets beyond a grant's limit and beyond the bridge's are refused", async () => {
-    await using bench = await startGateway({ config: { limits: { sockets: 3, socketsPerGrant: 2 } } });
+    await using bench = await startGateway({
+      config: { limits: { sockets: 3, operatorSockets: 1, socketsPerGrant: 2 } },
+    });
     const { token } = await bench.grant();
     const open: WebSocket[] = [await dialDoor(bench, { token }), await dialDoor(bench, { token })];
     assert.deepEqual((await refusal(dialDoor(bench, { token }))).json.code, "RATE_LIMITED");
@@ -376,3 +378,53 @@ function upgradeText(port: number, token: string): string {
     "\r\n",
   ].join("\r\n");
 }
+
+describe("door sockets under pressure", () => {
+  it("a stalled reader with a full pipe is cut within 50 ms all the same", async () => {
+    await using bench = await startGateway();
+    const doomed = await bench.grant();
+    const socket = await dialDoor(bench, { token: doomed.token });
+    socket.pause();
+    const chunk = Buffer.alloc(60_000);
+    for (let at = 0; at < 300; at += 1) socket.send(chunk);
+    await eventually(() => bench.door.received.length >= 200, "the door has much to send");
+    const began = performance.now();
+    bench.authority.revoke(doomed.id, "test", "operator:ada");
+    await eventually(() => bench.gateway.sessions.count === 0, "the session ends");
+    assert.ok(performance.now() - began < 150, `took ${(performance.now() - began).toFixed(1)} ms`);
+    socket.terminate();
+  });
+
+  it("holders can't use up the operator's sockets", async () => {
+    await using bench = await startGateway({ config: { limits: { sockets: 4, operatorSockets: 2 } } });
+    const { token } = await bench.grant();
+    const held = [await dialDoor(bench, { token }), await dialDoor(bench, { token })];
+    assert.equal((await refusal(dialDoor(bench, { token }))).json.code, "RATE_LIMITED");
+    held.push(await dialDoor(bench, { unix: true }));
+    for (const socket of held) socket.terminate();
+  });
+
+  it("a door is loaded when it is first used, once, and closed with the gateway", async () => {
+    const bench = await startGateway();
+    assert.equal(bench.door.loads, 0);
+    const sockets = [await dialDoor(bench, { unix: true }), await dialDoor(bench, { unix: true })];
+    await eventually(() => bench.door.sessions.length === 2, "both run");
+    await bench[Symbol.asyncDispose]();
+    assert.deepEqual([bench.door.loads, bench.door.disposed], [1, 1]);
+    for (const socket of sockets) socket.terminate();
+  });
+
+  it("a grant that ends right after the handshake was judged opens nothing", async () => {
+    await using bench = await startGateway();
+    const doomed = await bench.grant();
+    const { authenticate } = bench.authority;
+    bench.authority.authenticate = function (this: typeof bench.authority, token: string) {
+      const live = authenticate.call(bench.authority, token);
+      queueMicrotask(() => bench.authority.revoke(doomed.id, "test", "operator:ada"));
+      return live;
+    };
+    const socket = await dialDoor(bench, { token: doomed.token });
+    assert.equal((await closing(socket)).code, 4410);
+    assert.equal(bench.door.sessions.length, 0);
+  });
+});

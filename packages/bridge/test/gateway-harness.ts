@@ -175,7 +175,7 @@ export async function startGateway(
     },
     doors: [door.entry()],
     evidence,
-    config: { login: "ada", version: "0.1.0", ...options.config },
+    config: { login: "ada", ...options.config },
     log,
   });
   const socket = join(folder, "run", "bridge.sock");

@@ -12,6 +12,7 @@ export class Authentication {
   readonly #failures: RateLimit;
   readonly #holders: RateLimit;
   readonly #operators: RateLimit;
+  readonly #anonymous: RateLimit;
 
   constructor(options: {
     readonly grants: GrantsPort;
@@ -27,6 +28,7 @@ export class Authentication {
     });
     this.#holders = perSecond(limits.requestsPerSecond);
     this.#operators = perSecond(limits.operatorRequestsPerSecond);
+    this.#anonymous = perSecond(limits.anonymousRequestsPerSecond);
   }
 
   /** Who sent a request: the holder of its token; without one, the operator on the Unix socket and nobody on TCP. */
@@ -43,16 +45,17 @@ export class Authentication {
 
   /** Takes one request from the caller's allowance; throws RATE_LIMITED when it is used up. */
   admit(caller: Caller, listener: ListenerKind): void {
-    const admitted =
-      caller.kind === "operator"
-        ? this.#operators.take(caller.subject)
-        : this.#holders.take(caller.kind === "grant" ? caller.grant.grantId : `anonymous:${listener}`);
-    if (!admitted) {
-      throw new DoorwardError({
-        code: "RATE_LIMITED",
-        message: "Cannot accept the request: too many from this caller in a short time",
-      });
-    }
+    if (this.#take(caller, listener)) return;
+    throw new DoorwardError({
+      code: "RATE_LIMITED",
+      message: "Cannot accept the request: too many from this caller in a short time",
+    });
+  }
+
+  #take(caller: Caller, listener: ListenerKind): boolean {
+    if (caller.kind === "operator") return this.#operators.take(caller.subject);
+    if (caller.kind === "anonymous") return this.#anonymous.take(listener);
+    return this.#holders.take(caller.grant.grantId);
   }
 
   /**

@@ -18,8 +18,10 @@ export interface GatewayLimits {
   readonly requestMs: number;
   /** Milliseconds that an idle connection is kept. */
   readonly keepAliveMs: number;
-  /** Requests per second of a grant's holder, and of everyone without a token together. */
+  /** Requests per second of a grant's holder; twice as many at once. */
   readonly requestsPerSecond: number;
+  /** Requests per second of everyone without a token together, for each listener. */
+  readonly anonymousRequestsPerSecond: number;
   /** Requests per second of the operator. */
   readonly operatorRequestsPerSecond: number;
   /** Failed authentications per minute and listener; beyond it they are refused without a reason. */
@@ -28,6 +30,8 @@ export interface GatewayLimits {
   readonly denialsPerMinute: number;
   /** Open door sockets. */
   readonly sockets: number;
+  /** Of these, how many only the operator may use, so that no holder can lock the operator out. */
+  readonly operatorSockets: number;
   /** Open door sockets of one grant. */
   readonly socketsPerGrant: number;
   /** Bytes of a WebSocket message. */
@@ -53,11 +57,13 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   headersMs: 10_000,
   requestMs: 30_000,
   keepAliveMs: 5_000,
-  requestsPerSecond: 50,
+  requestsPerSecond: 500,
+  anonymousRequestsPerSecond: 50,
   operatorRequestsPerSecond: 1000,
   failedTokensPerMinute: 60,
   denialsPerMinute: 60,
   sockets: 1024,
+  operatorSockets: 128,
   socketsPerGrant: 256,
   frameBytes: 1_048_576,
   pingMs: 20_000,
@@ -70,8 +76,6 @@ export const DEFAULT_LIMITS: GatewayLimits = {
 export interface GatewayConfig {
   /** Login name of the operator; callers on the Unix socket are `operator:<login>`. */
   readonly login: string;
-  /** Version shown by OpenAPI. */
-  readonly version: string;
   /** Names beside loopback's that a Host header may carry. */
   readonly hosts?: readonly string[];
   /** Origins of browser pages that may call, e.g. `http://127.0.0.1:7611`; none by default. */

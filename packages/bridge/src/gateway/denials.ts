@@ -38,13 +38,11 @@ export class Denials {
   /** Notes an error if it is a refusal; never throws, because the refusal stands even when it can't be recorded. */
   async note(error: DoorwardError, context: DenialContext): Promise<void> {
     if (!isRefusal(error)) return;
-    const { caller } = context;
-    if (caller.kind === "anonymous" || !this.#rate.take(caller.subject)) {
-      this.#evidence.countDenial({ code: error.code, door: context.door ?? null });
-      return;
-    }
     try {
-      await this.#evidence.denied(denialOf(error, caller.subject, context));
+      const { caller } = context;
+      const named = caller.kind !== "anonymous" && this.#rate.take(caller.subject);
+      if (named) await this.#evidence.denied(denialOf(error, caller.subject, context));
+      else this.#evidence.countDenial({ code: error.code, door: context.door ?? null });
     } catch (cause) {
       this.#log.error({ err: cause, code: error.code }, "denial could not be recorded");
     }

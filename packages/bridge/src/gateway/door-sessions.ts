@@ -37,7 +37,9 @@ export class DoorSessions implements AsyncDisposable {
   /** Refuses another socket when the bridge or the grant has as many as it may. */
   guardLimits(grantId: string | null): void {
     if (this.#stopping) throw stoppingError();
-    if (this.count >= this.#limits.sockets) throw tooMany(`the bridge serves ${String(this.count)} already`);
+    const reserved = grantId === null ? 0 : this.#limits.operatorSockets;
+    if (this.count >= this.#limits.sockets - reserved)
+      throw tooMany(`the bridge serves ${String(this.count)} already`);
     const own = grantId === null ? 0 : this.listOf(grantId).length;
     if (own >= this.#limits.socketsPerGrant) throw tooMany(`the grant has ${String(own)} already`);
   }

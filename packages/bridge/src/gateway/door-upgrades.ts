@@ -1,35 +1,32 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { DoorwardError, toDoorwardError, type HostInterfaceGrant, type Operation } from "@doorward/contracts";
-import type { DoorHost, DoorSession } from "@doorward/doors";
+import {
+  DoorwardError,
+  doorOf,
+  toDoorwardError,
+  type DoorName,
+  type HostInterfaceGrant,
+} from "@doorward/contracts";
 import type { Logger } from "pino";
 import { WebSocketServer, type WebSocket } from "ws";
 import type { GatewayLimits } from "./config.ts";
 import { newCorrelationId, newSessionId } from "./correlation.ts";
-import type { Denials } from "./denials.ts";
 import {
+  guardGranted,
   judgeHandshake,
   type AcceptedHandshake,
   type Handshake,
   type HandshakeOptions,
 } from "./handshake.ts";
 import { LiveSession } from "./live-session.ts";
-import type {
-  ApprovalsPort,
-  ConnectionGrant,
-  GatewayEvidence,
-  ListenerKind,
-  SessionOpened,
-} from "./ports.ts";
+import type { ConnectionGrant, ListenerKind, SessionOpened } from "./ports.ts";
 import { publicError } from "./problem.ts";
 import type { RequestRules } from "./request-guard.ts";
 import { refuseSocket } from "./respond.ts";
+import { doorSessionOf, type SessionHostOptions } from "./session-host.ts";
 
 /** What serving door sockets takes. */
-export interface DoorUpgradesOptions extends HandshakeOptions {
-  readonly approvals: ApprovalsPort;
-  readonly evidence: GatewayEvidence;
-  readonly denials: Denials;
+export interface DoorUpgradesOptions extends HandshakeOptions, SessionHostOptions {
   readonly limits: GatewayLimits;
   readonly log: Logger;
 }
@@ -88,8 +85,9 @@ export class DoorUpgrades {
 
   async #ready(accepted: AcceptedHandshake, correlationId: string): Promise<Ready> {
     const { caller, machine, place } = accepted;
-    if (caller.kind === "grant")
+    if (caller.kind === "grant") {
       return { ...accepted, grant: caller.grant, connection: undefined, correlationId };
+    }
     const connection = await this.#options.grants.mintImplicit({
       subject: caller.subject,
       machine: machine.id,
@@ -123,7 +121,7 @@ export class DoorUpgrades {
       machine: opened.machine,
       door: opened.door,
     });
-    const began = evidence.sessionOpened(opened);
+    const began = Promise.resolve().then(() => evidence.sessionOpened(opened));
     const ended = this.#finish(session, ready, began, log);
     sessions.add(session, ended);
     try {
@@ -133,7 +131,7 @@ export class DoorUpgrades {
       session.cut(unrecorded(cause));
       return;
     }
-    if (session.signal.aborted) return;
+    if (session.signal.aborted || !this.#stillGranted(session, ready)) return;
     log.info(
       { grant: opened.grant, subject: opened.subject, correlationId: opened.correlationId },
       "session opened",
@@ -141,11 +139,23 @@ export class DoorUpgrades {
     await this.#serveDoor(session, ready, socket, log);
   }
 
+  /** A grant that ended between the handshake and the registration of the session cut nothing, so it is asked again. */
+  #stillGranted(session: LiveSession, ready: Ready): boolean {
+    try {
+      const { place, grant, machine } = ready;
+      guardGranted(grant.grantId, machine.id, place.endpoint.operations, this.#options.grants);
+      return true;
+    } catch (thrown) {
+      session.cut(toDoorwardError(thrown));
+      return false;
+    }
+  }
+
   async #serveDoor(session: LiveSession, ready: Ready, socket: WebSocket, log: Logger): Promise<void> {
     try {
       const door = await this.#options.registry.load(ready.place.entry);
       if (session.signal.aborted) return;
-      const served = door.open(this.#doorSession(session, ready), socket);
+      const served = door.open(doorSessionOf(session, ready, this.#options), socket);
       socket.resume();
       await served;
     } catch (thrown) {
@@ -154,60 +164,6 @@ export class DoorUpgrades {
       log.warn({ err: error }, "door ended a session with an error");
       session.cut(error);
     }
-  }
-
-  #doorSession(session: LiveSession, ready: Ready): DoorSession {
-    const { opened } = session;
-    return {
-      id: opened.session,
-      protocol: opened.protocol,
-      machine: opened.machine,
-      subject: opened.subject,
-      grantId: opened.grant,
-      kind: opened.subject.startsWith("operator:") ? "operator" : "agent",
-      operations: new Set(ready.grant.operations),
-      spec: ready.machine.terminal,
-      signal: session.signal,
-      host: this.#host(session),
-    };
-  }
-
-  #host(session: LiveSession): DoorHost {
-    const { grants, machines, evidence, approvals } = this.#options;
-    const { opened, signal: over } = session;
-    return {
-      check: (operation) => {
-        over.throwIfAborted();
-        try {
-          grants.check(opened.grant, operation, opened.machine.id);
-        } catch (thrown) {
-          throw this.#refuseOperation(session, operation, toDoorwardError(thrown));
-        }
-      },
-      dial: (open, signal) => machines.dial(opened.machine.id, open, AbortSignal.any([signal, over])),
-      record: (record) => {
-        session.observe(record);
-        return evidence.sessionEvent(opened, record);
-      },
-      approve: (request, signal) => approvals.approve(opened, request, AbortSignal.any([signal, over])),
-      onNotice: (listener) => session.onNotice(listener),
-    };
-  }
-
-  /** An operation that is not granted leaves the session open; a grant that is over ends it at once. */
-  #refuseOperation(session: LiveSession, operation: Operation, error: DoorwardError): DoorwardError {
-    const { opened } = session;
-    void this.#options.denials.note(error, {
-      caller: { kind: "operator", subject: opened.subject },
-      grant: opened.grant,
-      attempted: "door.operation",
-      door: opened.door,
-      operation,
-      machine: opened.machine,
-      correlationId: opened.correlationId,
-    });
-    if (error.entry.status === 401) session.cut(error);
-    return error;
   }
 
   /** What the end of a session has to do: end its implicit grant, then record how it went. */
@@ -270,15 +226,14 @@ export class DoorUpgrades {
   }
 
   #openedRecord(handshake: Handshake, ready: Ready): SessionOpened {
+    const door = ready.place.entry.id;
     return {
       session: newSessionId(),
       grant: ready.grant.grantId,
       subject: ready.grant.subject,
       machine: { id: ready.machine.id, name: ready.machine.name },
-      operations: ready.place.endpoint.operations.filter((operation) =>
-        ready.grant.operations.includes(operation),
-      ),
-      door: ready.place.entry.id,
+      operations: ready.grant.operations.filter((operation) => operation.startsWith(`${door}.`)),
+      door,
       protocol: ready.place.endpoint.protocol,
       listener: handshake.listener,
       origin: handshake.request.headers.origin ?? null,

@@ -28,7 +28,7 @@ export interface GatewayOptions {
   readonly handlers: Handlers;
   readonly grants: GrantsPort;
   readonly machines: MachinesPort;
-  /** The doors that this bridge serves. */
+  /** The doors that this bridge serves: `DOOR_REGISTRY`, or those of a test. */
   readonly doors: readonly DoorEntry[];
   /** Who approves; where nobody does, what needs approval is refused. */
   readonly approvals?: ApprovalsPort;

@@ -95,7 +95,8 @@ export class LiveSession {
   probe(silenceMs: number): void {
     const bytes = wireBytes(this.#wire).in;
     const now = performance.now();
-    if (bytes !== this.#heard.bytes) this.#heard = { bytes, at: now };
+    // While the door holds back input, answers to pings stay unread; that is no silence of the peer.
+    if (bytes !== this.#heard.bytes || this.#socket.isPaused) this.#heard = { bytes, at: now };
     if (now - this.#heard.at > silenceMs) {
       this.cut(new DoorwardError({ code: "TIMED_OUT", message: "The peer of the socket does not answer" }));
     } else if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping();

@@ -6,8 +6,16 @@ type Json = Record<string, unknown>;
 
 const errorStatuses = [400, 401, 403, 404, 405, 408, 409, 413, 429, 500, 502, 503];
 
-/** The control API as OpenAPI 3.1, made from the routes that are served. */
+const made = new Map<string, Json>();
+
+/** The control API as OpenAPI 3.1, made from the routes that are served; made once for each version. */
 export function openApiDocument(version: string): Json {
+  const known = made.get(version) ?? makeDocument(version);
+  made.set(version, known);
+  return known;
+}
+
+function makeDocument(version: string): Json {
   const schemas: Json = {};
   const paths: Record<string, Json> = {};
   for (const [id, route] of Object.entries<Route>(ROUTES)) {

@@ -12,7 +12,7 @@ export function problemOf(error: DoorwardError, correlationId?: string): Problem
     code: error.code,
     ...(error.hint === undefined ? {} : { hint: clip(error.hint, 4000) }),
     ...(error instanceof DenialError ? { rule: clip(error.rule, 300) } : {}),
-    ...(error.details === undefined ? {} : { details: { ...error.details } }),
+    ...detailsOf(error),
     ...(correlationId === undefined ? {} : { correlationId }),
   };
 }
@@ -50,4 +50,15 @@ function challenge(error: DoorwardError): string {
 
 function clip(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
+}
+
+/** Details as plain JSON; what JSON can't say is left out rather than breaking the answer. */
+function detailsOf(error: DoorwardError): { readonly details?: Record<string, unknown> } {
+  if (error.details === undefined) return {};
+  try {
+    const copy: unknown = JSON.parse(JSON.stringify(error.details));
+    return typeof copy === "object" && copy !== null ? { details: { ...copy } } : {};
+  } catch {
+    return {};
+  }
 }

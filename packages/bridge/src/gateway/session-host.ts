@@ -1,0 +1,84 @@
+import {
+  toDoorwardError,
+  type DoorwardError,
+  type HostInterfaceGrant,
+  type Operation,
+} from "@doorward/contracts";
+import type { DoorHost, DoorSession } from "@doorward/doors";
+import type { Denials } from "./denials.ts";
+import type { LiveSession } from "./live-session.ts";
+import type { ApprovalsPort, GatewayEvidence, GatewayMachine, GrantsPort, MachinesPort } from "./ports.ts";
+
+/** What of the bridge a session at a door may reach. */
+export interface SessionHostOptions {
+  readonly grants: GrantsPort;
+  readonly machines: MachinesPort;
+  readonly evidence: GatewayEvidence;
+  readonly approvals: ApprovalsPort;
+  readonly denials: Denials;
+}
+
+/** A live session as its door sees it. */
+export function doorSessionOf(
+  session: LiveSession,
+  checked: { readonly grant: HostInterfaceGrant; readonly machine: GatewayMachine },
+  options: SessionHostOptions,
+): DoorSession {
+  const { opened } = session;
+  return {
+    id: opened.session,
+    protocol: opened.protocol,
+    machine: opened.machine,
+    subject: opened.subject,
+    grantId: opened.grant,
+    kind: opened.subject.startsWith("operator:") ? "operator" : "agent",
+    operations: new Set(checked.grant.operations),
+    spec: checked.machine.terminal,
+    signal: session.signal,
+    host: hostOf(session, options),
+  };
+}
+
+function hostOf(session: LiveSession, options: SessionHostOptions): DoorHost {
+  const { grants, machines, evidence, approvals, denials } = options;
+  const { opened, signal: over } = session;
+  return {
+    check: (operation) => {
+      over.throwIfAborted();
+      try {
+        grants.check(opened.grant, operation, opened.machine.id);
+      } catch (thrown) {
+        throw refused(session, operation, toDoorwardError(thrown), denials);
+      }
+    },
+    dial: (open, signal) => machines.dial(opened.machine.id, open, AbortSignal.any([signal, over])),
+    record: (record) => {
+      session.observe(record);
+      return evidence.sessionEvent(opened, record);
+    },
+    approve: (request, signal) => approvals.approve(opened, request, AbortSignal.any([signal, over])),
+    onNotice: (listener) => session.onNotice(listener),
+  };
+}
+
+/** An operation that is not granted leaves the session open; a grant that is over ends it at once. */
+function refused(
+  session: LiveSession,
+  operation: Operation,
+  error: DoorwardError,
+  denials: Denials,
+): DoorwardError {
+  const { subject, grant, door, machine, correlationId } = session.opened;
+  const caller = { kind: "operator", subject } as const;
+  void denials.note(error, {
+    caller,
+    grant,
+    attempted: "door.operation",
+    door,
+    operation,
+    machine,
+    correlationId,
+  });
+  if (error.entry.status === 401 || error.code === "GRANT_NOT_FOUND") session.cut(error);
+  return error;
+}
