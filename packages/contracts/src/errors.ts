@@ -114,6 +114,7 @@ export const ERRORS = {
   HOST_UNSUPPORTED: { ...hostNotReady, when: "This host lacks something that a machine needs" },
   BRIDGE_UNREACHABLE: { ...hostNotReady, when: "The bridge does not answer on its socket" },
   BRIDGE_RUNNING: { ...hostNotReady, status: 409, when: "Another bridge holds this state folder" },
+  BRIDGE_STARTING: { ...hostNotReady, when: "The bridge is still adopting machines or starting Podman" },
   BRIDGE_STOPPING: { ...hostNotReady, when: "The bridge is shutting down" },
   PORT_TAKEN: { ...hostNotReady, when: "The loopback port is in use by another process" },
   // evidence and state

@@ -1,4 +1,4 @@
-import type { ErrorCode } from "@doorward/contracts";
+import type { DoorName, ErrorCode } from "@doorward/contracts";
 import { BRIDGE_SUBJECT, type Appender } from "./grant-evidence.ts";
 
 const PERIOD_MS = 60_000;
@@ -9,7 +9,7 @@ export class DenialCounter implements AsyncDisposable {
   readonly #policyHash: () => string;
   readonly #failed: (error: unknown) => void;
   readonly #timer: NodeJS.Timeout;
-  #counts = new Map<ErrorCode, number>();
+  #counts = new Map<string, { readonly code: ErrorCode; readonly door: DoorName | null; count: number }>();
   #from = new Date().toISOString();
 
   constructor(log: Appender, policyHash: () => string, failed: (error: unknown) => void) {
@@ -20,8 +20,11 @@ export class DenialCounter implements AsyncDisposable {
   }
 
   /** Counts one refusal. */
-  count(code: ErrorCode): void {
-    this.#counts.set(code, (this.#counts.get(code) ?? 0) + 1);
+  count(code: ErrorCode, door: DoorName | null): void {
+    const key = `${code} ${door ?? ""}`;
+    const row = this.#counts.get(key) ?? { code, door, count: 0 };
+    row.count += 1;
+    this.#counts.set(key, row);
   }
 
   /** Records what was counted, if anything was. */
@@ -31,7 +34,7 @@ export class DenialCounter implements AsyncDisposable {
     this.#counts = new Map();
     this.#from = new Date().toISOString();
     if (counts.size === 0) return;
-    const rows = [...counts].map(([code, count]) => ({ code, door: null, count }));
+    const rows = [...counts.values()];
     await this.#log
       .append({
         type: "denials",

@@ -44,7 +44,7 @@ export const ImageView = z.strictObject({
   recipe: z.string().max(300),
   sizeBytes: z.int(),
   createdAt: z.string().max(40),
-  current: z.boolean().describe("Whether new machines would use it"),
+  current: z.boolean().describe("Whether a machine of this installation has it"),
 });
 export type ImageView = z.infer<typeof ImageView>;
 

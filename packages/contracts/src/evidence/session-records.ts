@@ -64,3 +64,19 @@ export const CommandPredicate = z.strictObject({
   stderrBytes: Count.describe("Bytes it wrote to standard error"),
   detail: Note.nullable().describe("Why it did not start or was cut; null otherwise"),
 });
+
+/** What a session did with a terminal; `created` tells who opened it, for as long as evidence is kept. */
+export const TerminalPredicate = z.strictObject({
+  ...recordFields,
+  machine: RecordMachine,
+  session: SessionId,
+  execution,
+  event: z
+    .enum(["created", "attached", "observed", "control", "exited"])
+    .describe("What happened; exited is as the machine reported it"),
+  terminal: z.string().min(1).max(60).describe("Id of the terminal"),
+  program: z.string().min(1).max(255).nullable().describe("Basename of its program; null for its shell"),
+  argvDigest: Sha256.nullable().describe("Keyed digest of argv, as in a command record; null for its shell"),
+  exitCode: z.int().nullable().describe("Exit code; null when it runs or was ended by a signal"),
+  signal: z.string().max(20).nullable().describe("Signal that ended it; null when none"),
+});

@@ -14,7 +14,7 @@ import {
   GrantRevokedPredicate,
 } from "./grant-records.ts";
 import { LaunchPredicate, MachineEndPredicate, ReviewPredicate } from "./machine-records.ts";
-import { CommandPredicate, SessionClosePredicate, SessionOpenPredicate } from "./session-records.ts";
+import { CommandPredicate, SessionClosePredicate, SessionOpenPredicate, TerminalPredicate } from "./session-records.ts";
 
 /** The predicate schema of every record type; a new type is one line here and one in {@link EvidenceStatement}. */
 export const EVIDENCE_PREDICATES = {
@@ -23,6 +23,7 @@ export const EVIDENCE_PREDICATES = {
   review: ReviewPredicate,
   "session-open": SessionOpenPredicate,
   "session-close": SessionClosePredicate,
+  terminal: TerminalPredicate,
   command: CommandPredicate,
   "grant-minted": GrantMintedPredicate,
   "grant-narrowed": GrantNarrowedPredicate,
@@ -96,6 +97,7 @@ export const EvidenceStatement = z.discriminatedUnion("predicateType", [
   statement("review", ReviewPredicate),
   statement("session-open", SessionOpenPredicate),
   statement("session-close", SessionClosePredicate),
+  statement("terminal", TerminalPredicate),
   statement("command", CommandPredicate),
   statement("grant-minted", GrantMintedPredicate),
   statement("grant-narrowed", GrantNarrowedPredicate),

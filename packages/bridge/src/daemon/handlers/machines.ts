@@ -3,14 +3,14 @@ import type { TerminalInfo } from "@doorward/guest";
 import type { Handlers, RouteCall } from "../../gateway/index.ts";
 import type { Asker, MachineRecord, Machines } from "../../machines/life/index.ts";
 import { machineView } from "../../machines/life/index.ts";
-import type { Reviews } from "../../machines/review/index.ts";
 import type { Caller } from "../../gateway/index.ts";
+import type { Reviews } from "../reviews.ts";
 import { BRIDGE_SUBJECT } from "../grant-evidence.ts";
 
 type MachineHandlers = Pick<Handlers, Extract<keyof Handlers, `machines.${string}`>>;
 
 /** Handlers of machine routes; a grant's holder sees its own machine only. */
-export function machineHandlers(open: () => Promise<Machines>, reviews: () => Reviews): MachineHandlers {
+export function machineHandlers(open: () => Promise<Machines>, reviews: Reviews): MachineHandlers {
   const visible = async (caller: Caller, nameOrId: string): Promise<MachineRecord> => {
     const record = (await open()).get(nameOrId);
     refuseForeign(caller, record);
@@ -51,11 +51,11 @@ export function machineHandlers(open: () => Promise<Machines>, reviews: () => Re
     "machines.review": async ({ params, signal }) => {
       const machines = await open();
       const record = machines.get(params.machine);
-      return { reviews: [...(await reviews().show(record, machines.link(record.id), signal))] };
+      return { reviews: [...(await reviews.show(record, machines.link(record.id), signal))] };
     },
-    "machines.bring": async ({ params, body, caller, correlationId, signal }) => {
+    "machines.bring": async ({ params, body }) => {
       const record = (await open()).get(params.machine);
-      return reviews().bring(record, body, { subject: subjectOf(caller), correlationId, signal });
+      return reviews.bring(record, body);
     },
   };
 }

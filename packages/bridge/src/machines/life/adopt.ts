@@ -90,14 +90,14 @@ async function markEnded(context: LifeContext, record: MachineRecord): Promise<v
     reaped: "the bridge was killed half way",
   }[reason];
   await rm(socketFolder(context, record.id), { recursive: true, force: true });
-  context.records.put(record.id, { ...record, state: "stopped", stateReason: why, containerId: null });
+  context.records.put({ ...record, state: "stopped", stateReason: why, containerId: null });
   await context.evidence.append({
     type: "machine-end",
     correlationId: record.id,
     subject: "operator:bridge",
     machine: { id: record.id, name: record.name },
     grant: null,
-    policyHash: context.policy.hash(),
+    policyHash: context.policy.hash,
     reason,
     exitCode: null,
     fingerprint: record.fingerprint?.digest ?? null,

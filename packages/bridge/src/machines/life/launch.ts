@@ -5,16 +5,17 @@ import { findDrift, type Drift } from "../drift.ts";
 import type { EngineImage, EngineMachine, EngineSpec, Progress } from "../engine.ts";
 import { takeFingerprint } from "../fingerprint.ts";
 import { beginLease } from "./lease.ts";
-import type { GuestRuntime, LifeContext, MountPlan, PlannedRepo } from "./ports.ts";
+import { planMounts, type MountPlan, type RepoToMount } from "../mounts/index.ts";
+import type { GuestRuntime, LifeContext } from "./ports.ts";
 import type { MachineRecord } from "./record.ts";
-import { engineSpec, socketFolder } from "./spec.ts";
+import { engineSpec, masksFolder, socketFolder } from "./spec.ts";
 
 const GUEST_READY_MS = 20_000;
 
 /** What one launch is asked for. */
 export interface LaunchRequest {
   readonly record: MachineRecord;
-  readonly repos: readonly PlannedRepo[];
+  readonly repos: readonly RepoToMount[];
   readonly trigger: "up" | "start" | "run";
   readonly correlationId: string;
   readonly subject: string;
@@ -37,11 +38,14 @@ export async function launch(context: LifeContext, request: LaunchRequest): Prom
   const { record, progress, signal } = request;
   const [image, runtime] = await prepare(context, request);
   progress({ step: "Planning mounts" });
-  await using plan = await context.planner.plan({
-    machineId: record.id,
+  await using plan = await planMounts({
     repos: request.repos,
     profile: record.profile,
     hide: record.hide,
+    protect: context.policy.policy.protect ?? [],
+    masksDir: masksFolder(context),
+    hold: (path, access) => context.policy.holdRepo(path, { profile: record.profile.name, access }),
+    signal,
   });
   const folder = socketFolder(context, record.id);
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -87,13 +91,14 @@ async function confirm(context: LifeContext, started: Started): Promise<MachineR
   const hello = await link.ready(AbortSignal.any([started.signal, AbortSignal.timeout(GUEST_READY_MS)]));
   progress({ step: "Checking what runs" });
   const isolation = await context.engine.measure(machine.containerId, started.signal);
+  plan.verify();
   const drift = findDrift(spec, image.id, machine, isolation, context.engine.facts);
   if (drift.length > 0) throw driftError(record, drift);
   const lease = beginLease(record.timeToLiveSeconds, context.clocks);
   const fingerprint = takeFingerprint({
     machine: { id: record.id, name: record.name },
     profile: record.profile,
-    policyHash: context.policy.hash(),
+    policyHash: context.policy.hash,
     image,
     spec,
     isolation,
@@ -110,7 +115,7 @@ async function confirm(context: LifeContext, started: Started): Promise<MachineR
     subject: started.subject,
     machine: { id: record.id, name: record.name },
     grant: null,
-    policyHash: context.policy.hash(),
+    policyHash: context.policy.hash,
     trigger: started.trigger,
     expiresAt: lease.expiresAt,
     durationMs: Math.max(0, Math.round(context.clocks.wall() - started.began)),
@@ -120,16 +125,24 @@ async function confirm(context: LifeContext, started: Started): Promise<MachineR
     ...record,
     state: "running",
     stateReason: null,
-    repos: record.repos.map((repo, at) => ({ ...repo, machinePath: plan.targets[at] ?? repo.machinePath })),
+    repos: record.repos.map((repo, at) => ({
+      ...repo,
+      machinePath: plan.repos[at]?.machinePath ?? repo.machinePath,
+    })),
     image: { id: image.id, tag: image.tag },
     containerId: machine.containerId,
     lease,
     fingerprint,
     evidence: index,
-    notices: [...plan.notices],
+    notices: [...plan.notices].slice(0, 100),
     listed: [...plan.listed],
+    protections: plan.protections.map((each) => ({
+      ...each,
+      protected: [...each.protected],
+      pins: [...each.pins],
+    })),
   };
-  context.records.put(running.id, running);
+  context.records.put(running);
   return running;
 }
 

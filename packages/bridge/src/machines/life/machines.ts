@@ -14,7 +14,9 @@ import { watchExpiry } from "./expiry.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import { launch } from "./launch.ts";
 import { extendLease } from "./lease.ts";
-import type { AllowedRepo, LifeContext, PlannedRepo } from "./ports.ts";
+import { holdFolder, type HeldPath } from "../../policy/index.ts";
+import { newProtectedNames, releasePins, type RepoToMount } from "../mounts/index.ts";
+import type { LifeContext } from "./ports.ts";
 import type { MachineRecord } from "./record.ts";
 import { allowRequest, fits, letGo, newRecord, type AllowedRequest } from "./request.ts";
 import { homeFolder, socketFolder } from "./spec.ts";
@@ -31,6 +33,7 @@ export interface Asker {
 type EndReason = EvidencePredicate<"machine-end">["reason"];
 
 const GRACE_SECONDS = 2;
+const DEFAULT_MACHINES = 50;
 
 /** The machines of this installation: launched, found, stopped, extended, removed, expired and adopted. */
 export class Machines implements AsyncDisposable {
@@ -71,12 +74,12 @@ export class Machines implements AsyncDisposable {
 
   /** Every machine, oldest first. */
   list(): readonly MachineRecord[] {
-    return [...this.#context.records.list()].sort((a, b) => a.createdAt.localeCompare(b.createdAt));
+    return this.#context.records.list();
   }
 
   /** The machine of a name or id, if there is one. */
   find(nameOrId: string): MachineRecord | undefined {
-    return this.list().find((record) => record.id === nameOrId || record.name === nameOrId);
+    return this.#context.records.find(nameOrId);
   }
 
   /** The machine of a name or id; MACHINE_NOT_FOUND. */
@@ -146,7 +149,7 @@ export class Machines implements AsyncDisposable {
         });
       }
       const extended = { ...record, lease: extendLease(record.lease, durationSeconds(duration)) };
-      this.#context.records.put(id, extended);
+      this.#context.records.put(extended);
       return Promise.resolve(extended);
     });
   }
@@ -208,7 +211,7 @@ export class Machines implements AsyncDisposable {
     this.#refuseName(request.name);
     this.#refuseNumber();
     const fresh = newRecord(this.#context, allowed, asker.subject);
-    this.#context.records.put(fresh.id, fresh);
+    this.#context.records.put(fresh);
     return { result: this.#locks.run(fresh.id, () => this.#first(fresh, allowed, asker)) };
   }
 
@@ -231,7 +234,7 @@ export class Machines implements AsyncDisposable {
     }
   }
 
-  async #cloned(record: MachineRecord, held: readonly AllowedRepo[], asker: Asker): Promise<MachineRecord> {
+  async #cloned(record: MachineRecord, held: readonly HeldPath[], asker: Asker): Promise<MachineRecord> {
     asker.progress({ step: "Cloning for review" });
     const repos = [...record.repos];
     for (const [at, repo] of held.entries()) {
@@ -240,23 +243,23 @@ export class Machines implements AsyncDisposable {
       if (recorded !== undefined) repos[at] = { ...recorded, ...made };
     }
     const cloned = { ...record, repos };
-    this.#context.records.put(record.id, cloned);
+    this.#context.records.put(cloned);
     return cloned;
   }
 
   async #relaunch(record: MachineRecord, trigger: "up" | "start", asker: Asker): Promise<MachineRecord> {
-    const held: AllowedRepo[] = [];
+    const held: HeldPath[] = [];
     const previous = this.get(record.id);
     try {
       for (const { hostPath, access, review } of record.repos) {
         const ask = { profile: record.profile.name, access: review ? ("ro" as const) : access };
-        held.push(await this.#context.policy.allow(hostPath, ask));
+        held.push(await this.#context.policy.holdRepo(hostPath, ask));
       }
       const launching: MachineRecord = { ...record, state: "launching", stateReason: null };
-      this.#context.records.put(record.id, launching);
+      this.#context.records.put(launching);
       return await this.#launch(launching, held, trigger, asker);
     } catch (error) {
-      this.#context.records.put(previous.id, { ...previous, containerId: null });
+      this.#context.records.put({ ...previous, containerId: null });
       throw error;
     } finally {
       await letGo(held);
@@ -265,17 +268,28 @@ export class Machines implements AsyncDisposable {
 
   async #launch(
     record: MachineRecord,
-    held: readonly AllowedRepo[],
+    held: readonly HeldPath[],
     trigger: "up" | "start" | "run",
     asker: Asker,
   ): Promise<MachineRecord> {
-    const repos = held.map((repo, at): PlannedRepo => ({
-      held: repo,
-      clone: record.repos[at]?.clone ?? null,
-    }));
-    const { record: running, link } = await launch(this.#context, { record, repos, trigger, ...asker });
-    this.#links.set(running.id, link);
-    return running;
+    const clones: HeldPath[] = [];
+    try {
+      const repos: RepoToMount[] = [];
+      for (const [at, repo] of held.entries()) {
+        const clone = record.repos[at]?.clone ?? null;
+        if (clone === null) repos.push({ held: repo });
+        else {
+          const inside = await holdFolder(clone, { path: clone, access: "rw", rule: "review.clone" });
+          clones.push(inside);
+          repos.push({ held: inside, hostPath: repo.resolved, clone: true });
+        }
+      }
+      const { record: running, link } = await launch(this.#context, { record, repos, trigger, ...asker });
+      this.#links.set(running.id, link);
+      return running;
+    } finally {
+      await letGo(clones);
+    }
   }
 
   /** Ends a machine that may run: sessions first, then the container, then the record of it. */
@@ -286,7 +300,7 @@ export class Machines implements AsyncDisposable {
   ): Promise<MachineRecord> {
     const record = this.get(id);
     if (record.state !== "running" && record.containerId === null) return record;
-    this.#context.records.put(id, { ...record, state: "stopping" });
+    this.#context.records.put({ ...record, state: "stopping" });
     this.#context.sessions.closeMachine(id, end.why);
     await this.#dropLink(id);
     if (record.containerId !== null) await this.#context.engine.remove(record.containerId, GRACE_SECONDS);
@@ -299,14 +313,14 @@ export class Machines implements AsyncDisposable {
       containerId: null,
       notices,
     };
-    this.#context.records.put(id, stopped);
+    this.#context.records.put(stopped);
     await this.#context.evidence.append({
       type: "machine-end",
       correlationId: end.correlationId,
       subject: end.subject,
       machine: { id, name: record.name },
       grant: null,
-      policyHash: this.#context.policy.hash(),
+      policyHash: this.#context.policy.hash,
       reason,
       exitCode: end.exitCode ?? null,
       fingerprint: record.fingerprint?.digest ?? null,
@@ -315,19 +329,23 @@ export class Machines implements AsyncDisposable {
     return stopped;
   }
 
-  /** Protected names that appeared in the writable repos of a machine, as notices for the operator. */
+  /** Protected names that appeared in the writable repos of a machine, as notices for the operator; lets go of pins. */
   async #appeared(record: MachineRecord): Promise<string[]> {
     const notices: string[] = [];
-    for (const { hostPath, access, review } of record.repos) {
-      if (access === "ro" || review) continue;
-      const names = await this.#context.planner.newProtectedNames(hostPath).catch(() => []);
+    const others = this.list().filter((other) => other.id !== record.id && other.state === "running");
+    for (const protection of record.protections) {
+      const { hostPath } = protection;
+      const protect = this.#context.policy.policy.protect ?? [];
+      const names = await newProtectedNames(protection, protect, record.profile).catch(() => []);
       notices.push(
         ...names.map(
-          (name) => `"${name}" appeared in ${hostPath} while the machine ran; look at it before you trust it`,
+          (name) => `${hostPath}: "${name}" appeared while the machine ran; look at it before you trust it`,
         ),
       );
+      const shared = others.some((other) => other.protections.some((each) => each.hostPath === hostPath));
+      if (!shared) await releasePins(protection).catch(() => undefined);
     }
-    return notices;
+    return notices.map((notice) => notice.slice(0, 1000));
   }
 
   async #crashed(id: string, exitCode: number, oomKilled: boolean): Promise<void> {
@@ -356,7 +374,7 @@ export class Machines implements AsyncDisposable {
       this.#context.policy.profile(profile.name);
       for (const { hostPath, access, review } of repos) {
         const ask = { profile: profile.name, access: review ? ("ro" as const) : access };
-        await (await this.#context.policy.allow(hostPath, ask))[Symbol.asyncDispose]();
+        await (await this.#context.policy.holdRepo(hostPath, ask))[Symbol.asyncDispose]();
       }
       return undefined;
     } catch (error) {
@@ -391,7 +409,7 @@ export class Machines implements AsyncDisposable {
   }
 
   #refuseNumber(): void {
-    const most = this.#context.policy.maxMachines();
+    const most = this.#context.policy.policy.limits?.machines ?? DEFAULT_MACHINES;
     const running = this.list().filter(({ state }) => state === "running" || state === "launching").length;
     if (running < most) return;
     throw new DenialError({

@@ -1,54 +1,20 @@
-import type { AgentMachineProfile, EvidenceInput } from "@doorward/contracts";
+import type { AgentMachineProfile, EvidenceInput, Policy } from "@doorward/contracts";
 import type { GuestLink } from "@doorward/guest";
 import type { Logger } from "pino";
-import type { Documents } from "../../store/index.ts";
-import type { EngineMount, MachineEngine } from "../engine.ts";
+import type { HeldPath, HoldAsk } from "../../policy/index.ts";
+import type { MachineEngine } from "../engine.ts";
 import type { Clocks } from "./lease.ts";
+import type { MachineRecords } from "./machine-records.ts";
 import type { MachineRecord } from "./record.ts";
-
-/** A repo that policy allowed, held by descriptor until the machine runs. */
-export interface AllowedRepo extends AsyncDisposable {
-  readonly hostPath: string;
-  readonly access: "ro" | "rw";
-}
 
 /** What machines ask of the policy. */
 export interface MachinePolicy {
-  hash(): string;
-  maxMachines(): number;
+  readonly hash: string;
+  readonly policy: Policy;
   /** PROFILE_NOT_FOUND when the policy has none of this name. */
   profile(name: string): AgentMachineProfile;
   /** Resolves, judges and holds a path; throws the refusal. */
-  allow(path: string, ask: { readonly profile: string; readonly access: "ro" | "rw" }): Promise<AllowedRepo>;
-}
-
-/** A repo of a machine, and the folder that is mounted for it. */
-export interface PlannedRepo {
-  readonly held: AllowedRepo;
-  /** Private clone of a review machine; the repo itself when null. */
-  readonly clone: string | null;
-}
-
-/** The mounts of one launch, held until they are in place. */
-export interface MountPlan extends AsyncDisposable {
-  readonly mounts: readonly EngineMount[];
-  /** Machine path of each repo, in order. */
-  readonly targets: readonly string[];
-  readonly notices: readonly string[];
-  /** Names in the repos that look secret and are visible. */
-  readonly listed: readonly string[];
-}
-
-/** What machines ask of mount planning. */
-export interface MountPlanner {
-  plan(ask: {
-    readonly machineId: string;
-    readonly repos: readonly PlannedRepo[];
-    readonly profile: AgentMachineProfile;
-    readonly hide: readonly string[];
-  }): Promise<MountPlan>;
-  /** Protected names that appeared in a writable repo while a machine ran. */
-  newProtectedNames(hostPath: string): Promise<readonly string[]>;
+  holdRepo(path: string, ask: HoldAsk): Promise<HeldPath>;
 }
 
 /** The private clones of review machines. */
@@ -57,9 +23,9 @@ export interface ReviewClones {
   create(
     machineId: string,
     index: number,
-    repo: AllowedRepo,
+    repo: HeldPath,
   ): Promise<{ readonly clone: string; readonly base: string }>;
-  /** Whether a clone has changes that were never brought back. */
+  /** Whether a machine has changes that were never brought back. */
   hasUnreviewed(record: MachineRecord): Promise<boolean>;
   remove(machineId: string): Promise<void>;
 }
@@ -81,15 +47,15 @@ export interface MachineSessions {
 export interface LifeContext {
   readonly engine: MachineEngine;
   readonly policy: MachinePolicy;
-  readonly planner: MountPlanner;
   readonly reviews: ReviewClones;
-  readonly records: Documents<MachineRecord>;
+  readonly records: MachineRecords;
   readonly evidence: { append(input: EvidenceInput): Promise<{ readonly index: number }> };
   readonly runtime: () => Promise<GuestRuntime>;
   readonly listen: (options: { readonly machineId: string; readonly folder: string }) => Promise<GuestLink>;
   readonly sessions: MachineSessions;
   readonly endGrants: (machineId: string, reason: string) => Promise<void>;
-  readonly gitIdentity: () => Promise<Readonly<Record<string, string>>>;
+  /** The operator's home folder, whose git settings name him in commits. */
+  readonly home: string;
   readonly doorVersions: Readonly<Record<string, string>>;
   readonly folders: { readonly state: string; readonly runtime: string };
   readonly installationId: string;

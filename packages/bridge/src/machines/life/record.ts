@@ -4,6 +4,7 @@ import {
   HostPath,
   MachineId,
   MachineName,
+  MachinePath,
   MachineRepo,
   MachineState,
   Sha256,
@@ -19,6 +20,14 @@ export const RecordedRepo = z.strictObject({
   base: z.string().max(64).nullable().describe("Commit that the clone was made from"),
 });
 export type RecordedRepo = z.infer<typeof RecordedRepo>;
+
+/** A writable folder of a machine and what of it is protected, for the report at its end. */
+export const RecordedProtection = z.strictObject({
+  hostPath: HostPath,
+  machinePath: MachinePath,
+  protected: z.array(z.string().max(4096)).max(10_000),
+  pins: z.array(z.string().max(4096)).max(10_000),
+});
 
 /** The time a machine may run, kept so that neither a changed wall clock nor a suspend stretches it. */
 export const Lease = z.strictObject({
@@ -49,6 +58,7 @@ export const MachineRecord = z.strictObject({
   fingerprint: AgentMachineFingerprint.nullable(),
   evidence: z.int().nullable().describe("Index of the launch record"),
   notices: z.array(z.string().max(1000)).max(100),
+  protections: z.array(RecordedProtection).max(64),
   listed: z.array(z.string().max(4096)).max(1000),
 });
 export type MachineRecord = z.infer<typeof MachineRecord>;

@@ -1,23 +1,24 @@
 import { DoorwardError, durationSeconds, type UpRequest } from "@doorward/contracts";
 import { freeRange } from "./id-ranges.ts";
 import { freshId, machineName } from "./names.ts";
-import type { AllowedRepo, LifeContext } from "./ports.ts";
+import type { HeldPath } from "../../policy/index.ts";
+import type { LifeContext } from "./ports.ts";
 import type { MachineRecord } from "./record.ts";
 
 /** A request that policy allowed: its repos are held, its profile is known. */
 export interface AllowedRequest {
   readonly request: UpRequest;
   readonly profile: MachineRecord["profile"];
-  readonly repos: readonly AllowedRepo[];
+  readonly repos: readonly HeldPath[];
 }
 
 /** Judges and holds every repo of a request; what was held is let go when one is refused. */
 export async function allowRequest(context: LifeContext, request: UpRequest): Promise<AllowedRequest> {
   const profile = tailored(context, request);
-  const repos: AllowedRepo[] = [];
+  const repos: HeldPath[] = [];
   try {
     for (const { path, access = profile.mounts.defaultAccess } of request.repos) {
-      repos.push(await context.policy.allow(path, { profile: profile.name, access }));
+      repos.push(await context.policy.holdRepo(path, { profile: profile.name, access }));
     }
     refuseDoubles(repos);
     return { request, profile, repos };
@@ -28,7 +29,7 @@ export async function allowRequest(context: LifeContext, request: UpRequest): Pr
 }
 
 /** Closes the descriptors of held repos. */
-export async function letGo(repos: readonly AllowedRepo[]): Promise<void> {
+export async function letGo(repos: readonly HeldPath[]): Promise<void> {
   for (const repo of repos) await repo[Symbol.asyncDispose]();
 }
 
@@ -42,13 +43,13 @@ export function newRecord(context: LifeContext, allowed: AllowedRequest, subject
   const names = new Set(known.map((record) => record.name));
   return {
     id: freshId("m"),
-    name: request.name ?? machineName(first.hostPath, names),
+    name: request.name ?? machineName(first.resolved, names),
     state: "launching",
     stateReason: null,
     profile,
     subject,
-    repos: repos.map(({ hostPath, access }) => ({
-      hostPath,
+    repos: repos.map(({ resolved, access }) => ({
+      hostPath: resolved,
       machinePath: "/workspace",
       access: request.review === true ? "rw" : access,
       review: request.review === true,
@@ -66,6 +67,7 @@ export function newRecord(context: LifeContext, allowed: AllowedRequest, subject
     fingerprint: null,
     evidence: null,
     notices: [],
+    protections: [],
     listed: [],
   };
 }
@@ -74,7 +76,7 @@ export function newRecord(context: LifeContext, allowed: AllowedRequest, subject
 export function fits(record: MachineRecord, allowed: AllowedRequest): boolean {
   const { request, profile, repos } = allowed;
   const wanted = repos.map(
-    ({ hostPath, access }) => `${request.review === true ? "review" : access} ${hostPath}`,
+    ({ resolved, access }) => `${request.review === true ? "review" : access} ${resolved}`,
   );
   const there = record.repos.map(
     ({ hostPath, access, review }) => `${review ? "review" : access} ${hostPath}`,
@@ -94,12 +96,12 @@ function tailored(context: LifeContext, request: UpRequest): MachineRecord["prof
   return { ...profile, image, home: request.temporary === true ? "tmpfs" : profile.home };
 }
 
-function refuseDoubles(repos: readonly AllowedRepo[]): void {
-  for (const [at, { hostPath }] of repos.entries()) {
-    if (repos.findIndex((repo) => repo.hostPath === hostPath) !== at) {
+function refuseDoubles(repos: readonly HeldPath[]): void {
+  for (const [at, { resolved }] of repos.entries()) {
+    if (repos.findIndex((repo) => repo.resolved === resolved) !== at) {
       throw new DoorwardError({
         code: "INPUT_INVALID",
-        message: `Cannot launch: repo "${hostPath}" is named twice`,
+        message: `Cannot launch: repo "${resolved}" is named twice`,
       });
     }
   }

@@ -2,7 +2,8 @@ import { chown, mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { EngineMount, EngineSpec } from "../engine.ts";
 import { rangeStart } from "./id-ranges.ts";
-import type { GuestRuntime, LifeContext, MountPlan } from "./ports.ts";
+import { gitConfigMount, machineGitConfig, operatorGitIdentity, type MountPlan } from "../mounts/index.ts";
+import type { GuestRuntime, LifeContext } from "./ports.ts";
 import type { MachineRecord } from "./record.ts";
 
 /** User of every machine, as our images have it. */
@@ -18,6 +19,11 @@ export function socketFolder(context: LifeContext, machineId: string): string {
 /** Folder of a machine's home volume on the host. */
 export function homeFolder(context: LifeContext, machineId: string): string {
   return join(context.folders.state, "homes", machineId);
+}
+
+/** Folder for what is bound over masked names. */
+export function masksFolder(context: LifeContext): string {
+  return join(context.folders.state, "masks");
 }
 
 /** What the engine is asked to run for a machine. */
@@ -39,12 +45,13 @@ export async function engineSpec(
     command: runtime.command,
     workdir: "/workspace",
     hostname: record.name,
-    env: await environment(context, record, plan),
+    env: environment(record, plan),
     user: MACHINE_USER,
     idRangeStart: rangeStart(record.idRange),
     mounts: [
       await ownMount(runtime.path, "/opt/dw", "guest-runtime"),
       await ownMount(socketFolder(context, record.id), "/run/doorward", "guest-socket"),
+      await gitConfigMount(masksFolder(context), machineGitConfig(await operatorGitIdentity(context.home))),
       ...homeMounts,
       ...plan.mounts,
     ],
@@ -62,21 +69,16 @@ export async function engineSpec(
   };
 }
 
-async function environment(
-  context: LifeContext,
-  record: MachineRecord,
-  plan: MountPlan,
-): Promise<Record<string, string>> {
+function environment(record: MachineRecord, plan: MountPlan): Record<string, string> {
   return {
     ...record.profile.environment,
-    ...(await context.gitIdentity()),
     HOME,
     USER: "agent",
     LOGNAME: "agent",
     LANG: "C.UTF-8",
     PATH: `${HOME}/.local/bin:/usr/local/bin:/usr/bin:/bin`,
     DOORWARD_MACHINE: record.name,
-    DOORWARD_WORKDIR: plan.targets[0] ?? "/workspace",
+    DOORWARD_WORKDIR: plan.repos[0]?.machinePath ?? "/workspace",
   };
 }
 

@@ -1,0 +1,277 @@
+import { mkdir } from "node:fs/promises";
+import { homedir, userInfo } from "node:os";
+import { join } from "node:path";
+import { DoorwardError } from "@doorward/contracts";
+import { DOOR_REGISTRY } from "@doorward/doors";
+import type { Logger } from "pino";
+import { version } from "../build-id.ts";
+import { openEvidence, type EvidenceLog } from "../evidence/index.ts";
+import { createGateway, type Gateway } from "../gateway/index.ts";
+import { GrantAuthority } from "../grants/index.ts";
+import type { MachineEngine } from "../machines/engine.ts";
+import { ensureGuestRuntime, listenForGuest } from "../machines/guest/index.ts";
+import {
+  hostClocks,
+  MachineRecord,
+  MachineRecords,
+  Machines,
+  type LifeContext,
+} from "../machines/life/index.ts";
+import { PodmanEngine } from "../machines/podman/podman-engine.ts";
+import { PolicyFile } from "../policy/index.ts";
+import { installationId, type Folders } from "../state/index.ts";
+import { Store } from "../store/index.ts";
+import { DenialCounter } from "./denial-counter.ts";
+import { gatewayEvidence } from "./gateway-evidence.ts";
+import { gatewayMachines, implicitGrants } from "./gateway-ports.ts";
+import { BRIDGE_SUBJECT, grantEvidence } from "./grant-evidence.ts";
+import { allHandlers } from "./handlers/index.ts";
+import { PolicyJudge } from "./policy-judge.ts";
+import { Reviews } from "./reviews.ts";
+import { Settings, type PreviousRun } from "./settings.ts";
+import { Slot } from "./slot.ts";
+
+/** Why a bridge stops. */
+export type StopReason = "command" | "signal";
+
+/** What a bridge is opened with; its folders exist and are locked. */
+export interface BridgeOptions {
+  readonly folders: Folders;
+  readonly log: Logger;
+  /** Called when a client asks the bridge to stop. */
+  readonly onStop: (reason: StopReason) => void;
+}
+
+/** The host daemon: everything that one installation is made of, opened in order and closed in reverse. */
+export class Bridge implements AsyncDisposable {
+  readonly startedAt = new Date().toISOString();
+  readonly installation: string;
+  readonly #options: BridgeOptions;
+  readonly #abort = new AbortController();
+  readonly #store: Store;
+  readonly #settings: Settings;
+  readonly #evidence: EvidenceLog;
+  readonly #policy: PolicyFile;
+  readonly #denials: DenialCounter;
+  readonly #grants: GrantAuthority;
+  readonly #records: MachineRecords;
+  readonly #engine: Slot<MachineEngine>;
+  readonly #machines: Slot<Machines>;
+  readonly #reviews: Reviews;
+  readonly #judge: PolicyJudge;
+  readonly #gateway: Gateway;
+  readonly #previous: PreviousRun;
+
+  private constructor(
+    options: BridgeOptions,
+    parts: { store: Store; evidence: EvidenceLog; policy: PolicyFile; installation: string },
+  ) {
+    const { folders, log } = options;
+    const { store, evidence, policy } = parts;
+    const policyHash = (): string => policy.hash;
+    this.#options = options;
+    this.#store = store;
+    this.#evidence = evidence;
+    this.#policy = policy;
+    this.installation = parts.installation;
+    this.#settings = new Settings(store);
+    this.#previous = this.#settings.began();
+    this.#records = new MachineRecords(store.documents("machines", MachineRecord));
+    this.#denials = new DenialCounter(evidence, policyHash, (error) =>
+      log.error({ err: error }, "denials could not be recorded"),
+    );
+    this.#grants = GrantAuthority.open({
+      store,
+      policy,
+      evidence: grantEvidence(evidence),
+      machineName: (id) => this.#records.get(id)?.name ?? null,
+      log,
+    });
+    this.#engine = new Slot(() => this.#openEngine());
+    this.#machines = new Slot(() => this.#openMachines());
+    this.#reviews = new Reviews();
+    this.#judge = new PolicyJudge({
+      policy,
+      grants: this.#grants,
+      machines: () => this.#machines.value,
+      evidence,
+      log,
+    });
+    this.#gateway = createGateway({
+      handlers: allHandlers({
+        bridge: this,
+        folders,
+        policy,
+        judge: this.#judge,
+        grants: this.#grants,
+        evidence,
+        engine: this.#engine,
+        machines: this.#machines,
+        reviews: this.#reviews,
+        gateway: () => this.#gateway,
+        stop: () => options.onStop("command"),
+      }),
+      grants: implicitGrants(this.#grants, this.#records),
+      machines: gatewayMachines(this.#records, () => this.#machines.value),
+      doors: DOOR_REGISTRY,
+      evidence: gatewayEvidence({ log: evidence, denials: this.#denials, policyHash }),
+      config: {
+        login: userInfo().username,
+        hosts: policy.policy.bridge?.hosts ?? [],
+        origins: policy.policy.bridge?.origins ?? [],
+      },
+      log,
+    });
+  }
+
+  /** Opens the store, the evidence and the policy, and listens; machines are adopted beside, and `ready` tells when they are. */
+  static async open(options: BridgeOptions): Promise<Bridge> {
+    const { folders, log } = options;
+    const store = Store.open({ dir: folders.state, log });
+    const installation = installationId(folders.state);
+    await mkdir(join(folders.state, "evidence"), { recursive: true, mode: 0o700 });
+    const evidence = await openEvidence({
+      dir: join(folders.state, "evidence"),
+      origin: `doorward.local/${installation}`,
+      log,
+    });
+    const policy = await PolicyFile.load({
+      configDir: folders.config,
+      stateDir: folders.state,
+      runtimeDir: folders.runtime,
+      home: homedir(),
+    });
+    const bridge = new Bridge(options, { store, evidence, policy, installation });
+    await bridge.#listen();
+    return bridge;
+  }
+
+  /** Socket of the operator. */
+  get socket(): string {
+    return join(this.#options.folders.runtime, "bridge.sock");
+  }
+
+  /** Whether machines can be launched. */
+  get ready(): boolean {
+    return this.#machines.value !== undefined;
+  }
+
+  /** What keeps the bridge from working fully. */
+  problems(): DoorwardError[] {
+    const tcp = this.#gateway.tcp;
+    return [
+      this.#engine.problem,
+      this.#machines.problem,
+      this.#policy.problem,
+      tcp.state === "taken" ? tcp.error : undefined,
+    ].filter(
+      (problem, at, all) => problem !== undefined && problem !== null && all.indexOf(problem) === at,
+    ) as DoorwardError[];
+  }
+
+  /** Records the end in good order and closes everything in reverse; machines keep running. */
+  async close(reason: StopReason): Promise<void> {
+    const running = this.#records.list().filter((record) => record.state === "running").length;
+    this.#abort.abort(new DoorwardError({ code: "BRIDGE_STOPPING", message: "The bridge is shutting down" }));
+    await this.#gateway[Symbol.asyncDispose]();
+    await this.#judge[Symbol.asyncDispose]();
+    await this.#machines[Symbol.asyncDispose]();
+    await this.#engine[Symbol.asyncDispose]();
+    await this.#grants[Symbol.asyncDispose]();
+    await this.#denials[Symbol.asyncDispose]();
+    const common = { correlationId: this.startedAt, subject: BRIDGE_SUBJECT, machine: null, grant: null };
+    await this.#evidence
+      .append({
+        type: "bridge-stop",
+        ...common,
+        policyHash: this.#policy.hash,
+        reason,
+        machinesRunning: running,
+      })
+      .catch((error: unknown) =>
+        this.#options.log.error({ err: error }, "the bridge's end could not be recorded"),
+      );
+    await this.#evidence[Symbol.asyncDispose]();
+    this.#settings.ended();
+    this.#store[Symbol.dispose]();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close("signal");
+  }
+
+  async #listen(): Promise<void> {
+    const { log } = this.#options;
+    await this.#policy.watch(this.#abort.signal);
+    await this.#gateway.listenUnix(this.socket);
+    const { bridge } = this.#policy.policy;
+    if (bridge?.tcp !== false) await this.#gateway.listenTcp(await this.#settings.port(bridge?.port));
+    this.#machines.get().catch((error: unknown) => log.error({ err: error }, "machines can't be launched"));
+  }
+
+  #openEngine(): Promise<MachineEngine> {
+    const { folders, log } = this.#options;
+    return PodmanEngine.open({
+      stateDir: folders.state,
+      runtimeDir: folders.runtime,
+      installationId: this.installation,
+      log,
+      signal: this.#abort.signal,
+      imageBase: process.env["DOORWARD_IMAGE_BASE"] ?? null,
+    });
+  }
+
+  async #openMachines(): Promise<Machines> {
+    const engine = await this.#engine.get();
+    const { machines, adoption } = await Machines.open(this.#lifeContext(engine), this.#abort.signal);
+    await this.#evidence.append({
+      type: "bridge-start",
+      correlationId: this.startedAt,
+      subject: BRIDGE_SUBJECT,
+      machine: null,
+      grant: null,
+      policyHash: this.#policy.hash,
+      version: version(),
+      previous: this.#previous,
+      machinesAdopted: adoption.adopted,
+      machinesReaped: adoption.reaped,
+      grade: engine.facts.grade,
+    });
+    return machines;
+  }
+
+  #lifeContext(engine: MachineEngine): LifeContext {
+    const { folders, log } = this.#options;
+    return {
+      engine,
+      policy: this.#policy,
+      reviews: this.#reviews,
+      records: this.#records,
+      evidence: this.#evidence,
+      runtime: () => ensureGuestRuntime({ stateDir: folders.state, log }),
+      listen: ({ folder }) => listenForGuest({ socketPath: join(folder, "guest.sock"), log }),
+      sessions: {
+        closeMachine: (id, reason) => {
+          const message = `The machine ended: ${reason}`;
+          this.#gateway.sessions.closeMachine(
+            id,
+            new DoorwardError({ code: "MACHINE_NOT_RUNNING", message }),
+          );
+        },
+        warn: (id, message) => this.#gateway.sessions.warn(id, { code: "MACHINE_EXPIRES", message }),
+      },
+      endGrants: (id, reason) => {
+        this.#grants.endAllOfMachine(id, reason);
+        return this.#grants.settled();
+      },
+      home: homedir(),
+      doorVersions: Object.fromEntries(
+        DOOR_REGISTRY.flatMap(({ endpoints }) => endpoints.map((each) => [each.segment, each.protocol])),
+      ),
+      folders,
+      installationId: this.installation,
+      clocks: hostClocks,
+      log,
+    };
+  }
+}
