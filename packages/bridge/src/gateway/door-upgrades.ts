@@ -1,12 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import {
-  DoorwardError,
-  doorOf,
-  toDoorwardError,
-  type DoorName,
-  type HostInterfaceGrant,
-} from "@doorward/contracts";
+import { DoorwardError, toDoorwardError, type HostInterfaceGrant } from "@doorward/contracts";
 import type { Logger } from "pino";
 import { WebSocketServer, type WebSocket } from "ws";
 import type { GatewayLimits } from "./config.ts";
