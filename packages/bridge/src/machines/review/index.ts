@@ -1,0 +1,18 @@
+export { bringBranch, bringPatch, type BringRequest } from "./bring-changes.ts";
+export {
+  collectChanges,
+  REVIEW_LIMITS,
+  type CollectRequest,
+  type ReviewLimits,
+  type ReviewTarget,
+  type RunInMachine,
+} from "./collect-changes.ts";
+export { escapeName, escapeText } from "./escape-text.ts";
+export {
+  createReviewClone,
+  holdReviewClone,
+  removeReviewClone,
+  type ReviewClone,
+  type ReviewCloneRequest,
+} from "./review-clone.ts";
+export { hasUnreviewedChanges, rememberReviewed } from "./unreviewed.ts";
