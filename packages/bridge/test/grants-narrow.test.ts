@@ -172,6 +172,18 @@ test("a grant revoked or expired while its renewal is being recorded stays ended
   await assert.rejects(lab.grants.renew(id, 600, OPERATOR), withCode("GRANT_EXPIRED"));
 });
 
+test("a policy that changes while a renewal is being recorded decides about it", async (t) => {
+  const lab = new Lab(t);
+  const { id } = await lab.mint(60);
+  let open: () => void = () => undefined;
+  lab.evidence.gate = new Promise((resolve) => (open = resolve));
+  const renewing = lab.grants.renew(id, 7200, OPERATOR);
+  lab.grants.rejudge(allowing("b", ({ seconds }) => seconds > 3600));
+  open();
+  await assert.rejects(renewing, withCode("GRANT_TOO_WIDE"));
+  assert.equal(lab.grants.get(id).grant.expiresAt, "2026-11-21T10:01:00.000Z");
+});
+
 test("a parent whose end is moved nearer takes its children's end along", async (t) => {
   const lab = new Lab(t);
   const { id } = await lab.mint(3600);

@@ -110,14 +110,17 @@ export class GrantIssuing {
     const { ledger, clock } = this.#parts;
     const { grant, machine } = entry.stored;
     this.#checkTime(ledger.parentOf(entry), seconds, "renew");
-    const ask = { subject: grant.subject, doors: grant.doors, operations: grant.operations, seconds };
-    const rule = judge(this.#parts.policy(), { ...ask, profile: machine.profile });
+    const { subject, doors, operations } = grant;
+    const ask = { subject, doors, operations, seconds, profile: machine.profile };
+    const rule = judge(this.#parts.policy(), ask);
     const deadline = deadlineAfter(seconds, clock, ledger.parentOf(entry));
     const time = timeOf(deadline, seconds, clock);
     const renewed = { ...grant, expiresAt: new Date(deadline.wall).toISOString() };
     const event = { ...eventOf(entry, by), grant: renewed, previousExpiresAt: grant.expiresAt, rule };
     await durable(() => this.#parts.evidence.renewed(event), `renew grant "${entry.id}"`);
+    // While the record was written the grant may have ended, or another policy may have come into force.
     this.#parts.endings.checkLive(entry);
+    judge(this.#parts.policy(), ask);
     entry.stored = { ...entry.stored, grant: renewed, time };
     entry.deadline = deadline;
     // The parent may have been renewed to end earlier meanwhile, so the renewed grant is held within it too.

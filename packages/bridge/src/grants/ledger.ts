@@ -126,9 +126,11 @@ export class GrantLedger {
     this.#behind = false;
   }
 
-  /** Drops what ended before a time of day. */
+  /** Drops what ended, and was recorded, before a time of day. */
   prune(before: number): void {
-    const old = this.all().filter(({ stored }) => stored.end !== null && Date.parse(stored.end.at) < before);
+    const old = this.all().filter(
+      ({ stored: { end } }) => end?.recorded === true && Date.parse(end.at) < before,
+    );
     this.#documents.transaction(() => {
       for (const entry of old) this.drop(entry);
     });
