@@ -34,7 +34,7 @@ export async function signEnvelope(payload: Uint8Array, keys: readonly EvidenceK
   return Buffer.from(envelopeText(payload, signatures));
 }
 
-const oneSignature = '\\{"keyid":"([a-f0-9]{64})","sig":"([A-Za-z0-9+/]{86}==)"\\}';
+const oneSignature = '\\{"keyid":"([a-f0-9]{64})","sig":"([A-Za-z0-9+/]{85}[AQgw]==)"\\}';
 const payloadType = PAYLOAD_TYPE.replaceAll(/[.+]/g, "\\$&");
 const envelopePattern = new RegExp(
   `^\\{"payload":"([A-Za-z0-9+/]+={0,2})","payloadType":"${payloadType}","signatures":\\[${oneSignature}(?:,${oneSignature})?\\]\\}$`,
@@ -50,17 +50,18 @@ export function openEnvelope(leaf: Buffer): OpenedEnvelope {
   const match = envelopePattern.exec(text);
   if (match === null) throw invalid(whyNot(text));
   const [, payload = "", firstKey = "", firstSignature = "", secondKey, secondSignature] = match;
-  const signatures = [{ keyId: firstKey, signature: decode(firstSignature) }];
+  const signatures = [{ keyId: firstKey, signature: bytesOf(firstSignature) }];
   if (secondKey !== undefined)
-    signatures.push({ keyId: secondKey, signature: decode(secondSignature ?? "") });
-  return { payload: decode(payload), signatures };
+    signatures.push({ keyId: secondKey, signature: bytesOf(secondSignature ?? "") });
+  return { payload: bytesOf(payload), signatures };
 }
 
-/** Decodes base64; refuses a text with bits hidden behind the last byte. */
-function decode(base64: string): Buffer {
-  const bytes = Buffer.from(base64, "base64");
-  if (bytes.toString("base64") !== base64) throw invalid("its base64 is not canonical");
-  return bytes;
+/** Decodes base64 of the right alphabet; refuses a wrong length and bits hidden behind the last byte. */
+function bytesOf(text: string): Buffer {
+  const last = text.slice(-4);
+  if (text.length % 4 !== 0 || Buffer.from(last, "base64").toString("base64") !== last)
+    throw invalid("its base64 is not canonical");
+  return Buffer.from(text, "base64");
 }
 
 function whyNot(text: string): string {

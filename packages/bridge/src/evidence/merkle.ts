@@ -14,21 +14,21 @@ export function sha256(bytes: Uint8Array): Buffer {
   return hash("sha256", bytes, "buffer");
 }
 
-/** Hash of a leaf: SHA-256 over 0x00 and its bytes. */
+// hashing copies its input at once, so these are free again when it returns
+const leafInput = Buffer.alloc(1 + 65_536);
+const nodeInput = Buffer.alloc(1 + 2 * HASH_BYTES, 1);
+
+/** Hash of a leaf: SHA-256 over 0x00 and its bytes, of which there are at most 65,536. */
 export function leafHash(leaf: Uint8Array): Buffer {
-  const input = Buffer.allocUnsafe(leaf.length + 1);
-  input[0] = 0;
-  input.set(leaf, 1);
-  return sha256(input);
+  leafInput.set(leaf, 1);
+  return sha256(leafInput.subarray(0, 1 + leaf.length));
 }
 
 /** Hash of an inner node: SHA-256 over 0x01 and both children. */
 export function nodeHash(left: Uint8Array, right: Uint8Array): Buffer {
-  const input = Buffer.allocUnsafe(1 + 2 * HASH_BYTES);
-  input[0] = 1;
-  input.set(left, 1);
-  input.set(right, 1 + HASH_BYTES);
-  return sha256(input);
+  nodeInput.set(left, 1);
+  nodeInput.set(right, 1 + HASH_BYTES);
+  return sha256(nodeInput);
 }
 
 /** Largest power of two below n, for n > 1. */

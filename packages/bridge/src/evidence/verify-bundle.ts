@@ -109,8 +109,7 @@ function checkRecords(
 /** Checks one record by itself and returns its time; throws the reason when something is wrong. */
 function checkRecord(leaf: Buffer, index: number, spans: readonly KeySpan[]): string {
   const opened = openEnvelope(leaf);
-  const text = opened.payload.toString("utf8");
-  const value = parseCanonicalJson(text, "payload");
+  const value = parseCanonicalJson(textOf(opened.payload), "payload");
   checkSignatures(opened, index, spans);
   const parsed = EvidenceStatement.safeParse(value);
   if (!parsed.success) {
@@ -128,6 +127,13 @@ function checkRecord(leaf: Buffer, index: number, spans: readonly KeySpan[]): st
     throw new Error("Its first subject is not the record itself");
   }
   return predicate.at;
+}
+
+function textOf(payload: Buffer): string {
+  const text = payload.toString("utf8");
+  if (text.includes("\ufffd") && !Buffer.from(text).equals(payload))
+    throw new Error("Its payload is not UTF-8");
+  return text;
 }
 
 const predicateKey = ',"predicate":';
