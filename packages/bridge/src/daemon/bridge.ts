@@ -112,7 +112,7 @@ export class Bridge implements AsyncDisposable {
         stop: () => options.onStop("command"),
       }),
       grants: implicitGrants(this.#grants, this.#records),
-      machines: gatewayMachines(this.#records, () => this.#machines.value),
+      machines: gatewayMachines(this.#records, () => this.#machines.get()),
       doors: DOOR_REGISTRY,
       evidence: gatewayEvidence({ log: evidence, denials: this.#denials, policyHash }),
       config: {

@@ -19,8 +19,11 @@ export function implicitGrants(grants: GrantAuthority, records: MachineRecords):
   };
 }
 
+/** Time that a guest has to come back after a bridge restart before a session is refused, in milliseconds. */
+const GUEST_BACK_MS = 5_000;
+
 /** Machines as the gateway sees them: what is stored, and the guests of those that run. */
-export function gatewayMachines(records: MachineRecords, machines: () => Machines | undefined): MachinesPort {
+export function gatewayMachines(records: MachineRecords, machines: () => Promise<Machines>): MachinesPort {
   return {
     find: (nameOrId) => {
       const record = records.find(nameOrId);
@@ -34,13 +37,9 @@ export function gatewayMachines(records: MachineRecords, machines: () => Machine
       };
     },
     dial: async (machineId, open, signal) => {
-      const opened = machines();
-      if (opened === undefined)
-        throw new DoorwardError({
-          code: "BRIDGE_STARTING",
-          message: "The bridge is still adopting its machines",
-        });
-      return opened.link(machineId).dial(open, signal);
+      const link = (await machines()).link(machineId);
+      await link.ready(AbortSignal.any([signal, AbortSignal.timeout(GUEST_BACK_MS)]));
+      return link.dial(open, signal);
     },
   };
 }

@@ -43,7 +43,7 @@ export async function engineSpec(
     installationId: context.installationId,
     imageId,
     command: runtime.command,
-    workdir: "/workspace",
+    workdir: plan.repos[0]?.machinePath ?? "/workspace",
     hostname: record.name,
     env: environment(record, plan),
     user: MACHINE_USER,
