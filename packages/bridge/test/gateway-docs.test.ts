@@ -21,7 +21,7 @@ it("the page of the control API lists every route that is served (UPDATE=1 rewri
 });
 
 it("the page of the control API states the limits that are in force", async () => {
-  const text = await readFile(page, "utf8");
+  const text = squash(await readFile(page, "utf8"));
   const { sockets, operatorSockets, socketsPerGrant, connections, failedTokensPerMinute } = DEFAULT_LIMITS;
   const [all, own, each] = [sockets, operatorSockets, socketsPerGrant].map((count) =>
     count.toLocaleString("en"),

@@ -30,18 +30,18 @@ describe("door sockets", () => {
     const socket = await dialDoor(bench, { token });
     socket.send("hello");
     assert.equal(await nextText(socket), "hello");
-    const opened = bench.evidence.opened.at(-1);
-    assert.equal(opened?.grant, grantId);
-    assert.deepEqual(opened?.machine, { id: ALPHA.id, name: ALPHA.name });
-    assert.deepEqual(opened?.operations, ["terminal.attach", "terminal.input"]);
-    assert.equal(opened?.listener, "tcp");
+    const opened = bench.evidence.opened.at(-1)!;
+    assert.equal(opened.grant, grantId);
+    assert.deepEqual(opened.machine, { id: ALPHA.id, name: ALPHA.name });
+    assert.deepEqual(opened.operations, ["terminal.attach", "terminal.input"]);
+    assert.equal(opened.listener, "tcp");
     const closed = bench.evidence.closed.length;
     socket.close(1000);
     await eventually(() => bench.evidence.closed.length > closed, "the end is recorded");
     const record = bench.evidence.closed.at(-1);
     assert.deepEqual(
       [record?.reason, record?.closeCode, record?.opened.session],
-      ["CLOSED", 1000, opened?.session],
+      ["CLOSED", 1000, opened.session],
     );
     assert.ok((record?.bytesIn ?? 0) >= 5 && (record?.bytesOut ?? 0) >= 5);
   });
@@ -417,9 +417,9 @@ describe("door sockets under pressure", () => {
   it("a grant that ends right after the handshake was judged opens nothing", async () => {
     await using bench = await startGateway();
     const doomed = await bench.grant();
-    const { authenticate } = bench.authority;
-    bench.authority.authenticate = function (this: typeof bench.authority, token: string) {
-      const live = authenticate.call(bench.authority, token);
+    const authenticate = bench.authority.authenticate.bind(bench.authority);
+    bench.authority.authenticate = (token: string) => {
+      const live = authenticate(token);
       queueMicrotask(() => bench.authority.revoke(doomed.id, "test", "operator:ada"));
       return live;
     };

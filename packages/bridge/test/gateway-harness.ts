@@ -4,7 +4,13 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { once } from "node:events";
-import { DEFAULT_TERMINAL_DOOR, DoorwardError, ROUTES, type Operation } from "@doorward/contracts";
+import {
+  DEFAULT_TERMINAL_DOOR,
+  DoorwardError,
+  ROUTES,
+  type Operation,
+  type Problem,
+} from "@doorward/contracts";
 import type { Door, DoorEntry, DoorRecord, DoorSession } from "@doorward/doors";
 import { pino } from "pino";
 import { WebSocket, type ClientOptions } from "ws";
@@ -65,17 +71,20 @@ export class TestEvidence implements GatewayEvidence {
     if (this.fails) throw new Error("disk full");
     this.opened.push(record);
   }
-  async sessionClosed(record: SessionClosed): Promise<void> {
+  sessionClosed(record: SessionClosed): Promise<void> {
     this.closed.push(record);
+    return Promise.resolve();
   }
-  async denied(record: Denial): Promise<void> {
+  denied(record: Denial): Promise<void> {
     this.denials.push(record);
+    return Promise.resolve();
   }
   countDenial(denial: AnonymousDenial): void {
     this.counted.push(denial);
   }
-  async sessionEvent(_session: SessionOpened, event: DoorRecord): Promise<void> {
+  sessionEvent(_session: SessionOpened, event: DoorRecord): Promise<void> {
     this.events.push(event);
+    return Promise.resolve();
   }
 }
 
@@ -91,8 +100,9 @@ export class EchoDoor {
       id: "terminal",
       operations: [],
       open: (session, socket) => this.#open(session, socket),
-      [Symbol.asyncDispose]: async () => {
+      [Symbol.asyncDispose]: () => {
         this.disposed += 1;
+        return Promise.resolve();
       },
     };
     const execs: Operation[] = ["terminal.exec", "terminal.agent-exec"];
@@ -103,9 +113,9 @@ export class EchoDoor {
         { segment: "terminal", protocol: "doorward.terminal.v1", operations: attaches, implicit: attaches },
         { segment: "exec", protocol: "doorward.exec.v1", operations: execs, implicit: ["terminal.exec"] },
       ],
-      load: async () => {
+      load: () => {
         this.loads += 1;
-        return door;
+        return Promise.resolve(door);
       },
     };
   }
@@ -157,7 +167,7 @@ export async function startGateway(
   const evidence = new TestEvidence();
   const door = new EchoDoor();
   const store = Store.open({ dir: folder, log });
-  const nothing = async (): Promise<void> => undefined;
+  const nothing = (): Promise<void> => Promise.resolve();
   const authority = GrantAuthority.open({
     store,
     policy: { hash: `sha256:${"0".repeat(64)}`, decideGrant: () => ({ rule: "test" }) },
@@ -239,21 +249,22 @@ function grantMachine(machine: GatewayMachine): GrantMachine {
 
 function handlersOf(given: Partial<Record<string, unknown>>, calls: unknown[]): Handlers {
   const basics = {
-    "bridge.health": async () => ({ status: "ok" }),
-    "bridge.ready": async () => ({ ready: true }),
-    "bridge.openapi": async () => openApiDocument("0.1.0"),
-    "machines.list": async () => ({ machines: [] }),
-    "images.list": async () => ({ images: [] }),
-    "policy.check": async (call: { body: { path: string } }) => ({
-      path: call.body.path,
-      resolved: null,
-      allowed: false,
-      access: null,
-      code: "PATH_NOT_FOUND",
-      rule: "none",
-      reason: "absent",
-      hint: null,
-    }),
+    "bridge.health": () => Promise.resolve({ status: "ok" }),
+    "bridge.ready": () => Promise.resolve({ ready: true }),
+    "bridge.openapi": () => Promise.resolve(openApiDocument("0.1.0")),
+    "machines.list": () => Promise.resolve({ machines: [] }),
+    "images.list": () => Promise.resolve({ images: [] }),
+    "policy.check": (call: { body: { path: string } }) =>
+      Promise.resolve({
+        path: call.body.path,
+        resolved: null,
+        allowed: false,
+        access: null,
+        code: "PATH_NOT_FOUND",
+        rule: "none",
+        reason: "absent",
+        hint: null,
+      }),
     ...given,
   };
   const all = Object.keys(ROUTES).map((id) => {
@@ -261,20 +272,23 @@ function handlersOf(given: Partial<Record<string, unknown>>, calls: unknown[]): 
       ((call: unknown) => Promise<unknown>) | undefined;
     return [
       id,
-      async (call: unknown) => {
+      (call: unknown) => {
         calls.push({ id, ...(call as object) });
-        return handle === undefined ? { not: "an answer of this route" } : handle(call);
+        return handle === undefined ? Promise.resolve({ not: "an answer of this route" }) : handle(call);
       },
     ];
   });
   return Object.fromEntries(all) as Handlers;
 }
 
+/** A JSON answer as tests look at it: mostly a problem document, sometimes something else. */
+export type AnswerJson = Problem & Readonly<Record<string, unknown>>;
+
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
-  readonly json: any;
+  readonly json: AnswerJson;
 }
 
 export interface Ask {
@@ -313,11 +327,16 @@ export function ask(where: { port: number } | { socketPath: string }, given: Ask
           const text = Buffer.concat(chunks).toString();
           let json: unknown;
           try {
-            json = JSON.parse(text);
+            json = JSON.parse(text) as unknown;
           } catch {
             json = undefined;
           }
-          resolve({ status: response.statusCode ?? 0, headers: response.headers, text, json });
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            text,
+            json: json as AnswerJson,
+          });
         });
       },
     );
@@ -340,10 +359,18 @@ export async function raw(port: number, bytes: string | Buffer, waitMs = 3000): 
   return got;
 }
 
-export interface Refusal {
+/** An upgrade that was refused with an HTTP answer. */
+export class Refused extends Error {
   readonly status: number;
-  readonly json: any;
+  readonly json: AnswerJson;
   readonly headers: IncomingHttpHeaders;
+
+  constructor(status: number, json: AnswerJson, headers: IncomingHttpHeaders) {
+    super(`refused with ${String(status)} ${json.code}`);
+    this.status = status;
+    this.json = json;
+    this.headers = headers;
+  }
 }
 
 /** Opens a door socket; rejects with the HTTP refusal. */
@@ -377,22 +404,19 @@ export function dialDoor(
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.on("end", () => {
         socket.terminate();
-        reject({
-          status: response.statusCode,
-          headers: response.headers,
-          json: JSON.parse(Buffer.concat(chunks).toString() || "null"),
-        });
+        const json = JSON.parse(Buffer.concat(chunks).toString() || "null") as AnswerJson;
+        reject(new Refused(response.statusCode ?? 0, json, response.headers));
       });
     });
   });
 }
 
 /** How dialling a door was refused. */
-export async function refusal(dialled: Promise<WebSocket>): Promise<Refusal> {
+export async function refusal(dialled: Promise<WebSocket>): Promise<Refused> {
   try {
     (await dialled).terminate();
   } catch (thrown) {
-    return thrown as Refusal;
+    return thrown as Refused;
   }
   throw new Error("the door opened");
 }

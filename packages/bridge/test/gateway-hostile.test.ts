@@ -477,7 +477,10 @@ describe("hostile connections", () => {
     const { token } = await bench.grant();
     for (let round = 0; round < 10; round += 1) {
       const sockets = await Promise.all(Array.from({ length: 50 }, () => dialDoor(bench, { token })));
-      for (const [at, socket] of sockets.entries()) at % 2 === 0 ? socket.terminate() : socket.close();
+      for (const [at, socket] of sockets.entries()) {
+        if (at % 2 === 0) socket.terminate();
+        else socket.close();
+      }
     }
     await eventually(() => bench.gateway.sessions.count === 0, "no session is left");
     await eventually(() => bench.evidence.closed.length === 500, "every end is recorded");

@@ -4,9 +4,10 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { once } from "node:events";
-import { request as httpRequest } from "node:http";
+import { request as httpRequest, type IncomingMessage } from "node:http";
 import { after, before, describe, it } from "node:test";
 import { DenialError, ROUTES, type Route } from "@doorward/contracts";
+import type { RouteCall } from "../src/gateway/index.ts";
 import { ALPHA, ask, eventually, startGateway, type Bench } from "./gateway-harness.ts";
 
 const bridgeStatus = { not: "complete" };
@@ -17,8 +18,8 @@ describe("gateway over HTTP", () => {
   before(async () => {
     bench = await startGateway({
       handlers: {
-        "bridge.status": async () => bridgeStatus,
-        "machines.up": async (call: any) => {
+        "bridge.status": () => Promise.resolve(bridgeStatus),
+        "machines.up": async (call: RouteCall<"machines.up">) => {
           if (call.body.name === "denied") {
             throw new DenialError({
               code: "PATH_DENIED",
@@ -32,11 +33,11 @@ describe("gateway over HTTP", () => {
           if (call.body.name === "late") throw new Error("secret inner cause");
           if (call.body.name === "slow") {
             await once(call.signal, "abort");
-            throw call.signal.reason;
+            throw call.signal.reason as Error;
           }
           return { machine: view, reused: false, listed: [] };
         },
-        "machines.get": async () => view,
+        "machines.get": () => Promise.resolve(view),
       },
     });
     ({ token } = await bench.grant());
@@ -113,7 +114,8 @@ describe("gateway over HTTP", () => {
     const body = JSON.stringify({ repos: [{ path: "/r", access: "wo" }] });
     const { json } = await ask(unix(), { method: "POST", path: "/v1/machines", body });
     assert.match(json.detail, /"repos\[0\]\.access"/);
-    assert.deepEqual(json.details.issues[0].path, ["repos", "0", "access"]);
+    const { issues } = json.details as { issues: { path: string[] }[] };
+    assert.deepEqual(issues[0]?.path, ["repos", "0", "access"]);
   });
 
   it("an unknown path is refused with ROUTE_NOT_FOUND", async () => {
@@ -139,13 +141,13 @@ describe("gateway over HTTP", () => {
     const lines = text
       .trim()
       .split("\n")
-      .map((line) => JSON.parse(line));
+      .map((line) => JSON.parse(line) as Line);
     assert.deepEqual([status, headers["content-type"]], [200, "application/x-ndjson"]);
     assert.deepEqual(
       lines.map(({ type }) => type),
       ["progress", "progress", "result"],
     );
-    assert.equal(lines[2].result.machine.name, "alpha");
+    assert.equal(lines[2]?.result?.machine.name, "alpha");
   });
 
   it("an ndjson route that is refused before its first line answers a problem with its status", async () => {
@@ -160,8 +162,8 @@ describe("gateway over HTTP", () => {
 
   it("an ndjson route that fails later ends with an error line without inner causes", async () => {
     const { text } = await ask(unix(), { method: "POST", path: "/v1/machines", body: up("late") });
-    const last = JSON.parse(text.trim().split("\n").at(-1) ?? "");
-    assert.deepEqual([last.type, last.error.code], ["error", "INTERNAL"]);
+    const last = JSON.parse(text.trim().split("\n").at(-1) ?? "") as Line;
+    assert.deepEqual([last.type, last.error?.code], ["error", "INTERNAL"]);
     assert.doesNotMatch(text, /secret inner cause/);
   });
 
@@ -174,7 +176,7 @@ describe("gateway over HTTP", () => {
     });
     request.on("error", () => undefined);
     request.end(up("slow"));
-    const [response] = await once(request, "response");
+    const [response] = (await once(request, "response")) as [IncomingMessage];
     await once(response, "data");
     const { signal } = bench.calls.at(-1) as { signal: AbortSignal };
     assert.equal(signal.aborted, false);
@@ -232,22 +234,25 @@ describe("gateway over HTTP", () => {
   });
 
   it("OpenAPI is served, complete, and without dangling references", async () => {
-    const { json } = await ask(tcp(), { path: "/v1/openapi.json" });
+    const answer = await ask(tcp(), { path: "/v1/openapi.json" });
+    const json = answer.json as unknown as OpenApi;
     assert.equal(json.openapi, "3.1.0");
     for (const [id, route] of Object.entries<Route>(ROUTES)) {
-      assert.equal(json.paths[route.path][route.method.toLowerCase()].operationId, id);
+      assert.equal(json.paths[route.path]?.[route.method.toLowerCase()]?.operationId, id);
     }
     const references = [...JSON.stringify(json).matchAll(/"\$ref":"#\/components\/([a-zA-Z]+)\/([^"]+)"/g)];
     assert.ok(references.length > 100);
     for (const [, kind = "", name = ""] of references)
-      assert.ok(json.components[kind][name], `${kind}/${name}`);
+      assert.ok(json.components[kind]?.[name], `${kind}/${name}`);
     assert.doesNotMatch(JSON.stringify(json), /\$defs/);
-    assert.ok(json.components.schemas.MachineView.properties.name);
-    assert.ok(json.components.schemas.Problem.properties.code.enum.includes("GRANT_EXPIRED"));
+    assert.ok(json.components["schemas"]?.["MachineView"]?.properties["name"]);
+    assert.ok(json.components["schemas"].["Problem"]?.properties["code"]?.enum.includes("GRANT_EXPIRED"));
   });
 
   it("readyz answers 503 with its own shape until machines can be launched", async () => {
-    await using sleepy = await startGateway({ handlers: { "bridge.ready": async () => ({ ready: false }) } });
+    await using sleepy = await startGateway({
+      handlers: { "bridge.ready": () => Promise.resolve({ ready: false }) },
+    });
     const { status, json } = await ask({ port: sleepy.port }, { path: "/readyz" });
     assert.deepEqual([status, json], [503, { ready: false }]);
   });
@@ -263,7 +268,7 @@ describe("gateway limits and life", () => {
       answers.push(await ask({ port: bench.port }, { path: "/v1/machines", token: one.token }));
     const limited = answers.find(({ status }) => status === 429);
     assert.equal(limited?.json.code, "RATE_LIMITED");
-    assert.equal(limited?.headers["retry-after"], "1");
+    assert.equal(limited.headers["retry-after"], "1");
     assert.equal((await ask({ port: bench.port }, { path: "/v1/machines", token: two.token })).status, 200);
   });
 
@@ -355,7 +360,10 @@ describe("gateway limits and life", () => {
     const failed = await new Promise((resolve) => {
       holder.once("error", resolve).listen(0, "::1", () => resolve(undefined));
     });
-    if (failed !== undefined) return t.skip("this host has no ::1");
+    if (failed !== undefined) {
+      t.skip("this host has no ::1");
+      return;
+    }
     await using bench = await startGateway({ config: { ipv6: true } });
     const { port } = holder.address() as { port: number };
     assert.equal((await bench.gateway.listenTcp(port)).state, "taken");
@@ -385,7 +393,7 @@ describe("gateway limits and life", () => {
       handlers: {
         "images.list": (call: { signal: AbortSignal }) =>
           new Promise((_resolve, reject) =>
-            call.signal.addEventListener("abort", () => reject(call.signal.reason)),
+            call.signal.addEventListener("abort", () => reject(call.signal.reason as Error)),
           ),
       },
     });
@@ -395,6 +403,21 @@ describe("gateway limits and life", () => {
     assert.equal((await answer).json.code, "BRIDGE_STOPPING");
   });
 });
+
+interface Line {
+  readonly type: string;
+  readonly result?: { readonly machine: { readonly name: string } };
+  readonly error?: { readonly code: string };
+}
+
+interface OpenApi {
+  readonly openapi: string;
+  readonly paths: Record<string, Record<string, { readonly operationId: string }>>;
+  readonly components: Record<
+    string,
+    Record<string, { readonly properties: Record<string, { readonly enum: string[] }> }>
+  >;
+}
 
 const digest = `sha256:${"a".repeat(64)}`;
 const view = {
