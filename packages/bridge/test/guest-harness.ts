@@ -19,11 +19,18 @@ export const nativePty = join(
   `prebuilds/linux-${process.arch}/pty.node`,
 );
 
+/** koffi's native module for this host. */
+export const nativeFfi = join(
+  dirname(require.resolve(`@koromix/koffi-linux-${process.arch}/package.json`)),
+  `linux_${process.arch}/koffi.node`,
+);
+
 let bundled = false;
 
 /** The guest's bundle, made anew once per test process. */
 export function guestBundle(): string {
-  if (!bundled) execFileSync(process.execPath, [join(guestPackage, "scripts/bundle.mjs")], { stdio: "inherit" });
+  if (!bundled)
+    execFileSync(process.execPath, [join(guestPackage, "scripts/bundle.mjs")], { stdio: "inherit" });
   bundled = true;
   return join(guestPackage, "dist/guest.mjs");
 }
@@ -46,10 +53,14 @@ export async function startLab(): Promise<Lab> {
   const folder = await mkdtemp(join(tmpdir(), "dw-lab-"));
   const socketPath = join(folder, "m", "guest.sock");
   const link = await listenForGuest({ socketPath, log: quiet });
-  const guest = spawn(process.execPath, [guestBundle(), "--socket", socketPath, "--pty", nativePty], {
-    stdio: ["ignore", "ignore", "inherit"],
-    cwd: folder,
-  });
+  const guest = spawn(
+    process.execPath,
+    [guestBundle(), "--socket", socketPath, "--pty", nativePty, "--ffi", nativeFfi],
+    {
+      stdio: ["ignore", "ignore", "inherit"],
+      cwd: folder,
+    },
+  );
   const lab: Lab = {
     folder,
     socketPath,
@@ -152,7 +163,8 @@ export class Watcher implements Disposable {
     this.offset = terminal.started.offset;
     terminal.listen({
       output: (bytes, offset) => {
-        if (offset !== this.offset) throw new Error(`expected offset ${String(this.offset)}, got ${String(offset)}`);
+        if (offset !== this.offset)
+          throw new Error(`expected offset ${String(this.offset)}, got ${String(offset)}`);
         this.offset += bytes.length;
         this.total += bytes.length;
         if (this.keep) this.#parts.push(Buffer.from(bytes));
@@ -198,7 +210,8 @@ export class Watcher implements Disposable {
   async until(what: string, holds: () => boolean, ms = 10_000): Promise<void> {
     const end = performance.now() + ms;
     while (!holds()) {
-      if (performance.now() > end) throw new Error(`never saw ${what}; text: ${JSON.stringify(this.text.slice(-500))}`);
+      if (performance.now() > end)
+        throw new Error(`never saw ${what}; text: ${JSON.stringify(this.text.slice(-500))}`);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, 100);
         this.#changed.push(() => {

@@ -3,7 +3,7 @@ import { closeSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import type { ExecOpen } from "../protocol.ts";
-import type { FifoPool, PipeEnds } from "./fifo-pool.ts";
+import type { PipeMaker } from "./pipe-maker.ts";
 import { findProgram, programEnv, requireFolder } from "./program.ts";
 import { StreamFailure } from "./stream-failure.ts";
 
@@ -20,17 +20,17 @@ export interface Command {
 }
 
 /** Starts a command; COMMAND_NOT_FOUND and PATH_NOT_FOUND are thrown before anything runs. */
-export async function startCommand(open: ExecOpen, fifos: FifoPool): Promise<Command> {
+export async function startCommand(open: ExecOpen, pipes: PipeMaker): Promise<Command> {
   const cwd = open.cwd ?? process.cwd();
   const env = programEnv(process.env, open.env);
   requireFolder(cwd);
   const [name = "", ...args] = open.argv;
   const program = findProgram(name, env["PATH"], cwd);
-  const pipes = (await fifos.reserve(3)) ? takePipes(fifos, open.stdin) : undefined;
+  const made = pipes.usable ? makePipes(pipes, open.stdin) : undefined;
   try {
-    return await spawned(program, { argv0: name, args, cwd, env, stdin: open.stdin }, pipes);
+    return await spawned(program, { argv0: name, args, cwd, env, stdin: open.stdin }, made);
   } finally {
-    for (const ends of pipes ?? []) if (ends !== null) closeSync(ends.child);
+    for (const pipe of made ?? []) if (pipe !== null) closeSync(pipe.child);
   }
 }
 
@@ -50,10 +50,24 @@ export function endGroup(pid: number): void {
   setTimeout(() => signalGroup(pid, "SIGKILL"), KILL_AFTER_MS);
 }
 
-type Pipes = readonly [PipeEnds | null, PipeEnds, PipeEnds];
+/** A pipe between the guest and a command. */
+interface CommandPipe {
+  readonly guest: number;
+  readonly child: number;
+}
 
-function takePipes(fifos: FifoPool, stdin: boolean): Pipes {
-  return [stdin ? fifos.takeInput() : null, fifos.takeOutput(), fifos.takeOutput()];
+type Pipes = readonly [CommandPipe | null, CommandPipe, CommandPipe];
+
+function makePipes(pipes: PipeMaker, stdin: boolean): Pipes {
+  const output = (): CommandPipe => {
+    const { read, write } = pipes.make();
+    return { guest: read, child: write };
+  };
+  const input = (): CommandPipe => {
+    const { read, write } = pipes.make();
+    return { guest: write, child: read };
+  };
+  return [stdin ? input() : null, output(), output()];
 }
 
 interface Spawned {

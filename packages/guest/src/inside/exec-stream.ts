@@ -18,7 +18,7 @@ import {
   type ExecStarted,
 } from "../protocol.ts";
 import { endGroup, signalGroup, startCommand, type Command } from "./command.ts";
-import type { FifoPool } from "./fifo-pool.ts";
+import type { PipeMaker } from "./pipe-maker.ts";
 import { failureOf } from "./stream-failure.ts";
 
 /** Credit for stdin is returned in steps of at least this. */
@@ -41,9 +41,9 @@ export class ExecStream {
   #finished = false;
 
   /** Starts the command and answers `started` or `failed`; resolves when the stream is over. */
-  static async run(open: ExecOpen, socket: Socket, fifos: FifoPool): Promise<void> {
+  static async run(open: ExecOpen, socket: Socket, pipes: PipeMaker): Promise<void> {
     socket.pause();
-    const command = await startCommand(open, fifos).catch((error: unknown) => {
+    const command = await startCommand(open, pipes).catch((error: unknown) => {
       socket.end(encodeMessage(FRAME.failed, failureOf(error)));
     });
     if (command === undefined) return;

@@ -1,11 +1,11 @@
-import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { encodeMessage } from "../frame.ts";
 import { FRAME, type ControlFromGuest } from "../protocol.ts";
 import { ControlConnection } from "./connection.ts";
 import { ExecStream } from "./exec-stream.ts";
-import { FifoPool } from "./fifo-pool.ts";
+import { PipeMaker } from "./pipe-maker.ts";
 import { loadNativePty } from "./pty.ts";
 import { failureOf } from "./stream-failure.ts";
 import { TerminalStream } from "./terminal-stream.ts";
@@ -14,25 +14,25 @@ import { TerminalTable } from "./terminal-table.ts";
 const BUILD = "0.1.0";
 const DEFAULT_SOCKET = "/run/doorward/guest.sock";
 
-/** Runs the guest: `guest.mjs [--socket PATH] [--pty PATH]`. It reads nothing else from its arguments or environment. */
+/** Runs the guest: `guest.mjs [--socket PATH] [--pty PATH] [--ffi PATH]`. It reads nothing else from its arguments or environment. */
 function main(argv: readonly string[]): void {
   const { values } = parseArgs({
     args: [...argv],
-    options: { socket: { type: "string" }, pty: { type: "string" } },
+    options: { socket: { type: "string" }, pty: { type: "string" }, ffi: { type: "string" } },
   });
   // capturing a stack costs more than the system call that answers EAGAIN
   Error.stackTraceLimit = 3;
   const table = new TerminalTable();
-  const fifos = new FifoPool();
-  loadNativePty(values.pty ?? fileURLToPath(new URL("./pty.node", import.meta.url)));
+  const pipes = new PipeMaker(values.ffi ?? beside("./ffi.node"));
+  loadNativePty(values.pty ?? beside("./pty.node"));
   keepRunning();
-  stopOnSignal(table, fifos);
-  serve(values.socket ?? DEFAULT_SOCKET, table, fifos);
+  stopOnSignal(table);
+  serve(values.socket ?? DEFAULT_SOCKET, table, pipes);
 }
 
-function serve(socketPath: string, table: TerminalTable, fifos: FifoPool): void {
+function serve(socketPath: string, table: TerminalTable, pipes: PipeMaker): void {
   let commands = 0;
-  const identity = { instance: randomBytes(10).toString("hex"), build: BUILD };
+  const identity = { instance: newInstance(), build: BUILD };
   const connection = new ControlConnection(socketPath, identity, {
     serve: (open, socket) => {
       if (open.kind === "terminal") {
@@ -40,18 +40,17 @@ function serve(socketPath: string, table: TerminalTable, fifos: FifoPool): void 
         return;
       }
       commands += 1;
-      ExecStream.run(open, socket, fifos)
+      ExecStream.run(open, socket, pipes)
         .catch((error: unknown) => socket.end(encodeMessage(FRAME.failed, failureOf(error))))
         .finally(() => (commands -= 1));
     },
     answer: (what, id) =>
-      what === "health" ? health(id, table, commands, fifos) : { what, id, terminals: table.list() },
+      what === "health" ? health(id, table, commands, pipes) : { what, id, terminals: table.list() },
   });
   connection.start();
-  void fifos.reserve(3);
 }
 
-function health(id: number, table: TerminalTable, commands: number, fifos: FifoPool): ControlFromGuest {
+function health(id: number, table: TerminalTable, commands: number, pipes: PipeMaker): ControlFromGuest {
   return {
     what: "health",
     id,
@@ -60,9 +59,18 @@ function health(id: number, table: TerminalTable, commands: number, fifos: FifoP
       rssBytes: process.memoryUsage.rss(),
       terminals: table.running,
       commands,
-      pipes: fifos.usable,
+      pipes: pipes.usable,
     },
   };
+}
+
+function beside(name: string): string {
+  return fileURLToPath(new URL(name, import.meta.url));
+}
+
+/** From the kernel: loading Node's cryptography for one random name costs a megabyte. */
+function newInstance(): string {
+  return readFileSync("/proc/sys/kernel/random/uuid", "utf8").replace(/[^a-f0-9]/g, "");
 }
 
 /** A fault in one stream must not take everybody's terminals along. */
@@ -70,10 +78,9 @@ function keepRunning(): void {
   process.on("uncaughtException", (error) => console.error("fault:", error));
 }
 
-function stopOnSignal(table: TerminalTable, fifos: FifoPool): void {
+function stopOnSignal(table: TerminalTable): void {
   const stop = (): void => {
     table.hangUp();
-    fifos.close();
     process.exit(0);
   };
   process.once("SIGTERM", stop);

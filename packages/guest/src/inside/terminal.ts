@@ -8,6 +8,8 @@ import { Viewer } from "./viewer.ts";
 /** The controller may lag this far behind before the program has to wait for it. */
 const PAUSE_LAG_BYTES = 131_072;
 const RESUME_LAG_BYTES = 65_536;
+/** A ring below this could overtake even a controller that is within its lag. */
+const MIN_RING_BYTES = 262_144;
 /** How long the size stays changed to make a program paint anew. */
 const REPAINT_MS = 40;
 const REPAINT_EVERY_MS = 1000;
@@ -37,7 +39,7 @@ export class Terminal {
 
   constructor(init: { id: string; scrollbackBytes: number; pty: PtyOptions; ended: () => void }) {
     this.id = init.id;
-    this.ring = new ScrollbackRing(init.scrollbackBytes);
+    this.ring = new ScrollbackRing(Math.max(MIN_RING_BYTES, init.scrollbackBytes));
     this.#program = init.pty.program;
     this.#size = { cols: init.pty.cols, rows: init.pty.rows };
     this.#ended = init.ended;

@@ -23,7 +23,7 @@ import { waitFor } from "./wait-for.ts";
 const DIAL_TIMEOUT_MS = 5000;
 /** A control connection that does not answer for this long gives way to a new one. */
 const PROBE_TIMEOUT_MS = 1000;
-/** Connections that said no hello yet. */
+/** Connections that said no hello yet, beyond those that were asked for. */
 const MAX_NAMELESS = 32;
 /** How long a socket that was flooded stays closed. */
 const FLOOD_PAUSE_MS = 1000;
@@ -139,7 +139,7 @@ class GuestListener implements GuestLink {
   }
 
   #accept(socket: Socket): void {
-    if (this.#closed || this.#nameless >= MAX_NAMELESS) {
+    if (this.#closed || this.#nameless >= MAX_NAMELESS + this.#expected.size) {
       this.#refuse(socket, "too many connections without a hello");
       return;
     }

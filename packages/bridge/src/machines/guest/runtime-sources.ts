@@ -27,13 +27,19 @@ export async function findRuntimeSources(): Promise<RuntimeSources> {
   const entry = fileURLToPath(import.meta.resolve("@doorward/guest"));
   const node = resolved(entry, `node-linux-${process.arch}/package.json`, "bin/node");
   const pty = resolved(entry, "node-pty/package.json", `prebuilds/linux-${process.arch}/pty.node`);
-  const libraries = await neededLibraries([node, pty]);
+  const ffi = resolved(
+    entry,
+    `@koromix/koffi-linux-${process.arch}/package.json`,
+    `linux_${process.arch}/koffi.node`,
+  );
+  const libraries = await neededLibraries([node, pty, ffi]);
   const loader = libraries.find((path) => basename(path).startsWith("ld-"));
   if (loader === undefined) throw unsupported(`"${node}" names no loader`);
   const files: RuntimeSource[] = [
     { path: "bin/node", source: node, mode: 0o555 },
     { path: "guest.mjs", source: join(dirname(entry), "../dist/guest.mjs"), mode: 0o444 },
     { path: "pty.node", source: pty, mode: 0o444 },
+    { path: "ffi.node", source: ffi, mode: 0o444 },
     ...libraries.map((source) => ({ path: `lib/${basename(source)}`, source, mode: 0o555 }) as const),
   ];
   return { files, loader: basename(loader) };

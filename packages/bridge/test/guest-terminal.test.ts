@@ -1,0 +1,278 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { DoorwardError } from "@doorward/contracts";
+import { runCommand } from "@doorward/guest";
+import { Watcher, attaching, creating, newId, soon, startLab, type Lab } from "./guest-harness.ts";
+
+let lab: Lab;
+before(async () => {
+  lab = await startLab();
+});
+after(async () => {
+  await lab[Symbol.asyncDispose]();
+});
+
+const code =
+  (expected: string) =>
+  (error: unknown): boolean =>
+    error instanceof DoorwardError && error.code === expected;
+
+/** Prints numbered lines slowly enough that something can happen in between. */
+const counting = (to: number, pause = "0.002"): string[] => [
+  "bash",
+  "-c",
+  `stty -echo; for ((i = 0; i < ${String(to)}; i++)); do echo "line $i"; sleep ${pause}; done; echo END; read x`,
+];
+
+test("a terminal echoes, runs a command and reports its exit code", async () => {
+  using watcher = await Watcher.open(lab.link, creating());
+  await watcher.see("$ ");
+  watcher.type("echo $((40 + 2))-$(tty | head -c 8)\r");
+  await watcher.see("42-/dev/pts");
+  watcher.type("exit 7\r");
+  await watcher.until("exit", () => watcher.exit !== undefined);
+  assert.deepEqual(watcher.exit, { code: 7, signal: null });
+  await watcher.until("end", () => watcher.closed !== undefined);
+  assert.equal(watcher.closed?.error, undefined);
+});
+
+test("a terminal killed by a signal reports the signal", async () => {
+  using watcher = await Watcher.open(lab.link, creating({ argv: ["bash", "-c", "kill -TERM $$"] }));
+  await watcher.until("exit", () => watcher.exit !== undefined);
+  assert.deepEqual(watcher.exit, { code: null, signal: "SIGTERM" });
+});
+
+test("output right before the exit is not lost", async () => {
+  using watcher = await Watcher.open(lab.link, creating({ argv: ["bash", "-c", "seq 1 20000; echo LAST"] }));
+  await watcher.until("exit", () => watcher.exit !== undefined);
+  assert.ok(watcher.text.endsWith("20000\r\nLAST\r\n"));
+});
+
+test("resize reaches the program and the other viewers", async () => {
+  using watcher = await Watcher.open(
+    lab.link,
+    creating({ argv: ["bash", "-c", "trap 'stty size' WINCH; while :; do sleep 0.05; done"] }),
+  );
+  using other = await Watcher.open(
+    lab.link,
+    attaching(watcher.terminal.started.terminal, { mode: "observe", take: false }),
+  );
+  await sleep(100);
+  watcher.terminal.resize({ cols: 132, rows: 43 });
+  await watcher.see("43 132");
+  await other.until("size", () => other.sizes.some(({ cols, rows }) => cols === 132 && rows === 43));
+  other.terminal.resize({ cols: 10, rows: 10 });
+  await sleep(150);
+  assert.ok(!watcher.text.includes("10 10"), "an observer must not resize");
+});
+
+test("a terminal resumes after a lost client with nothing lost and nothing doubled", async () => {
+  const first = await Watcher.open(lab.link, creating({ argv: counting(400) }));
+  const id = first.terminal.started.terminal;
+  await first.see("line 50\r\n");
+  const seen = first.bytes;
+  first[Symbol.dispose]();
+  await sleep(200);
+  using second = await Watcher.open(lab.link, attaching(id, { from: { resume: seen.length } }));
+  await second.see("END");
+  const whole = Buffer.concat([seen, second.bytes]).toString();
+  assert.equal(whole, Array.from({ length: 400 }, (_, i) => `line ${String(i)}\r\n`).join("") + "END\r\n");
+  assert.deepEqual(second.gaps, []);
+});
+
+test("a terminal resumes after a bridge restart with nothing lost and nothing doubled", async () => {
+  const first = await Watcher.open(lab.link, creating({ argv: counting(400) }));
+  const id = first.terminal.started.terminal;
+  await first.see("line 60\r\n");
+  await lab.restartBridge();
+  await first.until("end of the old stream", () => first.closed !== undefined);
+  using second = await Watcher.open(lab.link, attaching(id, { from: { resume: first.total } }));
+  await second.see("END");
+  const whole = first.text + second.text;
+  assert.equal(whole, Array.from({ length: 400 }, (_, i) => `line ${String(i)}\r\n`).join("") + "END\r\n");
+});
+
+test("a late resume is told of the gap, gets everything after it, and a repaint", async () => {
+  const argv = [
+    "bash",
+    "-c",
+    "stty -echo; trap 'echo WINCH' WINCH; read x; seq 1 60000; echo END; while :; do sleep 0.05; done",
+  ];
+  const first = await Watcher.open(lab.link, creating({ argv, scrollbackBytes: 4096 }));
+  const id = first.terminal.started.terminal;
+  await sleep(100);
+  first.type("go\r");
+  first[Symbol.dispose]();
+  const whole =
+    Array.from({ length: 60_000 }, (_, i) => `${String(i + 1)}\r\n`).join("").length + "END\r\n".length;
+  const written = async (): Promise<number> =>
+    (await lab.link.terminals(soon())).find((info) => info.id === id)?.offset ?? 0;
+  for (let i = 0; i < 100 && (await written()) < whole; i++) await sleep(50);
+  using second = await Watcher.open(lab.link, attaching(id, { from: { resume: 0 } }));
+  await second.see("END");
+  await second.see("WINCH");
+  assert.equal(second.gaps.length, 1);
+  assert.equal(second.gaps[0]?.from, 0);
+  assert.match(second.text, /60000\r\nEND/);
+  const [terminal] = (await lab.link.terminals(soon())).filter((info) => info.id === id);
+  assert.equal(terminal?.offset, second.offset);
+});
+
+test("a new viewer starts with scrollback from the beginning of a line", async () => {
+  const first = await Watcher.open(lab.link, creating({ argv: ["bash", "-c", "seq 1 5000; read x"] }));
+  await first.see("5000\r\n");
+  using second = await Watcher.open(
+    lab.link,
+    attaching(first.terminal.started.terminal, { from: { scrollback: 100 } }),
+  );
+  await second.see("5000\r\n");
+  assert.match(second.text, /^49\d\d\r\n/);
+  first[Symbol.dispose]();
+});
+
+test("control is handed over, and whoever lost it types nothing", async () => {
+  using first = await Watcher.open(lab.link, creating());
+  await first.see("$ ");
+  assert.equal(first.terminal.started.role, "controller");
+  const id = first.terminal.started.terminal;
+  using polite = await Watcher.open(lab.link, attaching(id, { take: false }));
+  assert.equal(polite.terminal.started.role, "observer");
+  polite.type("echo from-polite\r");
+  using second = await Watcher.open(lab.link, attaching(id));
+  assert.equal(second.terminal.started.role, "controller");
+  await first.until("loss of control", () => first.roles.at(-1) === "observer");
+  first.type("echo from-first\r");
+  second.type("echo from-second\r");
+  await first.see("from-second\r\n");
+  assert.ok(!first.text.includes("from-first") && !first.text.includes("from-polite"));
+  second.terminal.want("observe");
+  await second.until("release", () => second.roles.at(-1) === "observer");
+  first.terminal.want("control");
+  await first.until("control", () => first.roles.at(-1) === "controller");
+  first.type("echo again-first\r");
+  await second.see("again-first\r\n");
+});
+
+test("an observer never gets control, whatever it asks for", async () => {
+  using first = await Watcher.open(lab.link, creating());
+  await first.see("$ ");
+  const id = first.terminal.started.terminal;
+  using observer = await Watcher.open(lab.link, attaching(id, { mode: "observe" }));
+  assert.equal(observer.terminal.started.role, "observer");
+  observer.terminal.want("control");
+  observer.type("echo intruder\r");
+  await sleep(150);
+  first.type("echo checked\r");
+  await first.see("checked\r\n");
+  assert.ok(!first.text.includes("intruder"));
+  assert.ok(!observer.roles.includes("controller"));
+});
+
+test("a stalled controller pauses its program, bounded in memory, and another terminal stays quick", async () => {
+  using flood = await Watcher.open(lab.link, creating());
+  await flood.see("$ ");
+  flood.keep = false;
+  flood.terminal.pause();
+  flood.type("yes | head -c 200M\r");
+  await sleep(1500);
+  const id = flood.terminal.started.terminal;
+  const offset = async (): Promise<number> =>
+    (await lab.link.terminals(soon())).find((info) => info.id === id)?.offset ?? -1;
+  const stalled = await offset();
+  assert.ok(stalled < 4_000_000, `the program went on to ${String(stalled)}`);
+  await sleep(300);
+  assert.equal(await offset(), stalled);
+  using other = await Watcher.open(lab.link, creating());
+  await other.see("$ ");
+  const began = performance.now();
+  other.type("echo quick-$((1 + 1))\r");
+  await other.see("quick-2");
+  assert.ok(performance.now() - began < 1000);
+  const { rssBytes } = await lab.link.health(soon());
+  assert.ok(rssBytes < 150_000_000, `guest has ${String(rssBytes)} bytes`);
+  flood.type("\u0003");
+  flood.terminal.resume();
+  flood.keep = true;
+  const before = flood.total;
+  flood.type("echo back-$((2 + 2))\r");
+  await flood.see("back-4");
+  assert.ok(flood.total - before < 4_000_000, "Ctrl-C must act at once");
+});
+
+test("a stalled observer neither slows the controller nor costs memory; it is told of its gap", async () => {
+  using controller = await Watcher.open(lab.link, creating({ scrollbackBytes: 65_536 }));
+  await controller.see("$ ");
+  const id = controller.terminal.started.terminal;
+  using observer = await Watcher.open(lab.link, attaching(id, { mode: "observe" }));
+  observer.terminal.pause();
+  observer.keep = false;
+  const before = controller.total;
+  controller.type("head -c 4M /dev/zero | tr '\\0' x; echo DO''NE\r");
+  await controller.see("DONE", 30_000);
+  assert.ok(controller.total - before > 4_000_000);
+  observer.terminal.resume();
+  await observer.until("the end", () => observer.offset >= controller.offset);
+  assert.ok(observer.gaps.length > 0);
+});
+
+test("large input to a program that reads late arrives whole", async () => {
+  using watcher = await Watcher.open(
+    lab.link,
+    creating({
+      argv: ["bash", "-c", "stty raw -echo; echo READY; sleep 0.5; head -c 300000 | cksum; read x"],
+    }),
+  );
+  await watcher.see("READY");
+  const bytes = Buffer.alloc(300_000, "abcdefghij");
+  for (let at = 0; at < bytes.length; at += 50_000) watcher.terminal.input(bytes.subarray(at, at + 50_000));
+  const expected = await runCommand(lab.link, { argv: ["cksum"], stdin: bytes }, soon());
+  await watcher.see(expected.stdout.toString().trim(), 20_000);
+});
+
+test("a finished terminal keeps its output and its exit status", async () => {
+  using first = await Watcher.open(lab.link, creating({ argv: ["bash", "-c", "echo bye; exit 3"] }));
+  await first.until("exit", () => first.exit !== undefined);
+  using late = await Watcher.open(
+    lab.link,
+    attaching(first.terminal.started.terminal, { from: { resume: 0 } }),
+  );
+  await late.until("exit", () => late.exit !== undefined);
+  assert.equal(late.text, "bye\r\n");
+  assert.deepEqual(late.exit, { code: 3, signal: null });
+});
+
+test("a process left in the background does not keep a terminal open", async () => {
+  using watcher = await Watcher.open(
+    lab.link,
+    creating({ argv: ["bash", "-c", "trap '' HUP; sleep 3 & echo gone"] }),
+  );
+  const began = performance.now();
+  await watcher.until("exit", () => watcher.exit !== undefined);
+  assert.ok(performance.now() - began < 2500);
+  assert.ok(watcher.text.includes("gone"));
+});
+
+test("what can't be run is refused before a terminal exists", async () => {
+  const count = async (): Promise<number> => (await lab.link.terminals(soon())).length;
+  const before = await count();
+  await assert.rejects(
+    Watcher.open(lab.link, creating({ argv: ["no-such-program"] })),
+    code("COMMAND_NOT_FOUND"),
+  );
+  await assert.rejects(
+    Watcher.open(lab.link, creating({ argv: ["/etc/passwd"] })),
+    code("COMMAND_NOT_FOUND"),
+  );
+  await assert.rejects(Watcher.open(lab.link, creating({ argv: [""] })), code("COMMAND_NOT_FOUND"));
+  await assert.rejects(Watcher.open(lab.link, creating({ cwd: "/no/such/folder" })), code("PATH_NOT_FOUND"));
+  await assert.rejects(Watcher.open(lab.link, attaching(newId("t"))), code("TERMINAL_NOT_FOUND"));
+  assert.equal(await count(), before);
+});
+
+test("terminals are bounded in number, and an id is used once", async () => {
+  using one = await Watcher.open(lab.link, creating());
+  await assert.rejects(Watcher.open(lab.link, creating({ maxTerminals: 1 })), code("TERMINAL_LIMIT"));
+  const { terminal } = one.terminal.started;
+  await assert.rejects(Watcher.open(lab.link, creating({ terminal })), code("INPUT_INVALID"));
+});
