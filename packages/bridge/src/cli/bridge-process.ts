@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
-import { DoorwardError } from "@doorward/contracts";
+import { DoorwardError, isErrorCode } from "@doorward/contracts";
 import { checkRuntime, createFolders, resolveFolders, type Folders } from "../state/index.ts";
 import type { Cli } from "./cli.ts";
 import { daemonCommand, daemonEnvironment } from "./daemon-command.ts";
@@ -137,12 +137,27 @@ async function settles(socket: string): Promise<BridgeState> {
 }
 
 function startFailed(place: BridgePlace, why: string | undefined): DoorwardError {
-  const tail = existsSync(place.startLog) ? readFileSync(place.startLog, "utf8").trimEnd() : "";
-  const lines = tail.split("\n").slice(-TAIL_LINES).join("\n");
+  const said = existsSync(place.startLog) ? readFileSync(place.startLog, "utf8").trimEnd() : "";
+  const tail = said.split("\n").slice(-TAIL_LINES).join("\n");
+  return (
+    ownWords(said, place) ??
+    new DoorwardError({
+      code: "BRIDGE_UNREACHABLE",
+      message: `Cannot start the bridge: ${why ?? "it ended"}${tail === "" ? "" : `\n${tail}`}`,
+      hint: "doorward doctor",
+      details: { log: place.startLog },
+    })
+  );
+}
+
+/** The error that a bridge ended with, as it wrote it: code and message, and a hint on the next line. */
+function ownWords(said: string, place: BridgePlace): DoorwardError | undefined {
+  const [, code = "", message = "", hint] = /^([A-Z_]+): (.+)(?:\n {2}(.+))?$/m.exec(said) ?? [];
+  if (!isErrorCode(code)) return undefined;
   return new DoorwardError({
-    code: "BRIDGE_UNREACHABLE",
-    message: `Cannot start the bridge: ${why ?? "it ended"}${lines === "" ? "" : `\n${lines}`}`,
-    hint: "doorward doctor",
+    code,
+    message: `Cannot start the bridge: ${message}`,
+    hint: hint ?? "doorward doctor",
     details: { log: place.startLog },
   });
 }

@@ -19,6 +19,6 @@ export function grantCommand<Options>(command: Command, cli: Cli, declared: Gran
     const grant = parseGrant(String(given));
     const parsed = declared.parse(options);
     await using client = await run.client();
-    return declared.act(run, client, grant, parsed);
+    return await declared.act(run, client, grant, parsed);
   });
 }

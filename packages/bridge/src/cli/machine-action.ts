@@ -20,7 +20,7 @@ export function machineCommand<Options>(command: Command, cli: Cli, declared: Ma
     const named = namedMachine(given);
     const parsed = declared.parse(options);
     await using client = await run.client({ ready: declared.ready === true });
-    return declared.act(run, client, await resolveMachine(run, client, named), parsed);
+    return await declared.act(run, client, await resolveMachine(run, client, named), parsed);
   });
 }
 

@@ -37,7 +37,7 @@ async function fromBridge(cli: Cli): Promise<HostFacts | undefined> {
   const { socket } = bridgePlace(cli.env);
   if ((await probeBridge(socket)) !== "ready") return undefined;
   await using client = connect({ socketPath: socket });
-  return client.call("host.facts", {}, { signal: cli.signal });
+  return await client.call("host.facts", {}, { signal: cli.signal });
 }
 
 /** Looks at the host and tries the runtimes as the engine does, in a folder of its own that is gone afterwards. */

@@ -14,7 +14,7 @@ export function upDocument({ machine }: UpResult): unknown {
 export function showUp(output: Output, { machine, reused, listed }: UpResult): string {
   const title = output.style("bold", machine.name);
   return [
-    `${title} ${reused ? "is running already" : "is running"} (${machine.id}, profile ${escapeLine(machine.profile)}, stops ${until(machine.expiresAt)})`,
+    `${title} ${reused ? "is running already" : "is running"} (${machine.id}, profile ${escapeLine(machine.profile)}, ${stops(machine.expiresAt)})`,
     "",
     seen(machine),
     ...secrets(output, listed),
@@ -27,6 +27,11 @@ export function showUp(output: Output, { machine, reused, listed }: UpResult): s
     `  doorward exec ${machine.name} -- CMD       run a command in it`,
     `  doorward stop ${machine.name}              stop it; rm deletes it`,
   ].join("\n");
+}
+
+/** When a machine stops, for people. */
+export function stops(expiresAt: string | null): string {
+  return expiresAt === null ? "does not stop by itself" : `stops ${until(expiresAt)}`;
 }
 
 /** The repos of a machine as a table. */

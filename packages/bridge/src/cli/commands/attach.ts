@@ -54,8 +54,8 @@ export function defineAttach(command: Command, cli: Cli): void {
       const named = namedMachine(given);
       await using client = await run.client();
       const machine = await resolveMachine(run, client, named);
-      if (chosen.list === true) return listTerminals(run, client, machine);
-      return attach(run, client, { ...viewerOptions(run, machine, chosen, program), detachKeys });
+      if (chosen.list === true) return await listTerminals(run, client, machine);
+      return await attach(run, client, { ...viewerOptions(run, machine, chosen, program), detachKeys });
     }),
   );
 }
@@ -107,7 +107,7 @@ async function attach(run: Run, client: DoorwardClient, options: ViewerOptions):
   return exitCode(run, end);
 }
 
-async function exitCode(run: Run, end: TerminalEnd): Promise<number> {
+function exitCode(run: Run, end: TerminalEnd): number {
   if (end.kind === "exit") return exitCodeOf(end);
   if (end.kind === "detached") return 0;
   run.cli.stderr.write("\n");

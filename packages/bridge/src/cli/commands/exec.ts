@@ -25,7 +25,7 @@ export function defineExec(command: Command, cli: Cli): void {
       const argv = requireProgram(cli, "exec");
       const program = parseProgram(options);
       await using client = await run.client();
-      return runCommand(run, client, await resolveMachine(run, client, named), argv, program);
+      return await runCommand(run, client, await resolveMachine(run, client, named), argv, program);
     }),
   );
 }

@@ -4,7 +4,7 @@ import type { Cli } from "../cli.ts";
 import { parseArgument } from "../parse-input.ts";
 import { namedMachine, resolveMachine } from "../resolve-machine.ts";
 import { leaf } from "../run.ts";
-import { until } from "../times.ts";
+import { stops } from "../up-view.ts";
 
 /** `doorward extend`. */
 export function defineExtend(command: Command, cli: Cli): void {
@@ -22,7 +22,7 @@ export function defineExtend(command: Command, cli: Cli): void {
     const machine = await resolveMachine(run, client, named);
     const input = { params: { machine }, body: { for: time } };
     const view = await client.call("machines.extend", input, { signal: run.cli.signal });
-    run.output.result(view, () => `${view.name} stops ${until(view.expiresAt)}`);
+    run.output.result(view, () => `${view.name} ${stops(view.expiresAt)}`);
     return 0;
   });
 }

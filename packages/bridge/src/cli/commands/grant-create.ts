@@ -31,7 +31,13 @@ export function defineGrantCreate(command: Command, cli: Cli): void {
 
 type Options = z.infer<typeof GrantOptions>;
 
-function complete(options: Options): Options & Required<Pick<Options, "to" | "op" | "for">> {
+interface Complete extends Options {
+  readonly to: string;
+  readonly op: NonNullable<Options["op"]>;
+  readonly for: string;
+}
+
+function complete(options: Options): Complete {
   const { to, op, for: time } = options;
   if (to === undefined) throw missing("--to", "--to agent:codex:session-1");
   if (op === undefined) throw missing("--op", "--op terminal.agent-exec");

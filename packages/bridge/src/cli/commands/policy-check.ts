@@ -30,7 +30,7 @@ export function definePolicyExplain(command: Command, cli: Cli): void {
 
 async function judge(run: Run, path: string): Promise<PathVerdict> {
   await using client = await run.client();
-  return client.call("policy.check", { body: { path } }, { signal: run.cli.signal });
+  return await client.call("policy.check", { body: { path } }, { signal: run.cli.signal });
 }
 
 function headline(output: Output, verdict: PathVerdict): string {

@@ -5,7 +5,7 @@ import type { Cli } from "../cli.ts";
 import { machineCommand } from "../machine-action.ts";
 import { parseOptions } from "../parse-input.ts";
 import { Progress } from "../progress.ts";
-import { until } from "../times.ts";
+import { stops } from "../up-view.ts";
 
 const StartOptions = z.object({ ttl: Duration.optional() });
 
@@ -22,7 +22,7 @@ export function defineStart(command: Command, cli: Cli): void {
       const options = { signal: run.cli.signal, onProgress: progress.line };
       const view = await client.call("machines.start", { params: { machine }, body }, options);
       progress.done();
-      run.output.result(view, () => `${view.name} is running (stops ${until(view.expiresAt)})`);
+      run.output.result(view, () => `${view.name} is running (${stops(view.expiresAt)})`);
       return 0;
     },
   });

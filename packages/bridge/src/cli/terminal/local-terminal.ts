@@ -25,6 +25,7 @@ export class LocalTerminal implements Disposable {
   readonly #undo: () => string;
   #raw = false;
   #restored = false;
+  #undone = false;
   readonly #onExit = (): void => this.#restoreNow();
   readonly #onContinue = (): void => this.#reenter();
 
@@ -74,7 +75,7 @@ export class LocalTerminal implements Disposable {
   /** Puts the screen back, reads away what is still coming from the terminal, and gives the keys back. */
   async leave(expectAnswers: boolean): Promise<void> {
     if (this.#restored) return;
-    writeNow(this.#stdout, this.#undo());
+    this.#undoScreen();
     if (this.interactive) await this.#drain(expectAnswers);
     this.#restoreNow();
   }
@@ -103,13 +104,18 @@ export class LocalTerminal implements Disposable {
     process.off("SIGCONT", this.#onContinue);
     if (!this.#raw || this.#restored) return;
     this.#restored = true;
-    writeNow(this.#stdout, this.#undo());
+    this.#undoScreen();
     this.#stdin.pause();
     try {
       if (isTty(this.#stdin)) this.#stdin.setRawMode(false);
     } catch {
       // The terminal is gone: nothing is left to put back.
     }
+  }
+
+  #undoScreen(): void {
+    if (!this.#undone) writeNow(this.#stdout, this.#undo());
+    this.#undone = true;
   }
 
   /** After a stop and `fg` the shell has set its own mode; libuv skips a mode that it believes to be set. */

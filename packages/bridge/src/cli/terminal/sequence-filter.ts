@@ -77,30 +77,46 @@ export class SequenceFilter {
 
   #step(byte: number): void {
     switch (this.#state) {
-      case "ground":
-        return this.#ground(byte);
-      case "utf8":
-        return this.#utf8(byte);
-      case "escape":
-        return this.#escape(byte);
+      case "ground": {
+        this.#ground(byte);
+        return;
+      }
+      case "utf8": {
+        this.#utf8(byte);
+        return;
+      }
+      case "escape": {
+        this.#escape(byte);
+        return;
+      }
       case "csi":
-      case "csi-ignore":
-        return this.#csi(byte);
+      case "csi-ignore": {
+        this.#csi(byte);
+        return;
+      }
       case "osc":
       case "osc-ignore":
-      case "string":
-        return this.#string(byte);
+      case "string": {
+        this.#string(byte);
+        return;
+      }
     }
   }
 
   #ground(byte: number): void {
-    if (byte === ESC) return this.#enter("escape");
+    if (byte === ESC) {
+      this.#enter("escape");
+      return;
+    }
     if (byte < 0x80) {
       if (PLAIN[byte] === 1) this.#out.byte(byte);
       return;
     }
     const lead = utf8Lead(byte);
-    if (lead === undefined) return this.#out.bytes(REPLACEMENT);
+    if (lead === undefined) {
+      this.#out.bytes(REPLACEMENT);
+      return;
+    }
     this.#state = "utf8";
     this.#pending = [byte];
     this.#more = lead.more;
@@ -112,7 +128,8 @@ export class SequenceFilter {
     if (byte < this.#low || byte > this.#high) {
       this.#out.bytes(REPLACEMENT);
       this.#state = "ground";
-      return this.#step(byte);
+      this.#step(byte);
+      return;
     }
     this.#pending.push(byte);
     this.#low = 0x80;
@@ -120,7 +137,10 @@ export class SequenceFilter {
     this.#more -= 1;
     if (this.#more > 0) return;
     this.#state = "ground";
-    if (this.#pending[0] === 0xc2 && byte < 0xa0) return this.#eightBitControl(byte);
+    if (this.#pending[0] === 0xc2 && byte < 0xa0) {
+      this.#eightBitControl(byte);
+      return;
+    }
     for (const each of this.#pending) this.#out.byte(each);
   }
 
@@ -132,11 +152,23 @@ export class SequenceFilter {
 
   #escape(byte: number): void {
     if (this.#interrupts(byte)) return;
-    if (byte >= 0x20 && byte < 0x30) return this.#gather(byte, MAX_INTERMEDIATES + 1);
+    if (byte >= 0x20 && byte < 0x30) {
+      this.#gather(byte, MAX_INTERMEDIATES + 1);
+      return;
+    }
     if (this.#text === "") {
-      if (byte === 0x5b) return this.#enter("csi");
-      if (byte === 0x5d) return this.#enter("osc");
-      if (DROPPED_STRINGS.has(byte)) return this.#enter("string");
+      if (byte === 0x5b) {
+        this.#enter("csi");
+        return;
+      }
+      if (byte === 0x5d) {
+        this.#enter("osc");
+        return;
+      }
+      if (DROPPED_STRINGS.has(byte)) {
+        this.#enter("string");
+        return;
+      }
     }
     this.#state = "ground";
     const final = String.fromCharCode(byte);
@@ -149,7 +181,8 @@ export class SequenceFilter {
     if (this.#interrupts(byte)) return;
     if (byte < 0x40) {
       if (this.#length >= MAX_CSI) this.#state = "csi-ignore";
-      return this.#gather(byte, MAX_CSI);
+      this.#gather(byte, MAX_CSI);
+      return;
     }
     const ignored = this.#state === "csi-ignore";
     this.#state = "ground";
@@ -168,8 +201,14 @@ export class SequenceFilter {
   }
 
   #string(byte: number): void {
-    if (byte === ESC) return this.#endString(() => this.#enter("escape"));
-    if (byte === BEL && this.#state !== "string") return this.#endString(() => (this.#state = "ground"));
+    if (byte === ESC) {
+      this.#endString(() => this.#enter("escape"));
+      return;
+    }
+    if (byte === BEL && this.#state !== "string") {
+      this.#endString(() => (this.#state = "ground"));
+      return;
+    }
     if (CANCELS.has(byte) || this.#length >= MAX_STRING) {
       this.#text = "";
       this.#state = "ground";

@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { DoorwardError } from "@doorward/contracts";
+import { missingPackages } from "../src/cli/commands/doctor.ts";
+import { gitRoot } from "../src/cli/commands/up.ts";
+import { escapeLine, escapeText } from "../src/cli/escape-text.ts";
+import { parseProgram } from "../src/cli/program-options.ts";
+import { splitArguments } from "../src/cli/program.ts";
+import { table } from "../src/cli/table.ts";
+import { DetachKeys, parseDetachKeys } from "../src/cli/terminal/detach-keys.ts";
+import { terminalEnvironment } from "../src/cli/terminal/terminal-environment.ts";
+import { elapsed, size, span } from "../src/cli/times.ts";
+
+describe("detach keys", () => {
+  it("are bytes of keys with commas between", () => {
+    assert.deepEqual([...parseDetachKeys("ctrl-],d")], [0x1d, 0x64]);
+    assert.deepEqual([...parseDetachKeys("ctrl-p,ctrl-q")], [0x10, 0x11]);
+  });
+  for (const wrong of ["", "ctrl-", "ctrl-1", "ab", "ctrl-],", "a,,b", "ä", "a,b,c,d,e,f,g,h,i"]) {
+    it(`"${wrong}" is refused as usage`, () =>
+      assert.throws(
+        () => parseDetachKeys(wrong),
+        (error: unknown) => error instanceof DoorwardError && error.code === "USAGE",
+      ));
+  }
+  it("keys that only begin alike are forwarded, late but whole", () => {
+    const keys = new DetachKeys(parseDetachKeys("ctrl-],d"));
+    assert.deepEqual([...keys.push(Uint8Array.of(0x61, 0x1d)).forward], [0x61]);
+    assert.deepEqual([...keys.push(Uint8Array.of(0x1d, 0x62)).forward], [0x1d, 0x1d, 0x62]);
+    assert.equal(keys.push(Uint8Array.of(0x1d, 0x64)).detached, true);
+  });
+  it("forward everything before the keys and nothing of them, however input is cut", () => {
+    const input = fc.array(fc.constantFrom(0x1d, 0x64, 0x61), { maxLength: 40 });
+    fc.assert(
+      fc.property(input, fc.nat(40), (bytes, cut) => {
+        const text = String.fromCharCode(...bytes);
+        const at = text.indexOf("\u001dd");
+        const keys = new DetachKeys(parseDetachKeys("ctrl-],d"));
+        const first = keys.push(Uint8Array.from(bytes.slice(0, cut)));
+        const second = first.detached
+          ? { forward: [], detached: false }
+          : keys.push(Uint8Array.from(bytes.slice(cut)));
+        const seen = String.fromCharCode(...first.forward, ...second.forward);
+        assert.equal(first.detached || second.detached, at >= 0);
+        if (at >= 0) assert.equal(seen, text.slice(0, at));
+        else assert.ok(text.startsWith(seen) && text.length - seen.length <= 1);
+      }),
+    );
+  });
+});
+
+describe("command lines", () => {
+  it("words after -- belong to the program of exec, run and attach", () => {
+    assert.deepEqual(splitArguments(["exec", "shop", "--", "ls", "--", "-l"]), {
+      own: ["exec", "shop"],
+      passthrough: ["ls", "--", "-l"],
+    });
+  });
+  it("-- stays where it was for other commands", () => {
+    assert.deepEqual(splitArguments(["up", "--", "-odd-name"]).own, ["up", "--", "-odd-name"]);
+  });
+  for (const wrong of ["", "=x", "1A=x", "A B=x", "A"]) {
+    it(`variable "${wrong}" is refused`, () => assert.throws(() => parseProgram({ env: [wrong] }), /--env/));
+  }
+  it("a variable's value may hold anything but NUL", () => {
+    assert.deepEqual(parseProgram({ env: ["A=b=c\nd"] }).env, { A: "b=c\nd" });
+    assert.throws(() => parseProgram({ env: ["A=\u0000"] }), /--env/);
+  });
+  it("a relative working folder is refused", () =>
+    assert.throws(() => parseProgram({ cwd: "src" }), /--cwd/));
+  it("a folder in no repository is its own root", () => assert.equal(gitRoot("/proc"), "/proc"));
+});
+
+describe("what is printed", () => {
+  it("control characters and direction marks are escaped", () => {
+    assert.equal(escapeLine("a\u001b[31m\n\u202eb"), String.raw`a\x1b[31m\n\u202eb`);
+    assert.equal(escapeText("a\n\tb\u001b"), "a\n\tb\\x1b");
+  });
+  it("a table's cells can't break its lines", () => assert.equal(table(["A"], [["x\ny"]]), "A\nx\\ny"));
+  it("times and sizes are short", () => {
+    assert.equal(span(8 * 3_600_000 + 59_000), "8h");
+    assert.equal(span(90_000), "1m30s");
+    assert.equal(elapsed(1234), "1.2s");
+    assert.equal(size(1_572_864), "1.5 MiB");
+    assert.equal(size(512), "512 B");
+  });
+  it("a terminal type that a machine does not know becomes xterm-256color", () => {
+    assert.equal(terminalEnvironment({ TERM: "xterm-ghostty" })["TERM"], "xterm-256color");
+    assert.equal(terminalEnvironment({ TERM: "screen" })["TERM"], "screen");
+    assert.equal(terminalEnvironment({})["TERM"], "dumb");
+    assert.equal(terminalEnvironment({ TERM: "xterm", COLORTERM: "$(id)" })["COLORTERM"], undefined);
+  });
+});
+
+describe("doctor --fix", () => {
+  const finding = (fix: string | null, state: "ok" | "missing" = "missing") => ({
+    id: "x",
+    state,
+    found: "",
+    costs: null,
+    fix,
+  });
+  it("installs packages that findings name in an apt command", () => {
+    assert.deepEqual(
+      missingPackages([
+        finding("sudo apt-get install -y podman crun"),
+        finding("sudo apt-get install -y crun"),
+      ]),
+      ["crun", "podman"],
+    );
+  });
+  for (const fix of [
+    "sudo rm -rf /",
+    "sudo apt-get install -y podman; reboot",
+    "sudo apt-get install -y -o=x",
+    "sudo dnf install -y podman",
+    null,
+  ]) {
+    it(`does nothing about ${JSON.stringify(fix)}`, () =>
+      assert.deepEqual(missingPackages([finding(fix)]), []));
+  }
+  it("does nothing about what is fine", () =>
+    assert.deepEqual(missingPackages([finding("sudo apt-get install -y podman", "ok")]), []));
+});
