@@ -269,6 +269,15 @@ test("another policy revokes what it does not allow, with the rule as reason, an
   await assert.rejects(lab.mint(8 * 3600), withCode("GRANT_TOO_WIDE"));
 });
 
+test("a policy that was changed while the bridge was down is put in force at its start", async (t) => {
+  const lab = new Lab(t);
+  const long = await lab.mint(8 * 3600);
+  const short = await lab.mint(60);
+  await lab.restart(allowing("b", ({ seconds }) => seconds > 3600));
+  assert.throws(() => lab.grants.authenticate(long.token), withCode("GRANT_REVOKED", /policy\.grants/));
+  assert.equal(lab.grants.authenticate(short.token).id, short.id);
+});
+
 test("a policy that fails to judge a grant has it revoked", async (t) => {
   const lab = new Lab(t);
   const { id } = await lab.mint();

@@ -212,6 +212,8 @@ export class GrantAuthority implements AsyncDisposable {
     const orphans = entries.filter((entry) => entry.live && this.#isOrphan(entry));
     this.#endings.tryEnd(orphans, { ...revoked, cause: "parent", reason: "what it was made from has ended" });
     this.#watch.look();
+    // The policy may have been changed while no bridge was there to notice.
+    this.rejudge(this.#policy);
     this.flush();
   }
 

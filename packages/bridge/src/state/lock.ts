@@ -2,7 +2,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DoorwardError } from "@doorward/contracts";
-import Database from "libsql";
+import type { Database } from "libsql";
 import * as z from "zod";
 import { writeDurably } from "./durable-file.ts";
 import type { Folders } from "./folders.ts";
@@ -25,7 +25,7 @@ export interface StateLock extends Disposable {
  * that file in this process, since closing any descriptor of it would drop the lock.
  */
 export async function lockState(folders: Pick<Folders, "state" | "runtime">): Promise<StateLock> {
-  const held: Database.Database[] = [];
+  const held: Database[] = [];
   try {
     for (const folder of new Set([folders.state, folders.runtime])) held.push(await lockFolder(folder));
   } catch (error) {
@@ -46,10 +46,12 @@ export function lockHolder(folder: string): number | undefined {
   }
 }
 
-async function lockFolder(folder: string): Promise<Database.Database> {
+async function lockFolder(folder: string): Promise<Database> {
   const path = join(folder, LOCK);
   createEmpty(path);
-  const database = new Database(path, { timeout: 0 });
+  // Loaded here, so that commands which only look for the folders don't load a native module.
+  const { default: Sqlite } = await import("libsql");
+  const database = new Sqlite(path, { timeout: 0 });
   try {
     database.exec("BEGIN EXCLUSIVE");
   } catch (cause) {
@@ -101,7 +103,7 @@ function unusable(path: string, cause: unknown): DoorwardError {
   });
 }
 
-function release(held: Database.Database[]): void {
+function release(held: Database[]): void {
   for (const database of held.splice(0).reverse()) {
     database.exec("ROLLBACK");
     database.close();
