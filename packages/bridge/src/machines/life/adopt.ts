@@ -1,9 +1,15 @@
-import { rm } from "node:fs/promises";
 import type { GuestLink } from "@doorward/guest";
 import type { EngineContainer } from "../engine.ts";
+import { byBridge, forgetMachine, settleEnded } from "./end.ts";
 import type { LifeContext } from "./ports.ts";
 import type { MachineRecord } from "./record.ts";
-import { homeFolder, socketFolder } from "./spec.ts";
+import { socketFolder } from "./spec.ts";
+
+const WHY = {
+  reboot: "the host rebooted",
+  crashed: "it ended while the bridge was down",
+  reaped: "the bridge was killed half way",
+} as const;
 
 /** What a starting bridge found of its machines. */
 export interface Adoption {
@@ -51,7 +57,7 @@ async function settle(
     return context.listen({ machineId: record.id, folder: socketFolder(context, record.id) });
   }
   if (record.state !== "stopped") await markEnded(context, record);
-  if (record.state === "launching" && record.evidence === null) await forget(context, record);
+  if (record.state === "launching" && record.evidence === null) await forgetMachine(context, record.id);
   return undefined;
 }
 
@@ -74,35 +80,10 @@ async function unchanged(
   );
 }
 
-async function forget(context: LifeContext, record: MachineRecord): Promise<void> {
-  await rm(socketFolder(context, record.id), { recursive: true, force: true });
-  await rm(homeFolder(context, record.id), { recursive: true, force: true });
-  await context.reviews.remove(record.id);
-  context.records.delete(record.id);
-}
-
 async function markEnded(context: LifeContext, record: MachineRecord): Promise<void> {
   const rebooted = record.lease !== null && record.lease.bootId !== context.clocks.bootId();
   const reason = rebooted ? "reboot" : record.state === "running" ? "crashed" : "reaped";
-  const why = {
-    reboot: "the host rebooted",
-    crashed: "it ended while the bridge was down",
-    reaped: "the bridge was killed half way",
-  }[reason];
-  await rm(socketFolder(context, record.id), { recursive: true, force: true });
-  context.records.put({ ...record, state: "stopped", stateReason: why, containerId: null });
-  await context.evidence.append({
-    type: "machine-end",
-    correlationId: record.id,
-    subject: "operator:bridge",
-    machine: { id: record.id, name: record.name },
-    grant: null,
-    policyHash: context.policy.hash,
-    reason,
-    exitCode: null,
-    fingerprint: record.fingerprint?.digest ?? null,
-    detail: why,
-  });
+  await settleEnded(context, record, byBridge(record, reason, WHY[reason]));
 }
 
 async function reap(

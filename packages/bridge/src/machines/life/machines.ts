@@ -1,25 +1,24 @@
-import { rm } from "node:fs/promises";
 import {
   DenialError,
   DoorwardError,
   durationSeconds,
-  type EvidencePredicate,
   type UpRequest,
   type UpResult,
 } from "@doorward/contracts";
 import type { GuestLink } from "@doorward/guest";
-import type { Progress } from "../engine.ts";
+import type { EngineExit, Progress } from "../engine.ts";
 import { adoptAll, type Adoption } from "./adopt.ts";
+import { byBridge, forgetMachine, settleEnded, type Ending } from "./end.ts";
 import { watchExpiry } from "./expiry.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import { launch } from "./launch.ts";
 import { extendLease } from "./lease.ts";
 import { holdFolder, type HeldPath } from "../../policy/index.ts";
-import { newProtectedNames, releasePins, type RepoToMount } from "../mounts/index.ts";
+import type { RepoToMount } from "../mounts/index.ts";
 import type { LifeContext } from "./ports.ts";
+import { watchProtections } from "./protection-watch.ts";
 import type { MachineRecord } from "./record.ts";
 import { allowRequest, fits, letGo, newRecord, type AllowedRequest } from "./request.ts";
-import { homeFolder, socketFolder } from "./spec.ts";
 import { machineView } from "./view.ts";
 
 /** Who asks for a change of a machine, and how to reach them while it is made. */
@@ -29,8 +28,6 @@ export interface Asker {
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }
-
-type EndReason = EvidencePredicate<"machine-end">["reason"];
 
 const GRACE_SECONDS = 2;
 const DEFAULT_MACHINES = 50;
@@ -54,22 +51,20 @@ export class Machines implements AsyncDisposable {
     const machines = new Machines(context);
     const adoption = await adoptAll(context, signal);
     for (const [id, link] of adoption.links) machines.#links.set(id, link);
-    machines.#watches.push(
-      context.engine.onExit((exit) => {
-        const record = context.records.list().find((each) => each.containerId === exit.containerId);
-        if (record !== undefined)
-          machines.#inBackground(machines.#crashed(record.id, exit.exitCode, exit.oomKilled));
-      }),
-      watchExpiry(
-        {
-          running: () => machines.list().filter((record) => record.state === "running"),
-          expire: (id) => machines.#inBackground(machines.#expired(id)),
-          warn: (id, notice) => context.sessions.warn(id, notice),
-        },
-        context.clocks,
-      ),
-    );
+    machines.#watch();
     return { machines, adoption };
+  }
+
+  #watch(): void {
+    const { engine, clocks, sessions } = this.#context;
+    const running = (): readonly MachineRecord[] =>
+      this.list().filter((record) => record.state === "running");
+    const warn = (id: string, notice: string): void => sessions.warn(id, notice);
+    this.#watches.push(
+      engine.onExit((exit) => this.#crashed(exit)),
+      watchExpiry({ running, expire: (id) => this.#expired(id), warn }, clocks),
+      watchProtections({ running, engine, lost: (id, targets) => this.#unprotected(id, targets) }),
+    );
   }
 
   /** Every machine, oldest first. */
@@ -131,7 +126,7 @@ export class Machines implements AsyncDisposable {
   async stop(nameOrId: string, subject: string, correlationId: string): Promise<MachineRecord> {
     const { id } = this.get(nameOrId);
     return this.#locks.run(id, () =>
-      this.#end(id, "stopped", { subject, correlationId, why: "stopped by command" }),
+      this.#end(id, { reason: "stopped", subject, correlationId, why: "stopped by command" }),
     );
   }
 
@@ -166,9 +161,9 @@ export class Machines implements AsyncDisposable {
           hint: `doorward review ${record.name}, or doorward rm --force ${record.name}`,
         });
       }
-      await this.#end(id, "removed", { subject, correlationId, why: "removed by command" });
+      await this.#end(id, { reason: "removed", subject, correlationId, why: "removed by command" });
       await this.#context.endGrants(id, `machine "${record.name}" was removed`);
-      await this.#forget(id);
+      await forgetMachine(this.#context, id);
     });
     return id;
   }
@@ -186,10 +181,7 @@ export class Machines implements AsyncDisposable {
       if (state !== "running") continue;
       const refusal = await this.#refusal(id);
       if (refusal === undefined) continue;
-      const why = `policy changed: ${refusal.message}`.slice(0, 300);
-      await this.#locks.run(id, () =>
-        this.#end(id, "stopped", { subject: "operator:policy", correlationId: id, why }),
-      );
+      await this.#endRunning(id, "stopped", `policy changed: ${refusal.message}`);
       cut += 1;
     }
     return cut;
@@ -229,7 +221,8 @@ export class Machines implements AsyncDisposable {
       const running = await this.#launch(record, allowed.repos, trigger, asker);
       return { machine: machineView(running), reused: false, listed: running.listed };
     } catch (error) {
-      await this.#forget(fresh.id);
+      await this.#dropLink(fresh.id);
+      await forgetMachine(this.#context, fresh.id);
       throw error;
     }
   }
@@ -293,79 +286,47 @@ export class Machines implements AsyncDisposable {
   }
 
   /** Ends a machine that may run: sessions first, then the container, then the record of it. */
-  async #end(
-    id: string,
-    reason: EndReason,
-    end: { subject: string; correlationId: string; why: string; exitCode?: number },
-  ): Promise<MachineRecord> {
+  async #end(id: string, ending: Ending): Promise<MachineRecord> {
     const record = this.get(id);
     if (record.state !== "running" && record.containerId === null) return record;
     this.#context.records.put({ ...record, state: "stopping" });
-    this.#context.sessions.closeMachine(id, end.why);
+    this.#context.sessions.closeMachine(id, ending.why);
     await this.#dropLink(id);
     if (record.containerId !== null) await this.#context.engine.remove(record.containerId, GRACE_SECONDS);
-    await rm(socketFolder(this.#context, id), { recursive: true, force: true });
-    const notices = [...record.notices, ...(await this.#appeared(record))].slice(-100);
-    const stopped: MachineRecord = {
-      ...record,
-      state: "stopped",
-      stateReason: end.why,
-      containerId: null,
-      notices,
-    };
-    this.#context.records.put(stopped);
-    await this.#context.evidence.append({
-      type: "machine-end",
-      correlationId: end.correlationId,
-      subject: end.subject,
-      machine: { id, name: record.name },
-      grant: null,
-      policyHash: this.#context.policy.hash,
-      reason,
-      exitCode: end.exitCode ?? null,
-      fingerprint: record.fingerprint?.digest ?? null,
-      detail: end.why.slice(0, 500),
-    });
-    return stopped;
+    return settleEnded(this.#context, record, ending);
   }
 
-  /** Protected names that appeared in the writable repos of a machine, as notices for the operator; lets go of pins. */
-  async #appeared(record: MachineRecord): Promise<string[]> {
-    const notices: string[] = [];
-    const others = this.list().filter((other) => other.id !== record.id && other.state === "running");
-    for (const protection of record.protections) {
-      const { hostPath } = protection;
-      const protect = this.#context.policy.policy.protect ?? [];
-      const names = await newProtectedNames(protection, protect, record.profile).catch(() => []);
-      notices.push(
-        ...names.map(
-          (name) => `${hostPath}: "${name}" appeared while the machine ran; look at it before you trust it`,
-        ),
+  /** Ends a machine because of something that the bridge found, if it still runs then. */
+  async #endRunning(id: string, reason: Ending["reason"], why: string, exitCode?: number): Promise<void> {
+    await this.#locks.run(id, async () => {
+      const record = this.find(id);
+      if (record?.state === "running") await this.#end(id, byBridge(record, reason, why, exitCode));
+    });
+  }
+
+  #crashed({ containerId, exitCode, oomKilled }: EngineExit): void {
+    const record = this.list().find((each) => each.containerId === containerId);
+    if (record === undefined) return;
+    const why = oomKilled ? "killed: out of memory" : `its first process ended with exit code ${exitCode}`;
+    this.#inBackground(this.#endRunning(record.id, "crashed", why, exitCode));
+  }
+
+  #expired(id: string): void {
+    if (!this.#locks.isHeld(id))
+      this.#inBackground(this.#endRunning(id, "expired", "its time to live was over"));
+  }
+
+  /** A protection is gone because the host replaced the file under it; said once, to everybody who looks. */
+  #unprotected(id: string, targets: readonly string[]): void {
+    const record = this.find(id);
+    const notice =
+      `The host replaced ${targets.join(", ")}: this machine can write it until it is started again`.slice(
+        0,
+        1000,
       );
-      const shared = others.some((other) => other.protections.some((each) => each.hostPath === hostPath));
-      if (!shared) await releasePins(protection).catch(() => undefined);
-    }
-    return notices.map((notice) => notice.slice(0, 1000));
-  }
-
-  async #crashed(id: string, exitCode: number, oomKilled: boolean): Promise<void> {
-    await this.#locks.run(id, async () => {
-      if (this.get(id).state !== "running") return;
-      const why = oomKilled ? "killed: out of memory" : `its first process ended with exit code ${exitCode}`;
-      await this.#end(id, "crashed", { ...this.#byBridge(id), why, exitCode });
-    });
-  }
-
-  async #expired(id: string): Promise<void> {
-    if (this.#locks.isHeld(id)) return;
-    await this.#locks.run(id, async () => {
-      if (this.get(id).state !== "running") return;
-      await this.#end(id, "expired", { ...this.#byBridge(id), why: "its time to live was over" });
-    });
-  }
-
-  #byBridge(id: string): { subject: string; correlationId: string } {
-    return { subject: "operator:bridge", correlationId: id };
+    if (record === undefined || record.notices.includes(notice)) return;
+    this.#context.records.put({ ...record, notices: [...record.notices, notice].slice(-100) });
+    this.#context.sessions.warn(id, notice);
   }
 
   async #refusal(id: string): Promise<DoorwardError | undefined> {
@@ -382,15 +343,6 @@ export class Machines implements AsyncDisposable {
       if (error instanceof DoorwardError && error.code === "PROFILE_NOT_FOUND") return error;
       throw error;
     }
-  }
-
-  /** Removes everything of a machine that is kept on disk. */
-  async #forget(id: string): Promise<void> {
-    await this.#dropLink(id);
-    await rm(socketFolder(this.#context, id), { recursive: true, force: true });
-    await rm(homeFolder(this.#context, id), { recursive: true, force: true });
-    await this.#context.reviews.remove(id);
-    this.#context.records.delete(id);
   }
 
   async #dropLink(id: string): Promise<void> {

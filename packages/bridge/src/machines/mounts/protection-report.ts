@@ -39,7 +39,10 @@ export async function newProtectedNames(
  * Protections of a running machine that are gone. The kernel drops a mount when its file is replaced from outside the
  * machine: when the host's git rewrites `.git/config`, the machine can write the new one.
  */
-export async function lostProtections(pid: number, mounts: readonly EngineMount[]): Promise<EngineMount[]> {
+export async function lostProtections(
+  pid: number,
+  mounts: readonly Pick<EngineMount, "target" | "role" | "access">[],
+): Promise<Pick<EngineMount, "target">[]> {
   const lines = parseMountinfo(await readFile(`/proc/${pid}/mountinfo`, "utf8"));
   return mounts.filter(({ target, role, access }) => {
     if (role !== "protected" && role !== "mount-point" && role !== "hidden") return false;
