@@ -120,6 +120,7 @@ export class EvidenceLog implements AsyncDisposable {
 
   /** Appends a record; resolves when it is durable. Rejects with INPUT_INVALID, INPUT_TOO_LARGE or EVIDENCE_UNWRITABLE. */
   append(input: EvidenceInput): Promise<Appended> {
+    if (input.type === "key-rotation") return Promise.reject(oneSigner());
     return this.#enqueue(input, null);
   }
 
@@ -326,6 +327,13 @@ function notFound(which: number | string): DoorwardError {
     code: "EVIDENCE_NOT_FOUND",
     message: `Cannot read evidence: there is no record ${JSON.stringify(which)}`,
     hint: "doorward evidence ls",
+  });
+}
+
+function oneSigner(): DoorwardError {
+  return new DoorwardError({
+    code: "INPUT_INVALID",
+    message: `Cannot append "key-rotation" record: both keys must sign it`,
   });
 }
 
