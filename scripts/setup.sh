@@ -49,6 +49,7 @@ require_node() {
 # Native add-ons ship ready-made inside their npm packages, so that no install script has to run.
 install_packages() {
   [ "$root/node_modules/.package-lock.json" -nt "$root/package-lock.json" ] || (cd "$root" && npm ci --ignore-scripts --no-audit --no-fund) || return
+  (cd "$root" && node packages/guest/scripts/unshadow.mjs) || return
   (cd "$root" && node -e 'require("node-pty")') 2>/dev/null || build_node_pty
 }
 

@@ -1,9 +1,10 @@
 import type { Command } from "commander";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
-import { escapeText } from "../escape-text.ts";
 import { parseArgument } from "../parse-input.ts";
+import { recordRows } from "../record-view.ts";
 import { leaf } from "../run.ts";
+import { fields } from "../table.ts";
 
 /** Index of a record. */
 export const RecordIndex = z
@@ -22,7 +23,7 @@ export function defineEvidenceShow(command: Command, cli: Cli): void {
       const index = parseArgument("index", RecordIndex, given);
       await using client = await run.client();
       const record = await client.call("evidence.show", { params: { index } }, { signal: run.cli.signal });
-      run.output.result(record, () => escapeText(JSON.stringify(record.statement, null, 2)));
+      run.output.result(record, () => fields(recordRows(record.statement)));
       return 0;
     },
   );
