@@ -44,6 +44,16 @@ export async function listContainers(
   }));
 }
 
+/** Ids of every container in our storage, of whatever installation, that Podman knows to be more than created. */
+export async function startedContainers(api: LibpodApi): Promise<ReadonlySet<string>> {
+  const listed = await api.json(Listed, { method: "GET", path: "/containers/json", query: { all: "true" } });
+  return new Set(
+    listed
+      .filter(({ State }) => states.get(State) !== "created" || State === "initialized")
+      .map(({ Id }) => Id),
+  );
+}
+
 /** Asks a container to end, waits `graceSeconds`, then kills and removes it; an absent one is success. */
 export async function removeContainer(
   api: LibpodApi,
@@ -64,13 +74,17 @@ export async function removeContainer(
 export async function removeUntilGone(api: LibpodApi, containerId: string): Promise<void> {
   const path = `/containers/${encodeURIComponent(containerId)}`;
   const query = { force: "true", v: "true", timeout: "0" };
-  for (let attempt = 1; ; attempt++) {
+  // A container that has just ended is unmounted by conmon's own clean-up at the same time, and Podman then fails as busy.
+  await persist(() => api.send({ method: "DELETE", path, query, accept: [404] }));
+}
+
+/** Tries again for some seconds what must be done and can be repeated. */
+export async function persist<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let left = removeAttempts; ; left--) {
     try {
-      await api.send({ method: "DELETE", path, query, accept: [404] });
-      return;
+      return await attempt();
     } catch (error) {
-      // A container that has just ended is unmounted by conmon's own clean-up at the same time.
-      if (attempt === removeAttempts) throw error;
+      if (left === 1) throw error;
       await delay(removePauseMs);
     }
   }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DoorwardError } from "@doorward/contracts";
 import { readText } from "../../hosts/linux/read-text.ts";
+import { runCommand } from "../../hosts/linux/run-command.ts";
 
 /** Every path that this engine's own Podman uses; nothing is shared with other Podmans of the host. */
 export interface EngineFolders {
@@ -42,6 +43,20 @@ export function prepareFolders(stateDir: string, runtimeDir: string, bootId: str
   openToMachines(storage);
   writeFileSync(join(folders.run, "boot-id"), bootId);
   return folders;
+}
+
+/** Lets go of the per-boot files and of the storage's own mount, when no container is left that needs them. */
+export async function releaseFolders(folders: EngineFolders): Promise<void> {
+  const overlay = join(folders.graphRoot, "overlay");
+  const mounts = readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .flatMap((line) => line.split(" ")[4] ?? []);
+  const ours = mounts.filter(
+    (target) => target.startsWith(`${folders.graphRoot}/`) || target.startsWith(`${folders.run}/`),
+  );
+  if (ours.some((target) => target !== overlay)) return;
+  for (const target of ours) await runCommand("umount", [target]);
+  rmSync(folders.run, { recursive: true, force: true, maxRetries: 3 });
 }
 
 function layout(state: string, storage: string, run: string): EngineFolders {

@@ -1,3 +1,5 @@
+import { mkdir, watch } from "node:fs/promises";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { DoorwardError } from "@doorward/contracts";
@@ -7,6 +9,7 @@ import type { EngineContainer, EngineExit } from "../engine.ts";
 import { readText } from "../../hosts/linux/read-text.ts";
 import { hitMemoryLimit, parseCgroups } from "./cgroup-limits.ts";
 import { installationLabel } from "./container-spec.ts";
+import type { EngineFolders } from "./engine-folders.ts";
 import type { LibpodApi } from "./libpod-api.ts";
 
 const Event = z.object({
@@ -23,6 +26,7 @@ const unknownExit = -1;
 /** Tells when containers of this installation end, also those that end while Podman's service is away. */
 export class ExitWatch implements AsyncDisposable {
   readonly #api: LibpodApi;
+  readonly #exitFiles: string;
   readonly #installationId: string;
   readonly #list: () => Promise<readonly EngineContainer[]>;
   readonly #log: Logger;
@@ -30,15 +34,19 @@ export class ExitWatch implements AsyncDisposable {
   readonly #listeners = new Set<(exit: EngineExit) => void>();
   /** Running containers with the control groups of their first process, which are gone once it has ended. */
   readonly #running = new Map<string, ReadonlyMap<string, string>>();
+  /** Containers whose memory limit killed something, seen at the moment they ended. */
+  readonly #hitLimit = new Set<string>();
   #loop: Promise<void> = Promise.resolve();
 
   constructor(
     api: LibpodApi,
+    folders: EngineFolders,
     installationId: string,
     list: () => Promise<readonly EngineContainer[]>,
     log: Logger,
   ) {
     this.#api = api;
+    this.#exitFiles = join(folders.tmpDir, "exits");
     this.#installationId = installationId;
     this.#list = list;
     this.#log = log;
@@ -46,7 +54,7 @@ export class ExitWatch implements AsyncDisposable {
 
   /** Begins to watch. */
   start(): void {
-    this.#loop = this.#run();
+    this.#loop = Promise.all([this.#run(), this.#watchExitFiles()]).then(() => undefined);
   }
 
   /** Calls `listener` for every end until the result is disposed. */
@@ -75,19 +83,43 @@ export class ExitWatch implements AsyncDisposable {
     }
   }
 
+  /** conmon writes a file the moment a container ends; soon after, its control group and what it counted are gone. */
+  async #watchExitFiles(): Promise<void> {
+    await mkdir(this.#exitFiles, { recursive: true, mode: 0o750 });
+    try {
+      for await (const { filename } of watch(this.#exitFiles, { signal: this.#closing.signal })) {
+        const cgroups = filename === null ? undefined : this.#running.get(filename);
+        if (filename !== null && cgroups !== undefined && hitMemoryLimit(cgroups))
+          this.#hitLimit.add(filename);
+      }
+    } catch (error) {
+      if (!isAbort(error)) this.#log.warn({ err: error }, "can't see machines run out of memory");
+    }
+  }
+
   async #watchOnce(): Promise<void> {
-    const { signal } = this.#closing;
-    const filters = JSON.stringify({
+    // A stream of its own each time: what hangs on the signal of one attempt goes with it.
+    const attempt = new AbortController();
+    const stop = (): void => {
+      attempt.abort();
+    };
+    this.#closing.signal.addEventListener("abort", stop, { once: true });
+    try {
+      await this.#follow(attempt.signal);
+    } finally {
+      this.#closing.signal.removeEventListener("abort", stop);
+      stop();
+    }
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    const filters = {
       type: ["container"],
       event: ["died"],
       label: [`${installationLabel}=${this.#installationId}`],
-    });
-    const stream = await this.#api.stream({
-      method: "GET",
-      path: "/events",
-      query: { stream: "true", filters },
-      signal,
-    });
+    };
+    const query = { stream: "true", filters: JSON.stringify(filters) };
+    const stream = await this.#api.stream({ method: "GET", path: "/events", query, signal });
     await this.#catchUp();
     for await (const line of createInterface({ input: stream, signal })) {
       const parsed = Event.safeParse(parseJson(line));
@@ -110,9 +142,9 @@ export class ExitWatch implements AsyncDisposable {
   async #ended(containerId: string, told?: number): Promise<void> {
     const cgroups = this.#running.get(containerId);
     if (cgroups === undefined) return;
-    const hitLimit = hitMemoryLimit(cgroups);
+    const hitLimit = this.#hitLimit.delete(containerId) || hitMemoryLimit(cgroups);
     const inspected = await this.#api
-      .json(Ended, { method: "GET", path: `/containers/${containerId}/json`, signal: this.#closing.signal })
+      .json(Ended, { method: "GET", path: `/containers/${containerId}/json` })
       .catch(() => null);
     // A container that was restarted in the meantime is followed anew.
     if (inspected?.State.Running === true || !this.#running.delete(containerId)) return;

@@ -1,20 +1,31 @@
 import { DoorwardError, toDoorwardError, type HostFacts } from "@doorward/contracts";
 import * as z from "zod";
 import type { EngineMachine, EngineSpec } from "../engine.ts";
-import { removeUntilGone } from "./container-list.ts";
+import { persist, removeUntilGone } from "./container-list.ts";
 import { containerBody, machineLabel, repoOwner, type SpecContext } from "./container-spec.ts";
 import type { LibpodApi } from "./libpod-api.ts";
 import { checkMounts } from "./mount-check.ts";
 import { holdSources } from "./source-check.ts";
+import type { Strays } from "./strays.ts";
 
 const Created = z.object({ Id: z.string() });
+/** An inspected container, or the body of Podman's 404. */
+const Labelled = z.object({
+  Id: z.string().optional(),
+  Config: z.object({ Labels: z.record(z.string(), z.string()).nullish() }).optional(),
+});
 const Inspected = z.object({ State: z.object({ Pid: z.int(), Running: z.boolean(), Status: z.string() }) });
+
+/** What a launch needs of the engine. */
+export interface LaunchContext extends SpecContext {
+  readonly strays: Strays;
+}
 
 /** Creates a container, checks its mounts before anything in it runs, and starts it. On any failure it is removed again. */
 export async function launchContainer(
   api: LibpodApi,
   spec: EngineSpec,
-  context: SpecContext,
+  context: LaunchContext,
   signal: AbortSignal,
 ): Promise<EngineMachine> {
   refuseUnsafeOwner(spec, context.facts);
@@ -22,7 +33,7 @@ export async function launchContainer(
   try {
     return await createAndStart(api, spec, context, signal);
   } catch (error) {
-    await removeByName(api, spec);
+    await undo(api, spec, context.strays);
     throw launchFailure(spec, error);
   }
 }
@@ -73,14 +84,20 @@ function refuseUnsafeOwner(spec: EngineSpec, facts: HostFacts): void {
   });
 }
 
-/** Also catches a container whose id we never learned, because the call was cut off in the middle. */
-async function removeByName(api: LibpodApi, spec: EngineSpec): Promise<void> {
-  const path = `/containers/${encodeURIComponent(spec.name)}`;
-  const owner = z.object({ Config: z.object({ Labels: z.record(z.string(), z.string()).nullable() }) });
-  const found = await api.json(owner, { method: "GET", path: `${path}/json` }).catch(() => null);
+/** Removes what a failed launch made; only an answer of Podman, or many failures, end the attempt. */
+async function undo(api: LibpodApi, spec: EngineSpec, strays: Strays): Promise<void> {
+  const id = await removeByName(api, spec);
+  if (id !== null) await strays.endOne(id);
+}
+
+/** Also finds a container whose id we never learned, because the call was cut off in the middle. */
+async function removeByName(api: LibpodApi, spec: EngineSpec): Promise<string | null> {
+  const path = `/containers/${encodeURIComponent(spec.name)}/json`;
+  const found = await persist(() => api.json(Labelled, { method: "GET", path, accept: [404] }));
   // A name that another machine holds is why this launch failed; that machine stays.
-  if (found?.Config.Labels?.[machineLabel] !== spec.machineId) return;
-  await removeUntilGone(api, spec.name);
+  if (found.Id === undefined || found.Config?.Labels?.[machineLabel] !== spec.machineId) return null;
+  await removeUntilGone(api, found.Id);
+  return found.Id;
 }
 
 function launchFailure(spec: EngineSpec, error: unknown): DoorwardError {

@@ -18,7 +18,6 @@ export interface LibpodCall {
 
 const prefix = "/v4.0.0/libpod";
 const attempts = 4;
-const never = new AbortController().signal;
 const usual = [200, 201, 204, 304];
 
 const Failure = z.object({
@@ -30,10 +29,10 @@ const Failure = z.object({
 /** Podman's libpod endpoints through dockerode's connection to the service socket. */
 export class LibpodApi {
   readonly #docker: Docker;
-  readonly #ready: (signal: AbortSignal) => Promise<void>;
+  readonly #ready: (signal?: AbortSignal) => Promise<void>;
 
   /** `ready` waits for a service that is on its way up again. */
-  constructor(socket: string, ready: (signal: AbortSignal) => Promise<void> = () => Promise.resolve()) {
+  constructor(socket: string, ready: (signal?: AbortSignal) => Promise<void> = () => Promise.resolve()) {
     this.#docker = new Docker({ socketPath: socket });
     this.#ready = ready;
   }
@@ -67,15 +66,14 @@ export class LibpodApi {
 
   /** Calls that may be repeated without harm are, when the service dies under them. */
   async #call(call: LibpodCall, isStream: boolean): Promise<unknown> {
-    const signal = call.signal ?? never;
     for (let attempt = 1; ; attempt++) {
-      await this.#ready(signal);
+      await this.#ready(call.signal);
       try {
         return await this.#dial(call, isStream);
       } catch (error) {
         const lost = error instanceof DoorwardError && error.code === "PODMAN_UNREACHABLE";
         if (!lost || call.method === "POST" || attempt === attempts) throw error;
-        await delay(100, undefined, { signal });
+        await delay(100, undefined, call.signal === undefined ? {} : { signal: call.signal });
       }
     }
   }

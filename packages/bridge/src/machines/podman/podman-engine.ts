@@ -13,8 +13,8 @@ import type {
   Progress,
 } from "../engine.ts";
 import { MachineImages } from "../images/machine-images.ts";
-import { containerLogs, listContainers, removeContainer } from "./container-list.ts";
-import { prepareFolders, type EngineFolders } from "./engine-folders.ts";
+import { containerLogs, listContainers, removeContainer, startedContainers } from "./container-list.ts";
+import { prepareFolders, releaseFolders, type EngineFolders } from "./engine-folders.ts";
 import { ExitWatch } from "./exit-watch.ts";
 import { describeHost, findInit } from "./host-facts.ts";
 import { launchContainer } from "./launch.ts";
@@ -25,6 +25,7 @@ import { PodmanService } from "./podman-service.ts";
 import { chooseRuntime } from "./runtime-choice.ts";
 import { writeSeccompFiles, type SeccompFile } from "./seccomp-files.ts";
 import type { SeccompKind } from "./seccomp-rules.ts";
+import { Strays } from "./strays.ts";
 
 /** Where an engine lives and for whom. */
 export interface PodmanEngineOptions {
@@ -47,6 +48,7 @@ interface Parts {
   readonly exits: ExitWatch;
   readonly images: MachineImages;
   readonly seccomp: Readonly<Record<SeccompKind, SeccompFile>>;
+  readonly strays: Strays;
   readonly installationId: string;
 }
 
@@ -78,11 +80,13 @@ export class PodmanEngine implements MachineEngine {
       throw error;
     }
     const api = new LibpodApi(folders.socket, (waiting) => service.ready(waiting));
-    const exits = new ExitWatch(api, installationId, () => listContainers(api, installationId), log);
+    const exits = new ExitWatch(api, folders, installationId, () => listContainers(api, installationId), log);
     const images = new MachineImages({ folders, api, host, imageBase, log });
     const facts = describeHost(host, runtime, imageBase);
+    const strays = new Strays(folders, runtime.path);
+    await strays.endUnknown(await startedContainers(api));
     exits.start();
-    return new PodmanEngine({ facts, folders, service, api, exits, images, seccomp, installationId });
+    return new PodmanEngine({ facts, folders, service, api, exits, images, seccomp, strays, installationId });
   }
 
   /** Pid of the Podman service, for `doctor` and tests. */
@@ -92,8 +96,13 @@ export class PodmanEngine implements MachineEngine {
 
   /** See {@link MachineEngine.launch}. */
   async launch(spec: EngineSpec, signal: AbortSignal): Promise<EngineMachine> {
-    const { api, seccomp, exits } = this.#parts;
-    const context = { facts: this.facts, seccomp: seccomp[spec.seccomp], hasInit: findInit() !== null };
+    const { api, seccomp, exits, strays } = this.#parts;
+    const context = {
+      facts: this.facts,
+      seccomp: seccomp[spec.seccomp],
+      hasInit: findInit() !== null,
+      strays,
+    };
     const machine = await launchContainer(api, spec, context, signal);
     exits.follow(machine.containerId, machine.pid);
     return machine;
@@ -107,6 +116,7 @@ export class PodmanEngine implements MachineEngine {
   /** See {@link MachineEngine.remove}. */
   async remove(containerId: string, graceSeconds: number): Promise<void> {
     await removeContainer(this.#parts.api, containerId, graceSeconds);
+    await this.#parts.strays.endOne(containerId);
   }
 
   /** See {@link MachineEngine.list}. */
@@ -146,8 +156,10 @@ export class PodmanEngine implements MachineEngine {
   }
 
   async #close(): Promise<void> {
-    const { images, exits, service } = this.#parts;
+    const { api, folders, images, exits, service } = this.#parts;
     await Promise.allSettled([images[Symbol.asyncDispose](), exits[Symbol.asyncDispose]()]);
+    const idle = (await startedContainers(api).catch(() => null))?.size === 0;
     await service[Symbol.asyncDispose]();
+    if (idle) await releaseFolders(folders);
   }
 }

@@ -11,7 +11,8 @@ import { podmanInvocation } from "./podman-config.ts";
 import { findProgram } from "./runtime-choice.ts";
 
 const readyWithinMs = 15_000;
-const longestPauseMs = 5_000;
+const pingMs = 2_000;
+const longestPauseMs = 1_000;
 
 /** Our own `podman system service`: started with the engine, started again when it dies, stopped with the engine. */
 export class PodmanService implements AsyncDisposable {
@@ -37,7 +38,7 @@ export class PodmanService implements AsyncDisposable {
   }
 
   /** Waits until the service answers; it may be on its way up again. */
-  async ready(signal: AbortSignal): Promise<void> {
+  async ready(signal?: AbortSignal): Promise<void> {
     await abortable(this.#ready, signal);
   }
 
@@ -90,7 +91,11 @@ export class PodmanService implements AsyncDisposable {
     while (Date.now() < deadline && !this.#closing.signal.aborted) {
       if (failures.length > 0 || hasEnded(child)) break;
       try {
-        await this.#api.json(z.unknown(), { method: "GET", path: "/_ping", signal: this.#closing.signal });
+        await this.#api.json(z.unknown(), {
+          method: "GET",
+          path: "/_ping",
+          signal: AbortSignal.timeout(pingMs),
+        });
         return;
       } catch {
         await delay(8);
@@ -177,7 +182,8 @@ function tryKill(pid: number): void {
   }
 }
 
-function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
     const stop = (): void => {
