@@ -449,7 +449,7 @@ describe("hostile connections", () => {
     assert.equal((await ask({ port: bench.port }, { path: "/healthz" })).status, 200);
     const ends = await Promise.all(slow.map(({ ended }) => ended));
     await silentEnd;
-    assert.ok(Math.max(...ends) < 4000, String(ends));
+    assert.ok(Math.max(...ends) < 10_000, String(ends));
   });
 
   it("1,000 idle connections neither stop the bridge nor the operator", async () => {
