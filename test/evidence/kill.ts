@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
 import { verifyEvidence } from "../../packages/bridge/src/evidence/index.ts";
 import { openLog, temporary } from "./support.ts";
 
@@ -19,11 +20,12 @@ export interface KillResult {
 /** Kills an appending process `rounds` times; throws when an acknowledged record is lost or the log does not verify. */
 export async function killRounds(rounds: number): Promise<KillResult> {
   await using folder = await temporary();
+  const program = await bundleChild(folder.path);
   let acknowledged = 0;
   let size = 0;
   let checkpoint: string | undefined;
   for (let round = 0; round < rounds; round++) {
-    const lines = await appendUntilKilled(folder.path);
+    const lines = await appendUntilKilled(program, folder.path);
     acknowledged += lines.length;
     await using log = await openLog(folder.path);
     for (const line of sample(lines)) {
@@ -54,17 +56,29 @@ export async function killRounds(rounds: number): Promise<KillResult> {
   return { rounds, acknowledged, size };
 }
 
-async function appendUntilKilled(dir: string): Promise<string[]> {
+/** One plain file, as loading the sources would take longer than all the appending. */
+async function bundleChild(dir: string): Promise<string> {
+  const outfile = join(dir, "kill-child.mjs");
+  await build({
+    entryPoints: [fileURLToPath(new URL("kill-child.ts", import.meta.url))],
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    conditions: ["source"],
+    banner: {
+      js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
+    },
+  });
+  return outfile;
+}
+
+async function appendUntilKilled(program: string, dir: string): Promise<string[]> {
   const lanes = String(1 + Math.floor(Math.random() * 200));
   const journalBytes = String(20_000 + Math.floor(Math.random() * 600_000));
-  const file = fileURLToPath(new URL("kill-child.ts", import.meta.url));
-  const child = spawn(
-    process.execPath,
-    ["--conditions=source", "--import", "tsx", file, dir, lanes, journalBytes],
-    {
-      stdio: ["ignore", "pipe", "inherit"],
-    },
-  );
+  const child = spawn(process.execPath, [program, dir, lanes, journalBytes], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const chunks: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
   const closed = once(child, "close");
