@@ -16,7 +16,10 @@ export class Reviews implements ReviewClones {
   show(_record: MachineRecord, _link: GuestLink, _signal: AbortSignal): Promise<readonly ReviewView[]> {
     return Promise.reject(new DoorwardError({ code: "REVIEW_FAILED", message: "not there yet" }));
   }
-  bring(_record: MachineRecord, _body: RouteInput<"machines.bring">["body"]): Promise<RouteResult<"machines.bring">> {
+  bring(
+    _record: MachineRecord,
+    _body: RouteInput<"machines.bring">["body"],
+  ): Promise<RouteResult<"machines.bring">> {
     return Promise.reject(new DoorwardError({ code: "REVIEW_FAILED", message: "not there yet" }));
   }
 }

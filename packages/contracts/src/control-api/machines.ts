@@ -40,7 +40,7 @@ export const MachineView = z.strictObject({
   repos: z.array(MachineRepo).max(64).describe("Repos it sees"),
   workdir: MachinePath.describe("First repo, where terminals start"),
   image: z
-    .strictObject({ id: Sha256, tag: z.string().max(300) })
+    .strictObject({ id: Sha256, tag: z.string().max(300).describe("Tag") })
     .nullable()
     .describe("Image it runs"),
   doors: z.array(DoorName).describe("Doors it offers"),
@@ -74,7 +74,7 @@ export type UpRequest = z.infer<typeof UpRequest>;
 
 /** What `doorward up` answers. */
 export const UpResult = z.strictObject({
-  machine: MachineView,
+  machine: MachineView.describe("The machine"),
   reused: z.boolean().describe("Whether an existing machine was returned"),
   listed: z
     .array(z.string().max(4096))

@@ -14,7 +14,12 @@ import {
   GrantRevokedPredicate,
 } from "./grant-records.ts";
 import { LaunchPredicate, MachineEndPredicate, ReviewPredicate } from "./machine-records.ts";
-import { CommandPredicate, SessionClosePredicate, SessionOpenPredicate, TerminalPredicate } from "./session-records.ts";
+import {
+  CommandPredicate,
+  SessionClosePredicate,
+  SessionOpenPredicate,
+  TerminalPredicate,
+} from "./session-records.ts";
 
 /** The predicate schema of every record type; a new type is one line here and one in {@link EvidenceStatement}. */
 export const EVIDENCE_PREDICATES = {
@@ -52,12 +57,14 @@ export const EvidenceArtifact = z.strictObject({
     .min(1)
     .max(300)
     .describe("What the digest is of, e.g. record/e_7_k3x9q2mz or machine/m_..."),
-  digest: z.strictObject({
-    sha256: z
-      .string()
-      .regex(/^[a-f0-9]{64}$/)
-      .describe("SHA-256, hex"),
-  }),
+  digest: z
+    .strictObject({
+      sha256: z
+        .string()
+        .regex(/^[a-f0-9]{64}$/)
+        .describe("SHA-256, hex"),
+    })
+    .describe("Its digest"),
 });
 export type EvidenceArtifact = z.infer<typeof EvidenceArtifact>;
 
@@ -70,7 +77,7 @@ function statement<T extends EvidenceType, P extends z.ZodType>(type: T, predica
       .max(20)
       .describe("What the statement is about: first the record itself, then named artefacts"),
     predicateType: z.literal(predicateTypeOf(type)).describe("Type of the record"),
-    predicate,
+    predicate: predicate.describe("What happened"),
   });
 }
 

@@ -19,7 +19,7 @@ export function grantHandlers(grants: GrantAuthority, open: () => Promise<Machin
         subject,
         doors,
         operations,
-        paths: await resolved(body.paths),
+        paths: await resolved(caller, body.paths),
         seconds: durationSeconds(body.for),
       };
       return grants.mint(ask, subjectOf(caller));
@@ -33,7 +33,7 @@ export function grantHandlers(grants: GrantAuthority, open: () => Promise<Machin
       visible(grants, caller, params.grant);
       const { subject, doors, operations } = body;
       const seconds = body.for === undefined ? undefined : durationSeconds(body.for);
-      const ask = { subject, doors, operations, paths: await resolved(body.paths), seconds };
+      const ask = { subject, doors, operations, paths: await resolved(caller, body.paths), seconds };
       return grants.narrow(params.grant, ask, subjectOf(caller));
     },
     "grants.renew": ({ caller, params, body }) =>
@@ -72,8 +72,11 @@ function visible(grants: GrantAuthority, caller: Caller, id: string): GrantView 
   return grants.get(id);
 }
 
-/** Grants name resolved paths; a path that is gone keeps its text and is refused where it must lie in a repo. */
-async function resolved(paths: readonly string[] | undefined): Promise<string[] | undefined> {
-  if (paths === undefined) return undefined;
+/**
+ * Grants name resolved paths. Only the operator's are resolved here: a holder could learn from the answer what exists on
+ * the host; its paths must be written as its own grant has them.
+ */
+async function resolved(caller: Caller, paths: readonly string[] | undefined): Promise<string[] | undefined> {
+  if (paths === undefined || caller.kind !== "operator") return paths === undefined ? undefined : [...paths];
   return Promise.all(paths.map((path) => realpath(path).catch(() => path)));
 }
