@@ -263,6 +263,13 @@ describe("gateway over HTTP", () => {
 });
 
 describe("gateway limits and life", () => {
+  it("a login name that no subject could hold becomes one that can", async () => {
+    await using bench = await startGateway({ config: { login: "CORP\\ada lovelace" } });
+    await ask({ socketPath: bench.socket }, { path: "/v1/machines" });
+    const { caller } = bench.calls.at(-1) as { caller: { subject: string } };
+    assert.equal(caller.subject, "operator:CORP-ada-lovelace");
+  });
+
   it("requests beyond the rate are refused with RATE_LIMITED, others go on", async () => {
     await using bench = await startGateway({ config: { limits: { requestsPerSecond: 3 } } });
     const one = await bench.grant();

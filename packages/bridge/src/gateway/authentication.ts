@@ -21,7 +21,7 @@ export class Authentication {
   }) {
     const { limits } = options;
     this.#grants = options.grants;
-    this.#operator = { kind: "operator", subject: `operator:${options.config.login}` };
+    this.#operator = { kind: "operator", subject: operatorSubject(options.config.login) };
     this.#failures = new RateLimit({
       capacity: limits.failedTokensPerMinute,
       perSecond: limits.failedTokensPerMinute / 60,
@@ -69,6 +69,12 @@ export class Authentication {
       message: "Cannot tell who calls: too many tokens failed in the last minute",
     });
   }
+}
+
+/** Login names hold more than subjects do, e.g. a backslash after a domain. */
+function operatorSubject(login: string): string {
+  const name = login.replaceAll(/[^A-Za-z0-9._@-]/g, "-").slice(0, 64);
+  return `operator:${name === "" ? "unknown" : name}`;
 }
 
 function perSecond(rate: number): RateLimit {
