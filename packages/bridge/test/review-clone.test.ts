@@ -86,6 +86,26 @@ test("a detached HEAD, a linked worktree, a shallow and a sha256 repo can be clo
   assert.equal((await cloneOf(lab, policy, other, 4)).base.length, 64);
 });
 
+test("a submodule alone can be cloned, and a .git file that leads to somebody else's git folder can't", async () => {
+  using lab = new PolicyLab();
+  const policy = await lab.policy();
+  const library = lab.repo("library");
+  const repo = lab.repo("app");
+  git(repo, "submodule", "--quiet", "add", `file://${library}`, "lib");
+  const { base } = await cloneOf(lab, policy, join(repo, "lib"));
+  assert.equal(base, git(library, "rev-parse", "HEAD").trim());
+  const thief = lab.folder("thief");
+  for (const target of [
+    join(repo, ".git"),
+    join(repo, ".git", "modules", "lib"),
+    "../app/.git",
+    "/nowhere",
+  ]) {
+    writeFileSync(join(thief, ".git"), `gitdir: ${target}\n`);
+    await refused(cloneOf(lab, policy, thief, 1), "REPO_UNSUPPORTED");
+  }
+});
+
 test("programs that a machine put into the repo's settings and hooks are not run by cloning", async () => {
   using lab = new PolicyLab();
   const policy = await lab.policy();

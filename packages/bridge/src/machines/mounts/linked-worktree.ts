@@ -4,6 +4,7 @@ import { dirname, resolve } from "node:path";
 import { DenialError } from "@doorward/contracts";
 import { shellPath, shownPath, type HeldPath } from "../../policy/index.ts";
 import { openBeneath } from "./beneath.ts";
+import { runGit } from "./run-git.ts";
 
 const POINTER_BYTES = 8_192;
 
@@ -19,6 +20,39 @@ export interface LinkedWorktree {
  * its common git folder knows as well is accepted: a machine may have written the file, to be given another repo.
  */
 export async function linkedWorktree(held: HeldPath): Promise<LinkedWorktree | null> {
+  const own = await pointedAt(held);
+  if (own === null) return null;
+  const common = await pointer(own, "commondir");
+  if (common === null) {
+    throw unsupported(
+      held,
+      "its .git file leads to no linked worktree; a submodule is given with its superproject",
+    );
+  }
+  if ((await pointer(own, "gitdir")) !== `${held.resolved}/.git`) {
+    throw unsupported(held, `"${shownPath(own)}" does not know it as its worktree`);
+  }
+  if (dirname(own) !== `${common}/worktrees`)
+    throw unsupported(held, "its git folder is not where git puts one");
+  return { commonFolder: common, own: own.slice(common.length + 1) };
+}
+
+/** Git folder of a submodule, which its `.git` file names and which knows it as its work tree; null when it is none. */
+export async function submoduleFolder(held: HeldPath): Promise<string | null> {
+  const own = await pointedAt(held);
+  if (own === null || (await pointer(own, "commondir")) !== null) return null;
+  const config = await readFile(`${own}/config`).catch(() => Buffer.alloc(0));
+  const { stdout } = await runGit(["config", "--file", "-", "--no-includes", "--get", "core.worktree"], {
+    input: config,
+    accept: [1],
+  });
+  const workTree = stdout.toString("utf8").replace(/\n$/, "");
+  if (workTree !== "" && resolve(own, workTree) === held.resolved) return own;
+  throw unsupported(held, `"${shownPath(own)}" does not know it as its work tree`);
+}
+
+/** Where the `.git` file of a repo leads; null when `.git` is a folder or absent. */
+async function pointedAt(held: HeldPath): Promise<string | null> {
   const entry = openBeneath(held.fd, ".git");
   if (entry === null) return null;
   try {
@@ -26,29 +60,14 @@ export async function linkedWorktree(held: HeldPath): Promise<LinkedWorktree | n
     if (entry.kind !== "file" || entry.stat.size > POINTER_BYTES)
       throw unsupported(held, "its .git is no file or folder");
     const text = await readFile(`/proc/self/fd/${entry.fd}`, "utf8");
-    return await follow(held, text);
+    const target = /^gitdir: ([^\u0000-\u001f\u007f]+)\n?$/.exec(text)?.[1];
+    if (target === undefined) throw unsupported(held, "its .git file can't be read");
+    return await realpath(resolve(held.resolved, target)).catch(() => {
+      throw unsupported(held, "its .git file leads nowhere");
+    });
   } finally {
     closeSync(entry.fd);
   }
-}
-
-async function follow(held: HeldPath, text: string): Promise<LinkedWorktree> {
-  const target = /^gitdir: ([^\u0000-\u001f\u007f]+)\n?$/.exec(text)?.[1];
-  if (target === undefined) throw unsupported(held, "its .git file can't be read");
-  const own = await realpath(resolve(held.resolved, target)).catch(() => null);
-  const common = own === null ? null : await pointer(own, "commondir");
-  if (own === null || common === null) {
-    throw unsupported(
-      held,
-      "its .git file leads to no linked worktree (a submodule is given with its superproject)",
-    );
-  }
-  const back = await pointer(own, "gitdir");
-  if (back !== `${held.resolved}/.git`)
-    throw unsupported(held, `"${shownPath(own)}" does not know it as its worktree`);
-  if (dirname(own) !== `${common}/worktrees`)
-    throw unsupported(held, "its git folder is not where git puts one");
-  return { commonFolder: common, own: own.slice(common.length + 1) };
 }
 
 /** Resolved target of a pointer file of git. */

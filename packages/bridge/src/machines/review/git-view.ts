@@ -6,7 +6,7 @@ import { DoorwardError } from "@doorward/contracts";
 import { holdFolder, shownPath, type HeldPath } from "../../policy/index.ts";
 import { openBeneath, type HeldEntry } from "../mounts/beneath.ts";
 import { parseSettings } from "../mounts/git-programs.ts";
-import { linkedWorktree } from "../mounts/linked-worktree.ts";
+import { linkedWorktree, submoduleFolder } from "../mounts/linked-worktree.ts";
 import { runGit, type GitResult, type GitRun } from "../mounts/run-git.ts";
 
 const SMALL_FILE = 64 * 1024 * 1024;
@@ -98,15 +98,15 @@ interface Parts {
 }
 
 async function openParts(held: HeldPath): Promise<Parts> {
-  const link = await linkedWorktree(held);
-  const about = { path: held.path, access: "ro", rule: held.rule } as const;
-  const common = link === null ? held : await holdFolder(link.commonFolder, about);
-  try {
-    const prefix = link === null ? gitFolderOf(held) : "";
-    return await readParts(common, prefix, link === null ? prefix : link.own, held);
-  } finally {
-    if (common !== held) await common[Symbol.asyncDispose]();
+  const submodule = await submoduleFolder(held);
+  const link = submodule === null ? await linkedWorktree(held) : { commonFolder: submodule, own: "" };
+  if (link === null) {
+    const prefix = gitFolderOf(held);
+    return readParts(held, prefix, prefix, held);
   }
+  const about = { path: held.path, access: "ro", rule: held.rule } as const;
+  await using common = await holdFolder(link.commonFolder, about);
+  return await readParts(common, "", link.own, held);
 }
 
 async function readParts(common: HeldPath, prefix: string, own: string, held: HeldPath): Promise<Parts> {
