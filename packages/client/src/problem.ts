@@ -28,7 +28,7 @@ export function errorFromProblem(document: unknown, status: number): DoorwardErr
 /** The problem document of an error, as the bridge would answer it. */
 export function problemOf(error: DoorwardError): Problem {
   return {
-    type: `https://doorward.dev/errors/${error.code}`,
+    type: `urn:doorward:error:${error.code}`,
     title: error.code.toLowerCase().replaceAll("_", " "),
     status: error.entry.status,
     detail: error.message,

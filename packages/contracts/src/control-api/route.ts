@@ -51,7 +51,7 @@ export type ProgressLine = z.infer<typeof ProgressLine>;
 
 /** RFC 9457 problem document. */
 export const Problem = z.strictObject({
-  type: z.string().max(300).describe("URI of the error code's documentation"),
+  type: z.string().max(300).describe("URN of the error code"),
   title: z.string().max(300).describe("Error code in words"),
   status: z.int().describe("HTTP status"),
   detail: z.string().max(8000).describe("What happened to what"),
