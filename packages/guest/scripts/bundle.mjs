@@ -1,5 +1,5 @@
 // Bundles the guest into one file beside node-pty's native module: what the runtime folder of a machine is made from.
-import { fileURLToPath } from "node:url";
+import { URL, fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));

@@ -126,6 +126,8 @@ export class DoorSocket<Schema extends z.ZodType> {
     this.#tell(error, true);
     this.#over = true;
     this.#arrived?.();
+    // a paused socket would never see the client's answer to the close
+    if (this.#socket.isPaused) this.#socket.resume();
     this.#ended.reject(error);
   }
 
