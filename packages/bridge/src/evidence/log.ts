@@ -6,6 +6,7 @@ import { GROUP_HEAD_BYTES } from "./journal-format.ts";
 import type { Journal } from "./journal.ts";
 import type { EvidenceKey } from "./key.ts";
 import { listRecords, type EvidencePage, type EvidenceQuery } from "./list.ts";
+import { notFound, oneSigner, stopping, unwritable } from "./log-errors.ts";
 import { LogFiles } from "./log-files.ts";
 import { recoverLog, type LogPlace, type RecoveredLog } from "./log-open.ts";
 import type { LogTail } from "./log-tail.ts";
@@ -311,32 +312,4 @@ export class EvidenceLog implements AsyncDisposable {
 
 function bytesOf(sealed: readonly SealedRecord[]): number {
   return sealed.reduce((sum, { leaf }) => sum + leaf.length + 2, GROUP_HEAD_BYTES);
-}
-
-function unwritable(cause: DoorwardError): DoorwardError {
-  return new DoorwardError({
-    code: "EVIDENCE_UNWRITABLE",
-    message: `Cannot append evidence: the record could not be made durable: ${cause.message}`,
-    hint: "Make space on the disk of the state folder, or make it writable",
-    cause,
-  });
-}
-
-function notFound(which: number | string): DoorwardError {
-  return new DoorwardError({
-    code: "EVIDENCE_NOT_FOUND",
-    message: `Cannot read evidence: there is no record ${JSON.stringify(which)}`,
-    hint: "doorward evidence ls",
-  });
-}
-
-function oneSigner(): DoorwardError {
-  return new DoorwardError({
-    code: "INPUT_INVALID",
-    message: `Cannot append "key-rotation" record: both keys must sign it`,
-  });
-}
-
-function stopping(): DoorwardError {
-  return new DoorwardError({ code: "BRIDGE_STOPPING", message: "Cannot append evidence: the log is closed" });
 }
