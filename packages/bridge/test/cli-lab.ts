@@ -1,9 +1,12 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { mkdtemp, mkdir, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { PassThrough } from "node:stream";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import {
   DEFAULT_TERMINAL_DOOR,
   DoorwardError,
@@ -15,6 +18,8 @@ import { DOOR_REGISTRY } from "@doorward/doors";
 import type { IPty } from "node-pty";
 import { pino } from "pino";
 import { buildId } from "../src/build-id.ts";
+import type { Cli } from "../src/cli/cli.ts";
+import { runProgram, splitArguments } from "../src/cli/program.ts";
 import { createGateway, type Gateway, type GatewayMachine, type Handlers } from "../src/gateway/index.ts";
 import { GrantAuthority } from "../src/grants/authority.ts";
 import { Store } from "../src/store/index.ts";
@@ -91,6 +96,28 @@ export function machineView(name: string, hostPath: string): MachineView {
   };
 }
 
+/** Runs a command line in this process: quick, for everything that is decided before streams and signals matter. */
+export async function runHere(lab: CliLab, args: readonly string[], cwd = lab.repo): Promise<Ran> {
+  const { own, passthrough } = splitArguments(args);
+  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  const cli: Cli = {
+    env: lab.env,
+    cwd,
+    stdin,
+    stdout,
+    stderr,
+    signal: new AbortController().signal,
+    passthrough,
+    exitCode: 0,
+  };
+  await runProgram(cli, own);
+  const text = (stream: PassThrough): Buffer => {
+    const read: unknown = stream.read();
+    return Buffer.isBuffer(read) ? read : Buffer.alloc(0);
+  };
+  return { code: cli.exitCode, signal: null, stdout: text(stdout), stderr: text(stderr).toString() };
+}
+
 /** Starts everything; one per test file is enough. */
 export async function startCliLab(): Promise<CliLab> {
   const home = await mkdtemp(join(tmpdir(), "dw-cli-"));
@@ -142,7 +169,12 @@ export async function startCliLab(): Promise<CliLab> {
     run: (args, options) => runCli(lab, args, options),
     spawn: (args, options) =>
       spawn(process.execPath, commandLine(args), { env: { ...lab.env, ...options?.env }, cwd: repo }),
-    pty: (args, options) => new Screen(lab, args, options),
+    shell: async (script) => {
+      const env = { ...lab.env, DOORWARD: launcher(home) };
+      return (await promisify(execFile)("bash", ["-c", script], { env, cwd: repo })).stdout;
+    },
+    ptyOf: (program, args) => new Screen(lab, program, args, { env: { DOORWARD: launcher(home) } }),
+    pty: (args, options) => new Screen(lab, process.execPath, commandLine(args), options),
     [Symbol.asyncDispose]: async () => {
       await lab.stopBridge();
       await authority[Symbol.asyncDispose]();
@@ -240,6 +272,14 @@ function commandLine(args: readonly string[]): string[] {
   return ["--conditions=source", "--import", tsx, main, ...args];
 }
 
+/** An executable that runs the command, for shells. */
+function launcher(home: string): string {
+  const path = join(home, "doorward");
+  const words = [process.execPath, ...commandLine([])].map((word) => `'${word}'`).join(" ");
+  writeFileSync(path, `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 });
+  return path;
+}
+
 async function runCli(
   lab: CliLab,
   args: readonly string[],
@@ -269,9 +309,14 @@ export class Screen {
   readonly ended: Promise<{ exitCode: number; signal?: number | undefined }>;
   text = "";
 
-  constructor(lab: CliLab, args: readonly string[], options: Parameters<CliLab["pty"]>[1] = {}) {
+  constructor(
+    lab: CliLab,
+    program: string,
+    args: readonly string[],
+    options: Parameters<CliLab["pty"]>[1] = {},
+  ) {
     const { spawn: spawnPty } = require("node-pty") as typeof import("node-pty");
-    this.pty = spawnPty(process.execPath, commandLine(args), {
+    this.pty = spawnPty(program, [...args], {
       cols: options.cols ?? 80,
       rows: options.rows ?? 24,
       cwd: lab.repo,

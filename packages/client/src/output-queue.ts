@@ -15,11 +15,13 @@ export class OutputQueue {
 
   /** Hands a piece to a sink: at once when nothing waits, else after what waits. */
   push(sink: OutputSink, bytes: Uint8Array): void {
-    if (this.#tail !== undefined)
-      return this.#follow(
+    if (this.#tail !== undefined) {
+      this.#follow(
         this.#tail.then(() => sink(bytes)),
         bytes.length,
       );
+      return;
+    }
     try {
       const pending = sink(bytes);
       if (pending === undefined) this.#consumed(bytes.length);

@@ -74,5 +74,6 @@ function fillPath(path: string, params: Readonly<Record<string, unknown>>): stri
 }
 
 function definedPairs(query: Readonly<Record<string, unknown>>): [string, string][] {
-  return Object.entries(query).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)]]));
+  const text = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
+  return Object.entries(query).flatMap(([key, value]) => (value === undefined ? [] : [[key, text(value)]]));
 }

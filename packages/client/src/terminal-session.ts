@@ -209,7 +209,10 @@ export class TerminalSession implements AsyncDisposable {
   }
 
   #adopt(link: TerminalLink, ready: TerminalReady): void {
-    if (this.#ended) return link.terminate();
+    if (this.#ended) {
+      link.terminate();
+      return;
+    }
     if (gapBetween(this.#ready, this.#expected, ready)) this.#options.gap?.(this.#expected, ready.offset);
     if (this.#ready === undefined) this.#consumed = this.#acknowledged = ready.offset;
     this.#expected = Math.max(this.#expected, ready.offset);
@@ -245,7 +248,10 @@ export class TerminalSession implements AsyncDisposable {
     return {
       output: (chunk) => this.#output(chunk),
       message: (message) => {
-        if (message.type !== "ready") return this.#message(message);
+        if (message.type !== "ready") {
+          this.#message(message);
+          return;
+        }
         if (gate.accept(message)) this.#adopt(link(), message);
       },
       lost: (error, final) => {
@@ -304,7 +310,10 @@ export class TerminalSession implements AsyncDisposable {
     this.#link = undefined;
     const limit = this.#options.reconnectMs ?? DEFAULT_RECONNECT_MS;
     if (this.#ended) return;
-    if (final || limit === 0) return this.#end({ kind: "closed", error });
+    if (final || limit === 0) {
+      this.#end({ kind: "closed", error });
+      return;
+    }
     this.#options.connection?.("lost", error);
     void this.#reconnect(error, limit);
   }

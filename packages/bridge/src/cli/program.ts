@@ -1,7 +1,10 @@
 import { Command, CommanderError } from "commander";
 import { version } from "../build-id.ts";
 import type { Cli } from "./cli.ts";
+import { Output } from "./output.ts";
 import { COMMANDS, type CommandEntry } from "./commands.ts";
+
+const USAGE = 2;
 
 /** Commands whose words after `--` belong to the program that they run. */
 const RUNS_PROGRAM: ReadonlySet<string> = new Set(["run", "attach", "exec"]);
@@ -26,11 +29,11 @@ export async function buildProgram(cli: Cli, called: "all" | readonly string[]):
     .option("--no-color", "no colours")
     .helpCommand("help [command]", "show the help of a command")
     .configureOutput({
+      outputError: () => undefined,
       writeOut: (text) => cli.stdout.write(text),
       writeErr: (text) => cli.stderr.write(text),
     })
     .exitOverride()
-    .showHelpAfterError("(doorward help shows the commands)")
     .addHelpText("after", HELP_TEXT);
   for (const entry of COMMANDS) await addCommand(program, entry, cli, called);
   return program;
@@ -47,8 +50,25 @@ export async function runProgram(cli: Cli, own: readonly string[]): Promise<void
     await program.parseAsync([...own], { from: "user" });
   } catch (thrown) {
     if (!(thrown instanceof CommanderError)) throw thrown;
-    cli.exitCode = thrown.exitCode === 0 ? 0 : 2;
+    cli.exitCode = thrown.exitCode === 0 ? 0 : USAGE;
+    if (cli.exitCode !== 0 && thrown.code !== "commander.help") await reportUsage(cli, own, thrown.message);
   }
+}
+
+/** Errors of the parser look like all others, and are documents where those are. */
+async function reportUsage(cli: Cli, own: readonly string[], message: string): Promise<void> {
+  const [{ usage }, { reportError }] = await Promise.all([
+    import("./parse-input.ts"),
+    import("./report-error.ts"),
+  ]);
+  const output = new Output(cli, { json: own.includes("--json"), color: !own.includes("--no-color") });
+  const what = message
+    .replace(/^error: /, "")
+    .replaceAll("\n", " ")
+    .trim();
+  const command = COMMANDS.find(({ name }) => own.includes(name))?.name;
+  const hint = `doorward help${command === undefined ? "" : ` ${command}`}`;
+  await reportError(usage(`Cannot read the command line: ${what}`, "argv", hint), cli, output);
 }
 
 async function addCommand(

@@ -109,7 +109,8 @@ async function attach(run: Run, client: DoorwardClient, options: ViewerOptions):
 
 function exitCode(run: Run, end: TerminalEnd): number {
   if (end.kind === "exit") return exitCodeOf(end);
-  if (end.kind === "detached") return 0;
+  // A signal detached: the process ends with that signal's code.
+  if (end.kind === "detached") return run.cli.signal.aborted ? 1 : 0;
   run.cli.stderr.write("\n");
   throw end.error;
 }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { DoorwardClient } from "@doorward/client";
 import type { EvidenceRow } from "@doorward/contracts";
 import type { Command } from "commander";
@@ -43,8 +44,7 @@ export function defineEvidenceLs(command: Command, cli: Cli): void {
         run.output.result(page, () => page.records.toReversed().map(line).join("\n"));
         return 0;
       }
-      await follow(run, client, options, page);
-      return 0;
+      return await follow(run, client, options, page);
     },
   );
 }
@@ -62,13 +62,19 @@ async function records(run: Run, client: DoorwardClient, options: LsOptions, lim
   return client.call("evidence.list", { query }, { signal: run.cli.signal });
 }
 
-async function follow(run: Run, client: DoorwardClient, options: LsOptions, first: Page): Promise<void> {
+/** Tells what is recorded until the user stops it. */
+async function follow(run: Run, client: DoorwardClient, options: LsOptions, first: Page): Promise<number> {
   let next = 0;
-  for (let page = first; !run.cli.signal.aborted; page = await records(run, client, options, 1000)) {
-    const fresh = page.records.filter(({ index }) => index >= next).toReversed();
-    for (const row of fresh) run.cli.stdout.write(`${run.output.json ? JSON.stringify(row) : line(row)}\n`);
-    next = Math.max(next, page.size);
-    await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
+  try {
+    for (let page = first; ; page = await records(run, client, options, 1000)) {
+      const fresh = page.records.filter(({ index }) => index >= next).toReversed();
+      for (const row of fresh) run.cli.stdout.write(`${run.output.json ? JSON.stringify(row) : line(row)}\n`);
+      next = Math.max(next, page.size);
+      await delay(FOLLOW_MS, undefined, { signal: run.cli.signal });
+    }
+  } catch (thrown) {
+    if (run.cli.signal.aborted) return 1;
+    throw thrown;
   }
 }
 
