@@ -90,6 +90,11 @@ function toml(text: string): string {
   return JSON.stringify(text);
 }
 
+/** Images of another storage folder are used as they are, and never changed: one build serves many installations. */
+function sharedImages(store: string | undefined): string[] {
+  return store === undefined || store === "" ? [] : ["--storage-opt", `overlay.imagestore=${store}`];
+}
+
 /** Flags and environment with which every Podman process of this engine is started. */
 export function podmanInvocation(folders: EngineFolders): {
   args: readonly string[];
@@ -112,6 +117,6 @@ export function podmanInvocation(folders: EngineFolders): {
     .join(":");
   env["CONTAINERS_CONF"] = folders.containersConf;
   env["CONTAINERS_STORAGE_CONF"] = folders.storageConf;
-  const args = ["--root", folders.graphRoot, "--runroot", folders.runRoot, "--tmpdir", folders.tmpDir];
-  return { args, env };
+  const places = ["--root", folders.graphRoot, "--runroot", folders.runRoot, "--tmpdir", folders.tmpDir];
+  return { args: [...places, ...sharedImages(process.env["DOORWARD_IMAGE_STORE"])], env };
 }
