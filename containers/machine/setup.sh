@@ -24,6 +24,6 @@ sed "s/@SUITE@/$suite/g" "$from/debian.sources" > /etc/apt/sources.list.d/debian
 
 # No setuid or setgid program is of use where privileges can't be gained.
 find /etc /home /opt /srv /usr /var -xdev -perm /6000 -type f -exec chmod a-s {} +
-rm -rf /usr/share/doc/* /usr/share/man/* /usr/share/locale/* /usr/share/info/* /var/lib/apt/lists/* /var/cache/apt/* /var/log/* /tmp/* /etc/resolv.conf /etc/hostname
+rm -rf /usr/share/doc/* /usr/share/man/* /usr/share/locale/* /usr/share/info/* /var/lib/apt/lists/* /var/cache/apt/* /var/log/* /etc/resolv.conf /etc/hostname
 : > /etc/machine-id
 printf '127.0.0.1 localhost\n::1 localhost\n' > /etc/hosts

@@ -45,6 +45,7 @@ describe("the machine image", { skip, concurrency: false, timeout: 400_000 }, ()
     });
   });
   after(async () => {
+    for (const { containerId } of await engine.list()) await engine.remove(containerId, 0);
     await engine[Symbol.asyncDispose]();
     rmSync(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   });

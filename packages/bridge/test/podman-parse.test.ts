@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { hardLimit } from "../src/hosts/linux/linux-host.ts";
 import { parseCgroups } from "../src/machines/podman/cgroup-limits.ts";
+import { joinEntries } from "../src/machines/podman/container-logs.ts";
 import { prepareFolders } from "../src/machines/podman/engine-folders.ts";
 import { parseMountinfo, topMount } from "../src/machines/podman/mountinfo.ts";
 
@@ -40,6 +41,12 @@ test("an unlimited hard limit is a large number, and an absent one too", () => {
   assert.equal(hardLimit(limits, "Max open files"), 20_000);
   assert.equal(hardLimit(limits, "Max processes"), 1_048_576);
   assert.equal(hardLimit(limits, "Max nothing"), 1_048_576);
+});
+
+test("pieces of lines in a container's log are put together in order", () => {
+  const log = "t1 stdout F one\nt2 stderr P tw\nt3 stderr F o\nt4 stdout F \nt5 stdout P end";
+  assert.equal(joinEntries(log), "one\ntwo\n\nend");
+  assert.equal(joinEntries("not a log entry\n"), "");
 });
 
 test("the run folder of another boot is emptied, and its place is kept", () => {

@@ -122,6 +122,8 @@ function mmdebstrapOptions(recipe: ResolvedRecipe, host: LinuxHost, context: str
     "--variant=minbase",
     `--mode=${host.rootless ? "unshare" : "root"}`,
     "--dpkgopt=force-unsafe-io",
+    // Our own setup clears apt's files; mmdebstrap would run apt once more, on the host's lists if its configuration is gone.
+    "--skip=cleanup/apt",
     // As an option of mmdebstrap this would send the base system through a slow filter; dpkg itself skips quickly.
     `--essential-hook=printf '%s\\n' ${excluded.map(shellQuote).join(" ")} > "$1/etc/dpkg/dpkg.cfg.d/doorward"`,
     `--include=${recipe.packages.join(",")}`,

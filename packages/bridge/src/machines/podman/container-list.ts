@@ -1,4 +1,3 @@
-import { buffer } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import * as z from "zod";
 import { DoorwardError } from "@doorward/contracts";
@@ -93,26 +92,4 @@ export async function persist<T>(attempt: () => Promise<T>): Promise<T> {
 /** When the service dies during a stop, the removal that follows does the work. */
 function ignoreLost(error: unknown): void {
   if (!(error instanceof DoorwardError) || error.code !== "PODMAN_UNREACHABLE") throw error;
-}
-
-/** The last lines of a container's own output, both streams in the order they were written. */
-export async function containerLogs(api: LibpodApi, containerId: string, lines: number): Promise<string> {
-  const query = { stdout: "true", stderr: "true", tail: String(lines) };
-  const stream = await api.stream({
-    method: "GET",
-    path: `/containers/${encodeURIComponent(containerId)}/logs`,
-    query,
-  });
-  return demultiplex(await buffer(stream));
-}
-
-/** Each frame is a stream number, three zero bytes, a big-endian length, and that many bytes. */
-function demultiplex(frames: Buffer): string {
-  const parts: Buffer[] = [];
-  for (let at = 0; at + 8 <= frames.length;) {
-    const length = frames.readUInt32BE(at + 4);
-    parts.push(frames.subarray(at + 8, at + 8 + length));
-    at += 8 + length;
-  }
-  return Buffer.concat(parts).toString("utf8");
 }

@@ -13,7 +13,8 @@ import type {
   Progress,
 } from "../engine.ts";
 import { MachineImages } from "../images/machine-images.ts";
-import { containerLogs, listContainers, removeContainer, startedContainers } from "./container-list.ts";
+import { listContainers, removeContainer, startedContainers } from "./container-list.ts";
+import { containerLogs } from "./container-logs.ts";
 import { prepareFolders, releaseFolders, type EngineFolders } from "./engine-folders.ts";
 import { ExitWatch } from "./exit-watch.ts";
 import { describeHost, findInit } from "./host-facts.ts";
@@ -131,7 +132,7 @@ export class PodmanEngine implements MachineEngine {
 
   /** See {@link MachineEngine.logs}. */
   async logs(containerId: string, lines: number): Promise<string> {
-    return await containerLogs(this.#parts.api, containerId, lines);
+    return await containerLogs(this.#parts.folders, containerId, lines);
   }
 
   /** See {@link MachineEngine.ensureImage}. */
