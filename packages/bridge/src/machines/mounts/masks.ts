@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
-import { chmod, lstat, mkdir, open, readdir } from "node:fs/promises";
+import { createHash, randomUUID } from "node:crypto";
+import { chmod, link, lstat, mkdir, readdir, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DoorwardError } from "@doorward/contracts";
 
@@ -36,23 +36,24 @@ export class Masks {
     return this.#place(`content-${digest.slice(0, 32)}`, text);
   }
 
+  /** Complete before it has its name, and never replaced: a running machine may have it mounted. */
   async #place(name: string, text: string): Promise<string> {
     const path = join(this.#folder, name);
-    try {
-      const handle = await open(path, "wx", 0o444);
-      try {
-        await handle.writeFile(text);
-        await handle.chmod(0o444);
-      } finally {
-        await handle.close();
-      }
-    } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
-      const found = await lstat(path);
-      if (!found.isFile() || found.size !== Buffer.byteLength(text)) throw damaged(path);
+    if ((await lstat(path).catch(() => null)) === null) {
+      const draft = `${path}.${randomUUID()}`;
+      await writeFile(draft, text, { flag: "wx", mode: 0o444 });
+      await chmod(draft, 0o444);
+      await link(draft, path).catch(ignoreExisting);
+      await unlink(draft);
     }
+    const found = await lstat(path);
+    if (!found.isFile() || found.size !== Buffer.byteLength(text)) throw damaged(path);
     return path;
   }
+}
+
+function ignoreExisting(error: unknown): void {
+  if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
 }
 
 function damaged(path: string): DoorwardError {
