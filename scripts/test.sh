@@ -8,6 +8,7 @@ YES=1
 require_node
 step "Installing npm packages" install_packages
 ensure_podman
+[ -z "${CI:-}" ] || ensure_verifiers
 step "Building Doorward" build
 cd "$root" || exit
 [ $# -gt 0 ] || set -- packages/*/test/*.test.ts test/*/*.test.ts
