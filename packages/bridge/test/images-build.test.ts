@@ -17,13 +17,16 @@ function leftovers(): string[] {
   const scratch = ["/dev/shm", "/tmp"].flatMap((folder) =>
     readdirSync(folder).map((name) => join(folder, name)),
   );
-  return scratch.filter((path) => path.includes("/doorward-image-"));
+  return scratch.filter((path) => path.includes(`/doorward-image-${String(process.pid)}-`));
 }
 
 function buildersRunning(): boolean {
   return readdirSync("/proc").some((pid) => {
     try {
-      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("doorward-image-");
+      return (
+        /^\d+$/.test(pid) &&
+        readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(`doorward-image-${String(process.pid)}-`)
+      );
     } catch {
       return false;
     }

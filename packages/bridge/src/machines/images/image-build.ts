@@ -1,4 +1,15 @@
-import { chmodSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, statfsSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statfsSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DoorwardError } from "@doorward/contracts";
@@ -21,6 +32,7 @@ export interface BuildContext {
   readonly host: LinuxHost;
 }
 
+const workPrefix = "doorward-image-";
 const roomyBytes = 3 * 1024 ** 3;
 const settings = ["ENV LANG=C.UTF-8", "USER 1000:1000", "WORKDIR /workspace", 'CMD ["bash"]'];
 const excluded = ["doc", "man", "locale", "info"].map((name) => `path-exclude=/usr/share/${name}/*`);
@@ -32,7 +44,9 @@ export async function buildImage(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<void> {
-  const work = mkdtempSync(join(scratchFolder(), "doorward-image-"));
+  const scratch = scratchFolder();
+  removeAbandoned(scratch);
+  const work = mkdtempSync(join(scratch, `${workPrefix}${String(process.pid)}-`));
   chmodSync(work, 0o755);
   try {
     const context = join(work, "context");
@@ -53,6 +67,17 @@ function scratchFolder(): string {
     // No /dev/shm here.
   }
   return tmpdir();
+}
+
+/** A bridge that was killed during a build could not clean up. */
+function removeAbandoned(scratch: string): void {
+  for (const name of readdirSync(scratch)) {
+    const pid = name.startsWith(workPrefix) ? /^\d+/.exec(name.slice(workPrefix.length))?.[0] : undefined;
+    const path = join(scratch, name);
+    if (pid === undefined || existsSync(`/proc/${pid}`) || lstatSync(path).uid !== process.getuid?.())
+      continue;
+    rmSync(path, { recursive: true, force: true });
+  }
 }
 
 function stageContext(recipe: ResolvedRecipe, context: string): void {
