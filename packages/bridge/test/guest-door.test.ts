@@ -55,10 +55,16 @@ let records: (DoorRecord & { session: string })[] = [];
 let cut: (error: DoorwardError) => void;
 let notify: (notice: DoorNotice) => void;
 
+/** The default door, with room for all the terminals that these tests leave behind. */
+const ROOMY: TerminalDoorSpec = {
+  ...DEFAULT_TERMINAL_DOOR,
+  attach: { ...DEFAULT_TERMINAL_DOOR.attach, maxTerminals: 256 },
+};
+
 const operator = (): Caller => ({
   kind: "operator",
   operations: [...ALL],
-  spec: DEFAULT_TERMINAL_DOOR,
+  spec: ROOMY,
   recordFails: false,
 });
 
@@ -383,7 +389,7 @@ test("what a grant does not hold is refused with its code", async () => {
 });
 
 test("what the profile does not offer is refused", async () => {
-  const spec = structuredClone(DEFAULT_TERMINAL_DOOR);
+  const spec = structuredClone(ROOMY);
   spec.execution = { operator: true, agent: false, maxConcurrent: 1 };
   spec.attach = { ...spec.attach, observers: false, maxViewers: 1 };
   assert.equal(

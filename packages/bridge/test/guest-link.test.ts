@@ -303,6 +303,45 @@ test("a failure's text comes without control characters", async () => {
   await link[Symbol.asyncDispose]();
 });
 
+test("a guest that credits stdin it was not sent is cut", async () => {
+  const { link, path } = await lonelyLink();
+  const control = await evilGuest(path, (stream) => {
+    stream.write(encodeMessage(FRAME.started, { pid: 1, stdinWindow: 1000 }));
+    stream.write(encodeFrame(FRAME.stdinCredit, Buffer.from([0xff, 0xff, 0xff, 0xff])));
+  });
+  await link.ready(soon());
+  await assert.rejects(
+    runCommand(link, { argv: ["cat"], stdin: Buffer.alloc(100) }, soon()),
+    code("GUEST_PROTOCOL"),
+  );
+  control.destroy();
+  await link[Symbol.asyncDispose]();
+});
+
+test("a guest that never reads its stream is cut before what waits for it grows", async () => {
+  const { link, path } = await lonelyLink();
+  const control = await evilGuest(path, (stream) => {
+    stream.write(encodeMessage(FRAME.started, { pid: 1, stdinWindow: 0 }));
+    stream.pause();
+  });
+  await link.ready(soon());
+  const command = await GuestCommand.start(link, execOpen, soon());
+  const closed = new Promise<Error | undefined>((resolve) => {
+    command.listen({ stdout: () => 0, stderr: () => 0, credit: () => 0, exit: () => 0, closed: resolve });
+  });
+  for (let i = 0; i < 500_000; i++) command.signal("SIGCONT");
+  assert.ok(code("GUEST_PROTOCOL")(await closed));
+  control.destroy();
+  await link[Symbol.asyncDispose]();
+});
+
+test("closing the link ends whoever waits for its guest", async () => {
+  const { link } = await lonelyLink();
+  const waiting = assert.rejects(link.ready(soon()), code("GUEST_UNREACHABLE"));
+  await link[Symbol.asyncDispose]();
+  await waiting;
+});
+
 test("a flood of messages on a stream ends it", async () => {
   const started = {
     terminal: "t_aaaaaaaaaaaa",

@@ -48,7 +48,11 @@ const Nonce = z
   .describe("Names one expected connection; used once");
 const ViewerId = z.string().regex(/^[a-z0-9_]{1,60}$/);
 const Cells = z.int().min(1).max(10_000);
-const Offset = z.int().min(0);
+/** Far beyond any terminal's life, and far enough from where numbers lose precision. */
+const Offset = z
+  .int()
+  .min(0)
+  .max(2 ** 50);
 
 const CreateTerminal = z.strictObject({
   kind: z.literal("terminal"),
@@ -184,7 +188,7 @@ export type TerminalStarted = z.infer<typeof TerminalStarted>;
 /** A command runs. */
 export const ExecStarted = z.strictObject({
   pid: z.int().min(1),
-  stdinWindow: z.int().min(0).max(16_777_216),
+  stdinWindow: z.int().min(0).max(1_048_576),
 });
 export type ExecStarted = z.infer<typeof ExecStarted>;
 

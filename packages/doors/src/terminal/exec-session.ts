@@ -150,7 +150,7 @@ class CommandAccount {
   readonly #hello: ExecHello;
   readonly #began = performance.now();
   readonly #bytes = { stdin: 0, stdout: 0, stderr: 0 };
-  #closed = false;
+  #closing: Promise<void> | undefined;
 
   constructor(session: DoorSession, hello: ExecHello) {
     this.#session = session;
@@ -158,7 +158,7 @@ class CommandAccount {
   }
 
   get closed(): boolean {
-    return this.#closed;
+    return this.#closing !== undefined;
   }
 
   wrote(kind: WireKind, bytes: number): void {
@@ -169,9 +169,13 @@ class CommandAccount {
     this.#bytes.stdin += bytes;
   }
 
-  async close(end: End): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+  /** Writes the record; resolves once it is durable, whoever closed first. */
+  close(end: End): Promise<void> {
+    this.#closing ??= this.#write(end);
+    return this.#closing;
+  }
+
+  async #write(end: End): Promise<void> {
     await this.#session.host.record({
       type: "command",
       execution: this.#session.kind,

@@ -9,7 +9,7 @@ import {
   expectShape,
   type ExecOpen,
 } from "../protocol.ts";
-import { GuestStream } from "./guest-stream.ts";
+import { GuestStream, protocolError } from "./guest-stream.ts";
 
 /** Who hears of a running command. */
 export interface CommandListener {
@@ -26,6 +26,8 @@ export interface CommandListener {
 export class GuestCommand implements Disposable {
   readonly started: ExecStarted;
   readonly #stream: GuestStream;
+  /** Bytes of stdin that were sent and not credited yet. */
+  #uncredited = 0;
 
   /** Starts a command. */
   static async start(link: GuestDialer, open: ExecOpen, signal: AbortSignal): Promise<GuestCommand> {
@@ -49,7 +51,7 @@ export class GuestCommand implements Disposable {
       frame: (type, payload) => {
         if (type === FRAME.stdout) listener.stdout(payload);
         else if (type === FRAME.stderr) listener.stderr(payload);
-        else if (type === FRAME.stdinCredit) listener.credit(payload.readUInt32BE(0));
+        else if (type === FRAME.stdinCredit) this.#credit(payload.readUInt32BE(0), listener);
         else if (type === FRAME.exit)
           listener.exit(expectShape(ExitStatusSchema, decodeMessage(payload), "exit"));
         else this.#stream.destroy();
@@ -60,6 +62,7 @@ export class GuestCommand implements Disposable {
 
   /** Sends stdin; the caller stays within `started.stdinWindow` and the credit given since. */
   stdin(bytes: Buffer): void {
+    this.#uncredited += bytes.length;
     for (let at = 0; at < bytes.length; at += MAX_DATA_BYTES) {
       this.#stream.write(encodeFrame(FRAME.stdin, bytes.subarray(at, at + MAX_DATA_BYTES)));
     }
@@ -85,5 +88,12 @@ export class GuestCommand implements Disposable {
 
   [Symbol.dispose](): void {
     this.#stream.destroy();
+  }
+
+  /** A guest that credits more than it was sent could make the bridge hold any amount of stdin. */
+  #credit(bytes: number, listener: CommandListener): void {
+    this.#uncredited -= bytes;
+    if (this.#uncredited < 0) throw protocolError("it credits stdin that was not sent");
+    listener.credit(bytes);
   }
 }

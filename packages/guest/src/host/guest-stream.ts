@@ -9,6 +9,9 @@ const START_TIMEOUT_MS = 10_000;
 /** Message frames that a stream may bring in a second; output frames are not counted, back-pressure holds those. */
 const MESSAGES_PER_SECOND = 200;
 
+/** What may wait for a guest that does not read its stream, in bytes. */
+const MAX_UNREAD_BYTES = 4_194_304;
+
 /** Receives what a stream brings after it started. */
 export interface StreamListener {
   frame(type: number, payload: Buffer): void;
@@ -62,9 +65,11 @@ export class GuestStream {
     else this.#duplex.resume();
   }
 
-  /** Writes frames; answers whether there is room for more. */
+  /** Writes frames; answers whether there is room for more. A guest that reads nothing at all is cut. */
   write(frame: Buffer): boolean {
-    return !this.#duplex.destroyed && this.#duplex.write(frame);
+    if (this.#duplex.destroyed) return false;
+    if (this.#duplex.writableLength > MAX_UNREAD_BYTES) this.#refuse(protocolError("it does not read"));
+    return this.#duplex.write(frame);
   }
 
   /** Writes a message frame. */
@@ -161,7 +166,8 @@ export class GuestStream {
   }
 }
 
-function protocolError(why: string): DoorwardError {
+/** What the machine's guest did that its protocol does not allow. */
+export function protocolError(why: string): DoorwardError {
   return new DoorwardError({
     code: "GUEST_PROTOCOL",
     message: `Cannot read stream of the machine's guest: ${why}`,

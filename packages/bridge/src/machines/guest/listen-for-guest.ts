@@ -60,7 +60,7 @@ class GuestListener implements GuestLink {
   #control: ControlLink | undefined;
   #nameless = 0;
   #probing = false;
-  #closed = false;
+  readonly #closing = new AbortController();
 
   constructor(options: GuestListenOptions) {
     this.#options = options;
@@ -80,17 +80,18 @@ class GuestListener implements GuestLink {
   ready(signal: AbortSignal): Promise<GuestHello> {
     if (this.#control !== undefined) return Promise.resolve(this.#control.hello);
     return new Promise((resolve, reject) => {
+      const either = AbortSignal.any([signal, this.#closing.signal]);
       const aborted = (): void => {
         listening[Symbol.dispose]();
         reject(unreachable("wait for the machine's guest", "it did not connect in time"));
       };
       const listening = this.onReady((hello) => {
         listening[Symbol.dispose]();
-        signal.removeEventListener("abort", aborted);
+        either.removeEventListener("abort", aborted);
         resolve(hello);
       });
-      signal.addEventListener("abort", aborted, { once: true });
-      if (signal.aborted || this.#closed) aborted();
+      either.addEventListener("abort", aborted, { once: true });
+      if (either.aborted) aborted();
     });
   }
 
@@ -132,14 +133,14 @@ class GuestListener implements GuestLink {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort();
     for (const socket of this.#sockets) socket.destroy();
     await closed(this.#server);
     this.#server = undefined;
   }
 
   #accept(socket: Socket): void {
-    if (this.#closed || this.#nameless >= MAX_NAMELESS + this.#expected.size) {
+    if (this.#closing.signal.aborted || this.#nameless >= MAX_NAMELESS + this.#expected.size) {
       this.#refuse(socket, "too many connections without a hello");
       return;
     }
@@ -196,7 +197,7 @@ class GuestListener implements GuestLink {
   }
 
   #establish(socket: Socket, hello: ControlHello, protocol: number): void {
-    if (this.#closed || socket.destroyed || this.#control !== undefined) {
+    if (this.#closing.signal.aborted || socket.destroyed || this.#control !== undefined) {
       socket.destroy();
       return;
     }
@@ -221,7 +222,7 @@ class GuestListener implements GuestLink {
       this.#log.debug({ reason }, "connection to the guest's socket refused");
       return;
     }
-    if (this.#server !== undefined && !this.#closed) void this.#pauseListening(this.#server);
+    if (this.#server !== undefined && !this.#closing.signal.aborted) void this.#pauseListening(this.#server);
   }
 
   /** Existing streams go on; whoever floods the socket finds it closed for a moment. */
@@ -230,13 +231,16 @@ class GuestListener implements GuestLink {
     this.#server = undefined;
     server.close();
     await new Promise((resolve) => setTimeout(resolve, FLOOD_PAUSE_MS));
-    if (!this.#closed)
+    if (!this.#closing.signal.aborted)
       await this.listen().catch((error: unknown) => this.#log.error({ err: error }, "listen failed"));
   }
 
   #requireControl(what: string): ControlLink {
     if (this.#control !== undefined) return this.#control;
-    throw unreachable(what, this.#closed ? "the link was closed" : "the machine's guest is not connected");
+    throw unreachable(
+      what,
+      this.#closing.signal.aborted ? "the link was closed" : "the machine's guest is not connected",
+    );
   }
 }
 
