@@ -89,7 +89,7 @@ export class Bridge implements AsyncDisposable {
     });
     this.#engine = new Slot(() => this.#openEngine());
     this.#machines = new Slot(() => this.#openMachines());
-    this.#reviews = new Reviews();
+    this.#reviews = new Reviews({ stateDir: folders.state, evidence, policy });
     this.#judge = new PolicyJudge({
       policy,
       grants: this.#grants,

@@ -53,9 +53,9 @@ export function machineHandlers(open: () => Promise<Machines>, reviews: Reviews)
       const record = machines.get(params.machine);
       return { reviews: [...(await reviews.show(record, machines.link(record.id), signal))] };
     },
-    "machines.bring": async ({ params, body }) => {
+    "machines.bring": async ({ params, body, caller, correlationId, signal }) => {
       const record = (await open()).get(params.machine);
-      return reviews.bring(record, body);
+      return reviews.bring(record, body, { subject: subjectOf(caller), correlationId, signal });
     },
   };
 }

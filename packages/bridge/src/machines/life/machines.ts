@@ -13,7 +13,8 @@ import { watchExpiry } from "./expiry.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import { launch } from "./launch.ts";
 import { extendLease } from "./lease.ts";
-import { holdFolder, type HeldPath } from "../../policy/index.ts";
+import { holdReviewClone } from "../review/index.ts";
+import type { HeldPath } from "../../policy/index.ts";
 import type { RepoToMount } from "../mounts/index.ts";
 import type { LifeContext } from "./ports.ts";
 import { watchProtections } from "./protection-watch.ts";
@@ -272,7 +273,7 @@ export class Machines implements AsyncDisposable {
         const clone = record.repos[at]?.clone ?? null;
         if (clone === null) repos.push({ held: repo });
         else {
-          const inside = await holdFolder(clone, { path: clone, access: "rw", rule: "review.clone" });
+          const inside = await holdReviewClone(clone);
           clones.push(inside);
           repos.push({ held: inside, hostPath: repo.resolved, clone: true });
         }
