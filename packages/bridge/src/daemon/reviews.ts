@@ -105,7 +105,7 @@ export class Reviews implements ReviewClones {
   async #branch(record: MachineRecord, request: Target & { head: string }, branch: string): Promise<string> {
     const ask = { profile: record.profile.name, access: "ro" } as const;
     await using held = await this.#sources.policy.holdRepo(request.repo, ask);
-    return bringBranch(request, held, branch);
+    return await bringBranch(request, held, branch);
   }
 
   async #record(record: MachineRecord, target: Target, ask: Bring, reviewer: Reviewer): Promise<void> {
