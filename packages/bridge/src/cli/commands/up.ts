@@ -1,10 +1,9 @@
 import { existsSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { Duration, MachineName, type UpRequest, type UpResult } from "@doorward/contracts";
 import type { Command } from "commander";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
-import { escapeLine } from "../escape-text.ts";
 import { parseOptions, usage } from "../parse-input.ts";
 import { Progress } from "../progress.ts";
 import { leaf, type Run } from "../run.ts";
@@ -87,6 +86,7 @@ export async function launch(run: Run, request: UpRequest): Promise<UpResult> {
   using progress = new Progress(run.cli, run.output);
   progress.begin("Reaching the bridge");
   await using client = await run.client({ ready: true });
+  progress.begin("Asking the policy");
   const result = await client.call(
     "machines.up",
     { body: request },
@@ -109,16 +109,10 @@ export function gitRoot(folder: string): string {
   }
 }
 
-/** Paths go to the bridge absolute, but otherwise as they were written: judging them is the policy's. */
+/** Paths go to the bridge absolute, but otherwise as they were written: judging them, and recording a refusal, is its. */
 function absolute(cli: Cli, path: string): string {
   if (path === "") throw usage('Cannot use repo "": the path is empty', "repo");
-  if (/[\u0000-\u001f\u007f]/.test(path)) {
-    throw usage(
-      `Cannot use repo "${escapeLine(path)}": a path with control characters is never accepted`,
-      "repo",
-    );
-  }
-  return resolve(cli.cwd, path);
+  return isAbsolute(path) ? path : join(cli.cwd, "/") + path;
 }
 
 function definedUp(options: UpOptions): Omit<UpRequest, "repos"> {
