@@ -12,9 +12,14 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { hasUnreviewedChanges, rememberReviewed, removeReviewClone } from "../src/machines/review/index.ts";
-import { PolicyLab, git, refused } from "./policy-lab.ts";
-import { cloneOf } from "./review-lab.ts";
+import {
+  bringBranch,
+  bringPatch,
+  hasUnreviewedChanges,
+  removeReviewClone,
+} from "../src/machines/review/index.ts";
+import { PolicyLab, git, hold, refused } from "./policy-lab.ts";
+import { cloneOf, review } from "./review-lab.ts";
 
 test("a clone has the branches, tags and files of its repo, and nothing else of it", async () => {
   using lab = new PolicyLab();
@@ -157,16 +162,25 @@ test("a folder that exists is not cloned into", async () => {
   await assert.rejects(cloneOf(lab, policy, lab.repo("app")), { code: "EEXIST" });
 });
 
-test("changes count as unreviewed until they are brought back; products of builds do not count", async () => {
+test("changes count as unreviewed until just they are brought back; products of builds do not count", async () => {
   using lab = new PolicyLab();
   const policy = await lab.policy();
-  const { clone, base } = await cloneOf(lab, policy, lab.repo("app"));
+  const repo = lab.repo("app");
+  const review1 = await cloneOf(lab, policy, repo);
+  const { clone } = review1;
   assert.equal(await hasUnreviewedChanges(clone), false);
   lab.write(clone, { "node_modules/x/index.js": "", "target/debug/x": "" });
   assert.equal(await hasUnreviewedChanges(clone), false);
-  writeFileSync(join(clone, "new.txt"), "x");
+  writeFileSync(join(clone, ".gitignore"), "node_modules\ntarget\n");
   assert.equal(await hasUnreviewedChanges(clone), true);
-  await rememberReviewed(clone, base);
+  const first = await review(review1);
+  assert.equal(await hasUnreviewedChanges(clone), true, "looking is not bringing");
+  writeFileSync(join(clone, "later"), "x");
+  await bringPatch({ ...review1, head: first.head }, join(lab.base, "1.patch"));
+  assert.equal(await hasUnreviewedChanges(clone), true, "what came after the look was not brought");
+  const second = await review(review1);
+  await using held = await hold(policy, repo);
+  await bringBranch({ ...review1, head: second.head }, held, "work");
   assert.equal(await hasUnreviewedChanges(clone), false);
   git(clone, "commit", "-q", "--allow-empty", "-m", "more");
   assert.equal(await hasUnreviewedChanges(clone), true);

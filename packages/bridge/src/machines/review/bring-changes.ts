@@ -5,7 +5,7 @@ import { PassThrough } from "node:stream";
 import { DoorwardError } from "@doorward/contracts";
 import { shownPath, type HeldPath } from "../../policy/index.ts";
 import { runGit } from "../mounts/run-git.ts";
-import { lookedAt, type ReviewTarget } from "./collect-changes.ts";
+import { lookedAt, rememberReviewed, type ReviewTarget } from "./collect-changes.ts";
 import { GitView } from "./git-view.ts";
 import { TreeDiff } from "./tree-changes.ts";
 
@@ -36,6 +36,7 @@ export async function bringBranch(request: BringRequest, held: HeldPath, branch:
   ]);
   await view.git(["rev-list", "--objects", "--quiet", head, `^${base}`], { signal });
   await createRef(view, ref, request);
+  await rememberReviewed(request.clone, head);
   return head;
 }
 
@@ -60,6 +61,7 @@ export async function bringPatch(request: BringRequest, path: string): Promise<s
   } finally {
     await handle.close();
   }
+  await rememberReviewed(request.clone, request.head);
   return request.head;
 }
 

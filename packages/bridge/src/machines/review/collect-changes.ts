@@ -1,5 +1,5 @@
 import { createReadStream, createWriteStream } from "node:fs";
-import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -11,6 +11,7 @@ import type { ObjectFormat } from "./git-view.ts";
 import { NOTHING_CHANGED, reviewCommand } from "./machine-script.ts";
 import { initGit } from "./review-clone.ts";
 import { TreeDiff } from "./tree-changes.ts";
+import { cloneState, storeReviewed } from "./unreviewed.ts";
 import { warningsOf } from "./warnings.ts";
 
 /** Runs a command in a machine; its standard output goes to `output`, which may fail when it is too much. */
@@ -40,6 +41,7 @@ export const REVIEW_LIMITS: ReviewLimits = {
 const FILES = 20_000;
 const SHOWN = 8_388_608;
 const KEPT = 5;
+const STATE = "doorward-clone-state";
 
 /** The clone whose changes are collected. */
 export interface ReviewTarget {
@@ -66,12 +68,14 @@ export async function collectChanges(request: CollectRequest): Promise<ReviewVie
   const folder = dirname(request.clone);
   const work = await mkdtemp(join(folder, "incoming-"));
   try {
+    // Taken first: what the machine changes while it packs counts as not reviewed.
+    const state = await cloneState(request.clone);
     const bundle = join(work, "bundle");
-    const changed = await fetchBundle(request, bundle, limits);
-    if (!changed) return unchanged(request);
+    if (!(await fetchBundle(request, bundle, limits))) return await unchanged(request, state);
     const header = await readBundleHeader(bundle);
     const gitFolder = quarantine(folder, header.head);
     if (!(await isThere(gitFolder))) await admit(request, bundle, header, work, gitFolder, limits);
+    await writeFile(join(gitFolder, STATE), state, { mode: 0o600 });
     await prune(join(folder, "heads"), header.head);
     return await show(request, header.head, gitFolder, limits);
   } finally {
@@ -80,7 +84,7 @@ export async function collectChanges(request: CollectRequest): Promise<ReviewVie
 }
 
 /** Git folder that holds the changes up to a commit that was looked at; throws when nobody looked at it. */
-export async function lookedAt(target: ReviewTarget, head: string): Promise<string> {
+export async function lookedAt(target: Pick<ReviewTarget, "clone">, head: string): Promise<string> {
   const gitFolder = /^[0-9a-f]{40,64}$/.test(head) ? quarantine(dirname(target.clone), head) : null;
   if (gitFolder !== null && (await isThere(gitFolder))) return gitFolder;
   throw new DoorwardError({
@@ -88,6 +92,12 @@ export async function lookedAt(target: ReviewTarget, head: string): Promise<stri
     message: `Cannot bring changes back: commit "${escapeName(head).slice(0, 64)}" was not looked at, or that is long ago`,
     hint: "doorward review N",
   });
+}
+
+/** Remembers that the changes up to a commit that was looked at were brought back; what came later is not covered. */
+export async function rememberReviewed(clone: string, head: string): Promise<void> {
+  const state = await readFile(join(await lookedAt({ clone }, head), STATE), "utf8");
+  await storeReviewed(clone, head, state);
 }
 
 async function fetchBundle(request: CollectRequest, path: string, limits: ReviewLimits): Promise<boolean> {
@@ -200,7 +210,8 @@ async function isRewritten(gitFolder: string, base: string, head: string): Promi
   return exitCode === 1;
 }
 
-function unchanged({ repo, base }: ReviewTarget): ReviewView {
+async function unchanged({ repo, clone, base }: ReviewTarget, state: string): Promise<ReviewView> {
+  await storeReviewed(clone, base, state);
   return { repo, base, head: base, files: [], diff: "", truncated: false, warnings: [] };
 }
 

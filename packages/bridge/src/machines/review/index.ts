@@ -1,6 +1,7 @@
 export { bringBranch, bringPatch, type BringRequest } from "./bring-changes.ts";
 export {
   collectChanges,
+  rememberReviewed,
   REVIEW_LIMITS,
   type CollectRequest,
   type ReviewLimits,
@@ -15,4 +16,4 @@ export {
   type ReviewClone,
   type ReviewCloneRequest,
 } from "./review-clone.ts";
-export { hasUnreviewedChanges, rememberReviewed } from "./unreviewed.ts";
+export { hasUnreviewedChanges } from "./unreviewed.ts";

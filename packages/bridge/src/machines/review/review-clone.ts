@@ -6,7 +6,7 @@ import { DoorwardError } from "@doorward/contracts";
 import { holdFolder, shownPath, type HeldPath } from "../../policy/index.ts";
 import { runGit } from "../mounts/run-git.ts";
 import { GitView, otherUser, type ObjectFormat } from "./git-view.ts";
-import { rememberReviewed } from "./unreviewed.ts";
+import { cloneState, storeReviewed } from "./unreviewed.ts";
 
 /** A private clone of a repo for one machine. */
 export interface ReviewClone {
@@ -48,7 +48,7 @@ export async function createReviewClone(request: ReviewCloneRequest): Promise<Re
     await makeWorkTree(bare, clone, base, refs, view, signal);
     const owner = otherUser(held.owner);
     if (owner !== undefined) await giveTo(clone, owner);
-    await rememberReviewed(clone, base);
+    await storeReviewed(clone, base, await cloneState(clone));
     return { repo: held.resolved, clone, base, notices: noticesOf(view) };
   } catch (error) {
     await rm(folder, { recursive: true, force: true });

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { lstatSync } from "node:fs";
-import { lstat, readFile, writeFile } from "node:fs/promises";
+import { lstat, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import { holdFolder } from "../../policy/index.ts";
@@ -22,10 +22,11 @@ const PRODUCTS = new Set([
   ".tox",
 ]);
 
-/** Remembers that the clone as it is now holds nothing that was not reviewed; `head` is the commit that was brought. */
-export async function rememberReviewed(clone: string, head: string): Promise<void> {
-  const text = JSON.stringify({ head, state: await stateOf(clone) });
-  await writeFile(join(dirname(clone), "reviewed.json"), text, { mode: 0o600 });
+/** Remembers that a clone in this state holds nothing that was not reviewed; `head` is the commit that was brought. */
+export async function storeReviewed(clone: string, head: string, state: string): Promise<void> {
+  const path = join(dirname(clone), "reviewed.json");
+  await writeFile(`${path}.new`, JSON.stringify({ head, state }), { mode: 0o600 });
+  await rename(`${path}.new`, path);
 }
 
 /**
@@ -38,10 +39,11 @@ export async function hasUnreviewedChanges(clone: string): Promise<boolean> {
   const text = await readFile(join(dirname(clone), "reviewed.json"), "utf8").catch(() => null);
   if (text === null) return true;
   const reviewed = Reviewed.safeParse(JSON.parse(text));
-  return !reviewed.success || reviewed.data.state !== (await stateOf(clone));
+  return !reviewed.success || reviewed.data.state !== (await cloneState(clone));
 }
 
-async function stateOf(clone: string): Promise<string> {
+/** What a clone looks like: names, sizes, times and modes of what a reviewer would care about, as a digest. */
+export async function cloneState(clone: string): Promise<string> {
   await using held = await holdFolder(clone, { path: clone, access: "ro", rule: "policy.review" });
   const lines: string[] = [];
   await walkTree(held.fd, new States(lines));
