@@ -11,7 +11,6 @@ import {
   collectChanges,
   createReviewClone,
   hasUnreviewedChanges,
-  rememberReviewed,
   type ReviewTarget,
 } from "../machines/review/index.ts";
 import type { HeldPath, PolicyFile } from "../policy/index.ts";
@@ -98,7 +97,6 @@ export class Reviews implements ReviewClones {
         ? await this.#branch(record, request, ask.name)
         : await bringPatch(request, ask.name);
     await this.#record(record, target, ask, reviewer);
-    await rememberReviewed(target.clone, ask.head);
     return { repo: target.repo, as: ask.as, name: ask.name, commit };
   }
 

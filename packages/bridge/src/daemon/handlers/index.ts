@@ -42,7 +42,7 @@ export function allHandlers(sources: HandlerSources): Handlers {
       () => machines.get(),
       policy,
     ),
-    ...machineHandlers(() => machines.get(), sources.reviews),
+    ...machineHandlers(() => machines.get(), sources.reviews, sources.evidence),
     ...grantHandlers(sources.grants, () => machines.get()),
     ...evidenceHandlers(sources.evidence),
   };

@@ -1,5 +1,6 @@
 import { DenialError, type TerminalView } from "@doorward/contracts";
 import type { TerminalInfo } from "@doorward/guest";
+import type { EvidenceLog } from "../../evidence/index.ts";
 import type { Handlers, RouteCall } from "../../gateway/index.ts";
 import type { Asker, MachineRecord, Machines } from "../../machines/life/index.ts";
 import { machineView } from "../../machines/life/index.ts";
@@ -7,10 +8,21 @@ import type { Caller } from "../../gateway/index.ts";
 import type { Reviews } from "../reviews.ts";
 import { BRIDGE_SUBJECT } from "../grant-evidence.ts";
 
+const TERMINALS_LOOKED_AT = 1000;
+
+interface TerminalOwner {
+  readonly subject: string;
+  readonly kind: "operator" | "agent";
+}
+
 type MachineHandlers = Pick<Handlers, Extract<keyof Handlers, `machines.${string}`>>;
 
 /** Handlers of machine routes; a grant's holder sees its own machine only. */
-export function machineHandlers(open: () => Promise<Machines>, reviews: Reviews): MachineHandlers {
+export function machineHandlers(
+  open: () => Promise<Machines>,
+  reviews: Reviews,
+  log: EvidenceLog,
+): MachineHandlers {
   const visible = async (caller: Caller, nameOrId: string): Promise<MachineRecord> => {
     const record = (await open()).get(nameOrId);
     refuseForeign(caller, record);
@@ -46,7 +58,8 @@ export function machineHandlers(open: () => Promise<Machines>, reviews: Reviews)
     "machines.terminals": async ({ caller, params, signal }) => {
       const { id } = await visible(caller, params.machine);
       const found = await (await open()).link(id).terminals(signal);
-      return { terminals: found.map(terminalView) };
+      const owners = await terminalOwners(log, id);
+      return { terminals: found.map((each) => terminalView(each, owners.get(each.id))) };
     },
     "machines.review": async ({ params, signal }) => {
       const machines = await open();
@@ -83,11 +96,23 @@ function refuseForeign(caller: Caller, record: MachineRecord): void {
   });
 }
 
-function terminalView(found: TerminalInfo): TerminalView {
+/** Who opened a machine's terminals, newest first, as evidence has it; the machine itself is not believed in this. */
+async function terminalOwners(log: EvidenceLog, machineId: string): Promise<Map<string, TerminalOwner>> {
+  const { entries } = await log.list({ type: "terminal", machine: machineId, limit: TERMINALS_LOOKED_AT });
+  const owners = new Map<string, TerminalOwner>();
+  for (const { statement } of entries) {
+    if (statement.predicateType !== "https://doorward.dev/evidence/terminal/v1") continue;
+    const { event, terminal, subject, execution } = statement.predicate;
+    if (event === "created") owners.set(terminal, { subject, kind: execution });
+  }
+  return owners;
+}
+
+function terminalView(found: TerminalInfo, owner: TerminalOwner | undefined): TerminalView {
   return {
     id: found.id,
-    createdBy: null,
-    kind: null,
+    createdBy: owner?.subject ?? null,
+    kind: owner?.kind ?? null,
     command: found.program,
     running: found.exit === null,
     viewers: found.viewers,
