@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { DenialError, DoorwardError } from "@doorward/contracts";
+import { DenialError, DoorwardError, Problem } from "@doorward/contracts";
 import { COMMANDS } from "../src/cli/commands.ts";
 import { machineView, runHere, startCliLab, type CliLab } from "./cli-lab.ts";
 
@@ -12,12 +12,15 @@ let lab: CliLab;
 before(async () => (lab = await startCliLab()));
 after(() => lab[Symbol.asyncDispose]());
 
+function problem(text: string): Problem {
+  return Problem.parse(JSON.parse(text));
+}
+
 describe("a wrong command line", { timeout: 180_000 }, () => {
   const wrong: readonly [readonly string[], string][] = [
     [["up", "--ttl", "8x"], "--ttl"],
     [["up", "--ttl", "0h"], "--ttl"],
     [["up", "--name", "Not A Name"], "--name"],
-    [["up", "a\nb"], "repo"],
     [["up", ""], "repo"],
     [["stop", "../x"], "machine"],
     [["rm", "UPPER"], "machine"],
@@ -43,9 +46,9 @@ describe("a wrong command line", { timeout: 180_000 }, () => {
       const ran = await runHere(lab, [...args, "--json"]);
       assert.equal(ran.code, 2, ran.stderr);
       assert.equal(ran.stdout.length, 0);
-      const problem = JSON.parse(ran.stderr);
-      assert.equal(problem.code, "USAGE");
-      if (field !== "") assert.equal(problem.details.field, field);
+      const said = problem(ran.stderr);
+      assert.equal(said.code, "USAGE");
+      if (field !== "") assert.equal(said.details?.["field"], field);
       assert.deepEqual(lab.calls, []);
     });
   }
@@ -85,7 +88,7 @@ describe("errors", { timeout: 60_000 }, () => {
     lab.answers.delete("machines.list");
     assert.equal(ran.code, 4);
     assert.equal(ran.stdout.length, 0);
-    assert.equal(JSON.parse(ran.stderr).code, "MACHINE_NOT_FOUND");
+    assert.equal(problem(ran.stderr).code, "MACHINE_NOT_FOUND");
   });
 
   it("what a machine is called can't write to the terminal", async () => {
