@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readlinkSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
+import { Problem } from "@doorward/contracts";
 import { startCliLab, type CliLab, type Screen } from "./cli-lab.ts";
 
 const ESC = "\u001b";
@@ -224,18 +225,19 @@ describe("doorward attach", { timeout: 120_000 }, () => {
     assert.match(ran.stdout.toString(), /line/);
   });
 
-  for (const [args, field] of [
+  const refused: readonly (readonly [readonly string[], string])[] = [
     [["attach", "--observe"], "--terminal"],
     [["attach", "--terminal", "x y"], "--terminal"],
     [["attach", "--terminal", "t_0123456789", "--", "ls"], "--terminal"],
     [["attach", "--detach-keys", "nope", "shop"], "--detach-keys"],
     [["attach", "Shop"], "machine"],
     [["attach", "--cwd", "relative"], "--cwd"],
-  ] as const) {
+  ];
+  for (const [args, field] of refused) {
     it(`${args.join(" ")} is refused with exit code 2`, async () => {
       const ran = await lab.run([...args, ...(args.includes("--") ? [] : ["--json"])]);
       assert.equal(ran.code, 2);
-      if (!args.includes("--")) assert.equal(JSON.parse(ran.stderr).details.field, field);
+      if (!args.includes("--")) assert.equal(Problem.parse(JSON.parse(ran.stderr)).details?.["field"], field);
     });
   }
 });

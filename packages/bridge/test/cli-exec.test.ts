@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { after, before, describe, it } from "node:test";
@@ -59,7 +60,7 @@ describe("doorward exec", { timeout: 120_000 }, () => {
     child.kill("SIGINT");
     await seen(() => out.includes("got-int"));
     child.kill("SIGTERM");
-    const [code] = await once(child, "exit");
+    const code = await exitCode(child);
     assert.equal(code, 9);
     assert.match(out, /got-term/);
   });
@@ -70,7 +71,7 @@ describe("doorward exec", { timeout: 120_000 }, () => {
     child.stderr?.on("data", (chunk: Buffer) => (errors += chunk.toString()));
     child.stdin?.end();
     child.stdout?.once("data", () => child.stdout?.destroy());
-    const [code] = await once(child, "exit");
+    const code = await exitCode(child);
     assert.equal(code, 0);
     assert.equal(errors, "");
   });
@@ -86,7 +87,7 @@ describe("doorward exec", { timeout: 120_000 }, () => {
 
   it("a command that reads nothing ends although stdin goes on", async () => {
     const child = lab.spawn(["exec", "--", "true"]);
-    const [code] = await once(child, "exit");
+    const code = await exitCode(child);
     assert.equal(code, 0);
     child.stdin?.destroy();
   });
@@ -127,7 +128,7 @@ describe("doorward run", { timeout: 120_000 }, () => {
     child.stdin?.end();
     await seen(() => out.includes("ready"));
     child.kill("SIGINT");
-    const [code] = await once(child, "exit");
+    const code = await exitCode(child);
     assert.equal(code, 130);
     assert.ok(lab.calls.some(({ id }) => id === "machines.remove"));
   });
@@ -138,6 +139,11 @@ describe("doorward run", { timeout: 120_000 }, () => {
     assert.deepEqual(lab.calls, []);
   });
 });
+
+async function exitCode(child: ChildProcess): Promise<number | null> {
+  await once(child, "exit");
+  return child.exitCode;
+}
 
 async function seen(holds: () => boolean): Promise<void> {
   const end = performance.now() + 15_000;

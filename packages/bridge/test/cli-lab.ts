@@ -38,6 +38,14 @@ const SHOP: GatewayMachine = {
   terminal: DEFAULT_TERMINAL_DOOR,
 };
 
+/** What a handler of the lab is given. */
+export interface Call {
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly query: Readonly<Record<string, unknown>>;
+  readonly body: unknown;
+  readonly progress: (step: { step: string; detail?: string }) => void;
+}
+
 /** How one run of the command ended. */
 export interface Ran {
   readonly code: number | null;
@@ -56,7 +64,7 @@ export interface CliLab extends AsyncDisposable {
   readonly port: number;
   readonly env: Record<string, string>;
   /** Handlers that a test replaces, by route. */
-  readonly answers: Map<string, (call: any) => unknown>;
+  readonly answers: Map<string, (call: Call) => unknown>;
   /** Machines that `ls` shows. */
   machines: MachineView[];
   grant(operations: Operation[], seconds?: number): Promise<{ token: string; id: string }>;
@@ -68,6 +76,10 @@ export interface CliLab extends AsyncDisposable {
     options?: { input?: Buffer | string; env?: Record<string, string>; cwd?: string },
   ): Promise<Ran>;
   spawn(args: readonly string[], options?: { env?: Record<string, string> }): ReturnType<typeof spawn>;
+  /** Output of a bash script; `$DOORWARD` in its environment runs the command. */
+  shell(script: string): Promise<string>;
+  /** Another program in a pseudo-terminal; `$DOORWARD` in its environment runs the command. */
+  ptyOf(program: string, args: readonly string[]): Screen;
   pty(
     args: readonly string[],
     options?: { env?: Record<string, string>; cols?: number; rows?: number },
@@ -135,7 +147,7 @@ export async function startCliLab(): Promise<CliLab> {
     log,
   });
   const calls: CliLab["calls"] = [];
-  const answers = new Map<string, (call: any) => unknown>();
+  const answers = new Map<string, (call: Call) => unknown>();
   let gateway: Gateway | undefined;
   let port = 0;
   const lab: CliLab = {
@@ -220,12 +232,12 @@ function openGateway(lab: CliLab, guest: Lab, authority: GrantAuthority): Gatewa
 }
 
 function handlersOf(lab: CliLab): Handlers {
-  const basics: Record<string, (call: any) => unknown> = {
+  const basics: Record<string, (call: Call) => unknown> = {
     "bridge.health": () => ({ status: "ok" }),
     "bridge.ready": () => ({ ready: true }),
     "bridge.status": () => status(lab),
     "machines.list": () => ({ machines: lab.machines }),
-    "machines.remove": (call) => ({ removed: call.params.machine }),
+    "machines.remove": (call) => ({ removed: call.params["machine"] }),
     "machines.terminals": () => ({ terminals: [] }),
     "machines.up": ({ progress }) => {
       progress({ step: "Deciding" });
@@ -235,7 +247,7 @@ function handlersOf(lab: CliLab): Handlers {
   };
   const all = Object.keys(ROUTES).map((id) => [
     id,
-    async (call: any) => {
+    async (call: Call) => {
       lab.calls.push({ id, body: call.body, params: call.params, query: call.query });
       const answer = lab.answers.get(id) ?? basics[id];
       if (answer === undefined) throw new DoorwardError({ code: "INTERNAL", message: "not in this lab" });

@@ -10,7 +10,8 @@ import { ExecSession, type ExecOptions } from "./exec-session.ts";
 import { parseJson, readLines, readText } from "./ndjson.ts";
 import { errorFromProblem } from "./problem.ts";
 import { assertResult, routeRequest, type CallInput } from "./route-request.ts";
-import { TerminalSession, type TerminalOptions } from "./terminal-session.ts";
+import type { TerminalOptions } from "./terminal-options.ts";
+import { TerminalSession } from "./terminal-session.ts";
 import type { Transport, TransportResponse } from "./transport.ts";
 
 /** Options of one call. */

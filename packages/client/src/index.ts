@@ -4,12 +4,8 @@ export { ExecSession, type ExecOptions } from "./exec-session.ts";
 export type { OutputSink } from "./output-queue.ts";
 export { errorFromProblem, problemOf } from "./problem.ts";
 export type { CallInput } from "./route-request.ts";
-export {
-  TerminalSession,
-  type TerminalEnd,
-  type TerminalHandlers,
-  type TerminalOptions,
-} from "./terminal-session.ts";
+export type { TerminalEnd, TerminalHandlers, TerminalOptions } from "./terminal-options.ts";
+export { TerminalSession } from "./terminal-session.ts";
 export type {
   Transport,
   TransportRequest,

@@ -8,63 +8,17 @@ import {
   type TerminalHello,
   type TerminalReady,
   type TerminalRole,
-  type WireNotice,
 } from "@doorward/contracts";
 import { backoff, delay } from "./backoff.ts";
 import { defined } from "./defined.ts";
 import { Handshake } from "./handshake.ts";
-import { OutputQueue, type OutputSink } from "./output-queue.ts";
+import { HeldInput } from "./held-input.ts";
+import { OutputPosition } from "./output-position.ts";
+import { OutputQueue } from "./output-queue.ts";
+import type { TerminalEnd, TerminalOptions } from "./terminal-options.ts";
 import { TerminalLink, type TerminalLinkListener, type TerminalMessage } from "./terminal-link.ts";
 import type { Transport } from "./transport.ts";
 
-/** How a terminal session ended. */
-export type TerminalEnd =
-  | { readonly kind: "exit"; readonly code: number | null; readonly signal: string | null }
-  | { readonly kind: "detached" }
-  | { readonly kind: "closed"; readonly error: DoorwardError };
-
-/** What a session tells while it lasts. All are optional but `data`. */
-export interface TerminalHandlers {
-  /** Output in order, nothing twice; a returned promise holds the machine back once the window is full. */
-  readonly data: (bytes: Uint8Array, offset: number) => void | Promise<void>;
-  /** Output in `[from, to)` was lost: the ring was too small for the time that nobody listened. */
-  readonly gap?: (from: number, to: number) => void;
-  readonly notice?: (notice: WireNotice) => void;
-  readonly role?: (role: TerminalRole) => void;
-  /** The terminal has this size now. */
-  readonly size?: (cols: number, rows: number) => void;
-  /** The connection was lost and is being made again, or is back. */
-  readonly connection?: (state: "lost" | "back", error?: DoorwardError) => void;
-}
-
-/** How to attach. */
-export interface TerminalOptions extends TerminalHandlers {
-  /** Attach to this terminal; a new one when absent. */
-  readonly terminal?: string | undefined;
-  /** Program of a new terminal; an interactive shell when absent. */
-  readonly argv?: readonly string[] | undefined;
-  readonly cwd?: string | undefined;
-  readonly env?: Readonly<Record<string, string>> | undefined;
-  readonly mode?: "attach" | "observe" | undefined;
-  readonly take?: boolean | undefined;
-  readonly cols?: number | undefined;
-  readonly rows?: number | undefined;
-  /** Bytes of earlier output to show first. */
-  readonly scrollback?: number | undefined;
-  /** Continue at this position of an earlier session instead. */
-  readonly resume?: number | undefined;
-  /** Un-acknowledged output to hold, in bytes. */
-  readonly window?: number | undefined;
-  /** Ends the session. */
-  readonly signal?: AbortSignal | undefined;
-  /** How long to try to get a lost connection back, in milliseconds; 0 never tries. */
-  readonly reconnectMs?: number | undefined;
-  /** Called between tries, e.g. to start the bridge again; its rejection is ignored. */
-  readonly revive?: ((error: DoorwardError, elapsedMs: number) => Promise<void>) | undefined;
-}
-
-/** Input kept while the connection is down, in bytes; more is refused. */
-const MAX_HELD_INPUT = 65_536;
 const DEFAULT_RECONNECT_MS = 60_000;
 
 /** One viewer of a terminal. It outlives its connections: a lost one is made again, and output goes on at the next byte. */
@@ -82,11 +36,8 @@ export class TerminalSession implements AsyncDisposable {
   #ready: TerminalReady | undefined;
   #role: TerminalRole = "observer";
   #size: { readonly cols: number; readonly rows: number } | undefined;
-  #expected = 0;
-  #consumed = 0;
-  #acknowledged = 0;
-  #held: Uint8Array[] = [];
-  #heldBytes = 0;
+  readonly #position = new OutputPosition();
+  readonly #held = new HeldInput();
 
   private constructor(transport: Transport, machine: string, options: TerminalOptions) {
     this.#transport = transport;
@@ -134,7 +85,7 @@ export class TerminalSession implements AsyncDisposable {
 
   /** Position of the next output byte; with it another session can resume. */
   get offset(): number {
-    return this.#expected;
+    return this.#position.expected;
   }
 
   /** Position of the first output byte of this session. */
@@ -149,15 +100,12 @@ export class TerminalSession implements AsyncDisposable {
       this.#type(this.#link, bytes);
       return true;
     }
-    if (this.#heldBytes + bytes.length > MAX_HELD_INPUT) return false;
-    this.#held.push(bytes.slice());
-    this.#heldBytes += bytes.length;
-    return true;
+    return this.#held.keep(bytes);
   }
 
   /** Bytes typed that the network has not taken yet. */
   get bufferedBytes(): number {
-    return this.#link?.bufferedBytes ?? this.#heldBytes;
+    return this.#link?.bufferedBytes ?? this.#held.length;
   }
 
   /** Tells the size of the viewer's window; kept for the next connection while there is none. */
@@ -213,21 +161,20 @@ export class TerminalSession implements AsyncDisposable {
       link.terminate();
       return;
     }
-    if (gapBetween(this.#ready, this.#expected, ready)) this.#options.gap?.(this.#expected, ready.offset);
-    if (this.#ready === undefined) this.#consumed = this.#acknowledged = ready.offset;
-    this.#expected = Math.max(this.#expected, ready.offset);
+    const { expected } = this.#position;
+    if (this.#ready === undefined) this.#position.begin(ready.offset);
+    else if (this.#position.skipTo(ready.offset)) this.#options.gap?.(expected, ready.offset);
     this.#ready = ready;
     this.#link = link;
     this.#setRole(ready.role);
     if (this.#size !== undefined) link.send({ type: "resize", ...this.#size });
-    for (const bytes of this.#held.splice(0)) this.#type(link, bytes);
-    this.#heldBytes = 0;
+    for (const bytes of this.#held.release()) this.#type(link, bytes);
   }
 
   #hello(): TerminalHello {
     const { mode = "attach", take, scrollback, resume, window } = this.#options;
     const again = this.#ready;
-    const from = again === undefined ? resume : this.#expected;
+    const from = again === undefined ? resume : this.#position.expected;
     return {
       type: "hello",
       mode,
@@ -261,15 +208,10 @@ export class TerminalSession implements AsyncDisposable {
   }
 
   #output(chunk: OutputChunk): void {
-    const skip = this.#expected - chunk.offset;
-    if (skip >= chunk.bytes.length) return;
-    if (skip < 0) this.#options.gap?.(this.#expected, chunk.offset);
-    const bytes = skip > 0 ? chunk.bytes.subarray(skip) : chunk.bytes;
-    const offset = Math.max(this.#expected, chunk.offset);
-    if (skip < 0) this.#consumed -= skip;
-    this.#expected = offset + bytes.length;
-    const sink: OutputSink = (piece) => this.#options.data(piece, offset);
-    this.#queue.push(sink, bytes);
+    const output = this.#position.take(chunk);
+    if (output === undefined) return;
+    if (output.gap !== undefined) this.#options.gap?.(output.gap.from, output.gap.to);
+    this.#queue.push((piece) => this.#options.data(piece, output.offset), output.bytes);
   }
 
   #message(message: Exclude<TerminalMessage, { readonly type: "ready" }>): void {
@@ -277,13 +219,7 @@ export class TerminalSession implements AsyncDisposable {
     else if (message.type === "notice") this.#options.notice?.(message);
     else if (message.type === "role") this.#setRole(message.role);
     else if (message.type === "size") this.#options.size?.(message.cols, message.rows);
-    else this.#skip(message.from, message.to);
-  }
-
-  #skip(from: number, to: number): void {
-    this.#options.gap?.(from, to);
-    this.#consumed += Math.max(0, to - this.#expected);
-    this.#expected = Math.max(this.#expected, to);
+    else if (this.#position.skipTo(message.to)) this.#options.gap?.(message.from, message.to);
   }
 
   #setRole(role: TerminalRole): void {
@@ -293,11 +229,9 @@ export class TerminalSession implements AsyncDisposable {
   }
 
   #acknowledge(bytes: number): void {
-    this.#consumed += bytes;
-    const window = this.#ready?.window ?? 0;
-    if (this.#consumed - this.#acknowledged < window / 4 || this.#link === undefined) return;
-    this.#acknowledged = this.#consumed;
-    this.#link.send({ type: "ack", offset: this.#consumed });
+    this.#position.consume(bytes);
+    const offset = this.#link === undefined ? undefined : this.#position.due(this.#ready?.window ?? 0);
+    if (offset !== undefined) this.#link?.send({ type: "ack", offset });
   }
 
   #type(link: TerminalLink, bytes: Uint8Array): void {
@@ -357,8 +291,4 @@ const RETRIABLE: ReadonlySet<string> = new Set([
 
 function isRetriable(error: DoorwardError): boolean {
   return RETRIABLE.has(error.code);
-}
-
-function gapBetween(before: TerminalReady | undefined, expected: number, now: TerminalReady): boolean {
-  return before !== undefined && now.offset > expected;
 }

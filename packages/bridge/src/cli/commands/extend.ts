@@ -14,7 +14,7 @@ export function defineExtend(command: Command, cli: Cli): void {
       "<machine-or-time>",
       "name or id of the machine, or the time where one machine has the current folder",
     )
-    .argument("[time]", "how much longer from now, e.g. 4h");
+    .argument("[time]", "how much more time, e.g. 4h");
   leaf(command, cli, ["doorward extend shop 4h", "doorward extend 4h"], async (run, [first, second]) => {
     const time = parseArgument("time", Duration, second ?? first);
     const named = namedMachine(second === undefined ? undefined : first);
