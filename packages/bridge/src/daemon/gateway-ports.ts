@@ -19,9 +19,6 @@ export function implicitGrants(grants: GrantAuthority, records: MachineRecords):
   };
 }
 
-/** Time that a guest has to come back after a bridge restart before a session is refused, in milliseconds. */
-const GUEST_BACK_MS = 5_000;
-
 /** Machines as the gateway sees them: what is stored, and the guests of those that run. */
 export function gatewayMachines(records: MachineRecords, machines: () => Promise<Machines>): MachinesPort {
   return {
@@ -37,8 +34,7 @@ export function gatewayMachines(records: MachineRecords, machines: () => Promise
       };
     },
     dial: async (machineId, open, signal) => {
-      const link = (await machines()).link(machineId);
-      await link.ready(AbortSignal.any([signal, AbortSignal.timeout(GUEST_BACK_MS)]));
+      const link = await (await machines()).connected(machineId, signal);
       return link.dial(open, signal);
     },
   };

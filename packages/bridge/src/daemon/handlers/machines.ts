@@ -57,14 +57,16 @@ export function machineHandlers(
     }),
     "machines.terminals": async ({ caller, params, signal }) => {
       const { id } = await visible(caller, params.machine);
-      const found = await (await open()).link(id).terminals(signal);
+      const found = await (await (await open()).connected(id, signal)).terminals(signal);
       const owners = await terminalOwners(log, id);
       return { terminals: found.map((each) => terminalView(each, owners.get(each.id))) };
     },
     "machines.review": async ({ params, signal }) => {
       const machines = await open();
       const record = machines.get(params.machine);
-      return { reviews: [...(await reviews.show(record, machines.link(record.id), signal))] };
+      return {
+        reviews: [...(await reviews.show(record, await machines.connected(record.id, signal), signal))],
+      };
     },
     "machines.bring": async ({ params, body, caller, correlationId, signal }) => {
       const record = (await open()).get(params.machine);

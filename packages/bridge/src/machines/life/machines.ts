@@ -31,6 +31,7 @@ export interface Asker {
 }
 
 const GRACE_SECONDS = 2;
+const GUEST_BACK_MS = 5_000;
 const DEFAULT_MACHINES = 50;
 
 /** The machines of this installation: launched, found, stopped, extended, removed, expired and adopted. */
@@ -99,6 +100,13 @@ export class Machines implements AsyncDisposable {
       message: `Machine "${record.name}" is ${record.state}${record.stateReason === null ? "" : `: ${record.stateReason}`}`,
       hint: `doorward start ${record.name}`,
     });
+  }
+
+  /** The same link once the guest is connected, which takes a moment after a bridge restart. */
+  async connected(nameOrId: string, signal: AbortSignal): Promise<GuestLink> {
+    const link = this.link(nameOrId);
+    await link.ready(AbortSignal.any([signal, AbortSignal.timeout(GUEST_BACK_MS)]));
+    return link;
   }
 
   /** Returns the machine that fits a request, starting it when it is stopped, or launches a new one. */
