@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import pino from "pino";
 import { EvidenceLog, openEvidenceKey, verifyEvidence } from "../packages/bridge/src/evidence/index.ts";
+import type { BenchPart } from "./lib/row.ts";
 
 /** One measured row. */
 export interface EvidenceBenchRow {
@@ -16,6 +17,29 @@ export interface EvidenceBenchRow {
   readonly reach: string;
   /** The same work without us, measured in the same run. */
   readonly beside?: { readonly name: string; readonly value: number };
+}
+
+/** Evidence as a part of the bench; what was reached is judged here, where the numbers are. */
+export const evidencePart: BenchPart = {
+  id: "evidence",
+  title: "evidence",
+  async run(bench) {
+    bench.say("evidence: append and verify");
+    const rows = await evidenceBench(bench.pick({ quick: 20_000, normal: 100_000, full: 1_000_000 }));
+    return rows.map(({ beside, ...row }) => ({
+      ...row,
+      met: reached(row.value, row.reach, beside?.value),
+      beside: beside === undefined ? [] : [beside],
+    }));
+  },
+};
+
+/** Judges `<= 3`, `>= 10000` and `>= 0.8 of raw`. */
+function reached(value: number, reach: string, raw: number | undefined): boolean | null {
+  const [, direction, limit, part] = /([<>]=) ([\d.]+)( of raw)?$/.exec(reach) ?? [];
+  if (limit === undefined || (part !== undefined && raw === undefined)) return null;
+  const bound = Number(limit) * (part === undefined ? 1 : (raw ?? 1));
+  return direction === "<=" ? value <= bound : value >= bound;
 }
 
 /** Measures evidence: append alone and grouped, verify of `records` records. Beside: a bare write with fdatasync, raw Ed25519. */

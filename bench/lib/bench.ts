@@ -1,0 +1,72 @@
+import { connect, type DoorwardClient } from "@doorward/client";
+import type { MachineView } from "@doorward/contracts";
+import { openLab, type Lab } from "../../test/support/lab.ts";
+import { openSshd, type Sshd } from "../peers/sshd.ts";
+import { missing, type Missing } from "../peers/missing.ts";
+
+/** How much is measured. */
+export type Size = "quick" | "normal" | "full";
+
+/** What all parts share: one installation of the built product, one machine in it, the peers; opened when first asked for. */
+export class Bench implements AsyncDisposable {
+  readonly size: Size;
+  readonly install: boolean;
+  readonly #say: (text: string) => void;
+  #lab: Promise<Lab> | undefined;
+  #machine: Promise<MachineView> | undefined;
+  #client: DoorwardClient | undefined;
+  #sshd: Promise<Sshd | Missing> | undefined;
+
+  constructor(options: { size: Size; install: boolean; say: (text: string) => void }) {
+    this.size = options.size;
+    this.install = options.install;
+    this.#say = options.say;
+  }
+
+  /** The count for this size. */
+  pick(counts: { readonly quick: number; readonly normal: number; readonly full?: number }): number {
+    return this.size === "quick"
+      ? counts.quick
+      : ((this.size === "full" ? counts.full : undefined) ?? counts.normal);
+  }
+
+  /** Tells whoever waits what is done now. */
+  say(text: string): void {
+    this.#say(text);
+  }
+
+  lab(): Promise<Lab> {
+    return (this.#lab ??= openLab());
+  }
+
+  /** The operator's client on the bridge's socket. */
+  async client(): Promise<DoorwardClient> {
+    const { socket } = await this.lab();
+    await this.machine();
+    return (this.#client ??= connect({ socketPath: socket }));
+  }
+
+  /** A machine on a small repo. */
+  machine(): Promise<MachineView> {
+    return (this.#machine ??= this.#launch());
+  }
+
+  /** An sshd of the bench's own, or why there is none. */
+  sshd(): Promise<Sshd | Missing> {
+    return (this.#sshd ??= openSshd(this.install));
+  }
+
+  async #launch(): Promise<MachineView> {
+    const lab = await this.lab();
+    this.say("launching a machine");
+    return lab.machine(await lab.up(lab.repo("bench")));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client?.[Symbol.asyncDispose]();
+    const sshd = await this.#sshd?.catch(() => undefined);
+    if (sshd !== undefined && !missing(sshd)) await sshd[Symbol.asyncDispose]();
+    const lab = await this.#lab?.catch(() => undefined);
+    await lab?.[Symbol.asyncDispose]();
+  }
+}
