@@ -61,7 +61,7 @@ void test("1,000 appends at once get 1,000 places, in the order of the calls, an
 });
 
 const wrong: readonly (readonly [string, EvidenceInput])[] = [
-  ["an unknown field", { ...record(1), secret: "x" } as EvidenceInput],
+  ["an unknown field", { ...record(1), secret: "x" } as unknown as EvidenceInput],
   ["a subject of no kind", { ...record(1), subject: "root" }],
   ["a grant of another form", { ...record(1), grant: "7" }],
   ["a negative count", { ...record(1), durationMs: -1 } as EvidenceInput],

@@ -10,7 +10,8 @@ export function recordRows(statement: Readonly<Record<string, unknown>>): (reado
 function rows(value: unknown, path: string, depth: number): (readonly [string, string])[] {
   if (value === null || value === undefined) return [];
   if (Array.isArray(value)) return [[path, list(value)]];
-  if (typeof value !== "object") return [[path, String(value).slice(0, WIDTH)]];
+  if (typeof value === "string") return [[path, value.slice(0, WIDTH)]];
+  if (typeof value !== "object") return [[path, JSON.stringify(value)]];
   const entries = Object.entries(value);
   if (depth > DEPTH) return [[path, `{ ${entries.map(([name]) => name).join(", ")} }`.slice(0, WIDTH)]];
   return entries.flatMap(([name, inner]) => rows(inner, path === "" ? name : `${path}.${name}`, depth + 1));

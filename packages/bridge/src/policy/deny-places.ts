@@ -311,6 +311,7 @@ export const SYSTEM_PLACES: Readonly<Record<"linux" | "darwin" | "win32", readon
     "/var/lib/cni",
     "/var/lib/containerd",
     "/var/lib/containers",
+    "/var/lib/doorward",
     "/var/lib/docker",
     "/var/lib/dpkg",
     "/var/lib/kubelet",
