@@ -20,8 +20,10 @@ export async function runCommand(
   program: ProgramOptions,
 ): Promise<number> {
   const { stdin, stdout, stderr } = run.cli;
+  run.cli.signal.throwIfAborted();
   using out = new Forwarder(stdout);
   using err = new Forwarder(stderr);
+  using signals = new SignalForwarder();
   await using session = await client.startExec(machine, argv, {
     stdin: program.stdin ? bytesOf(stdin) : undefined,
     stdout: out.sink,
@@ -29,8 +31,9 @@ export async function runCommand(
     env: program.env,
     cwd: program.cwd,
     notice: ({ message }) => run.output.info(message),
+    signal: signals.impatience,
   });
-  using _signals = forwardSignals((signal) => session.kill(signal));
+  signals.deliver((signal) => session.kill(signal));
   return exitCodeOf(await session.done);
 }
 
@@ -66,24 +69,42 @@ async function* bytesOf(stream: AsyncIterable<unknown>): AsyncGenerator<Uint8Arr
   }
 }
 
-/** Hands signals on to the command instead of ending this process. */
-function forwardSignals(send: (signal: ExecSignal) => void): Disposable {
-  const before = FORWARDED.map((name) => [name, process.listeners(name)] as const);
-  const seen = new Set<string>();
-  const forward = (name: NodeJS.Signals): void => {
+/** Hands signals on to the command instead of ending this process; those that come before it runs wait for it. */
+class SignalForwarder implements Disposable {
+  readonly #impatience = new AbortController();
+  readonly #before = FORWARDED.map((name) => [name, process.listeners(name)] as const);
+  readonly #waiting: ExecSignal[] = [];
+  #send: ((signal: ExecSignal) => void) | undefined;
+  #interrupted = false;
+  readonly #forward = (name: NodeJS.Signals): void => {
     const signal = FORWARDED.find((known) => known === name);
     if (signal === undefined) return;
-    if (seen.has(name) && name === "SIGINT") send("SIGKILL");
-    else send(signal);
-    seen.add(name);
+    const again = signal === "SIGINT" && this.#interrupted;
+    this.#interrupted ||= signal === "SIGINT";
+    if (this.#send !== undefined) this.#send(again ? "SIGKILL" : signal);
+    else if (again) this.#impatience.abort();
+    else this.#waiting.push(signal);
   };
-  for (const name of FORWARDED) process.removeAllListeners(name).on(name, forward);
-  return {
-    [Symbol.dispose]: () => {
-      for (const [name, listeners] of before) {
-        process.off(name, forward);
-        for (const listener of listeners) process.on(name, listener);
-      }
-    },
-  };
+
+  constructor() {
+    for (const name of FORWARDED) process.removeAllListeners(name).on(name, this.#forward);
+  }
+
+  /** Aborts when the user interrupts a second time before the command runs. */
+  get impatience(): AbortSignal {
+    return this.#impatience.signal;
+  }
+
+  /** The command runs: it gets what waited, and everything from now on. */
+  deliver(send: (signal: ExecSignal) => void): void {
+    this.#send = send;
+    for (const signal of this.#waiting.splice(0)) send(signal);
+  }
+
+  [Symbol.dispose](): void {
+    for (const [name, listeners] of this.#before) {
+      process.off(name, this.#forward);
+      for (const listener of listeners) process.on(name, listener);
+    }
+  }
 }
