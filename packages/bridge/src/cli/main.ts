@@ -1,10 +1,15 @@
+import { version } from "../build-id.ts";
 import type { Cli } from "./cli.ts";
-import { runProgram, splitArguments } from "./program.ts";
 
 const interrupted = 130;
 
 /** Runs the command line of this process and returns its exit code. */
 async function main(argv: readonly string[]): Promise<number> {
+  if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-V")) {
+    process.stdout.write(`${version()}\n`);
+    return 0;
+  }
+  const { runProgram, splitArguments } = await import("./program.ts");
   const { own, passthrough } = splitArguments(argv);
   const stop = new AbortController();
   const cli: Cli = {

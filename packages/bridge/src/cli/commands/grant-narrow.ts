@@ -12,7 +12,7 @@ import { parseOptions, usage } from "../parse-input.ts";
 export function defineGrantNarrow(command: Command, cli: Cli): void {
   addGrantOptions(command);
   grantCommand(command, cli, {
-    examples: ["doorward grant narrow g_4k2j8d0s1q --to agent:codex:helper --op terminal.observe --for 30m"],
+    examples: ["doorward grant narrow g_4k2j8d0s1q --to agent:codex:watcher --op terminal.observe --for 30m"],
     parse: (given) => narrowing(cli, parseOptions(GrantOptions, given)),
     act: async (run, client, grant, body) => {
       const minted = await client.call(
