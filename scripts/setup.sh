@@ -49,7 +49,9 @@ require_node() {
 # Native add-ons ship ready-made inside their npm packages, so that no install script has to run.
 install_packages() {
   [ "$root/node_modules/.package-lock.json" -nt "$root/package-lock.json" ] || (cd "$root" && npm ci --ignore-scripts --no-audit --no-fund) || return
+  # The machines' own Node must not be the one that scripts find first.
   (cd "$root" && node packages/guest/scripts/unshadow.mjs) || return
+  hash -r
   (cd "$root" && node -e 'require("node-pty")') 2>/dev/null || build_node_pty
 }
 
