@@ -112,7 +112,7 @@ describe("from a repo to a machine and back", () => {
   it("exec passes stdin, stdout, stderr and the exit code exactly", async (t) => {
     const bytes = Buffer.from(Array.from({ length: 100_000 }, (_, at) => (at * 7) % 256));
     const line = "sha256sum; echo to-stderr >&2; exit 37";
-    const ran = await lab.sh("shop", line, { input: bytes });
+    const ran = await lab.run(["exec", "shop", "--", "sh", "-c", line], { input: bytes });
     const digest = execFileSync("sha256sum", { input: bytes }).toString();
     assert.deepEqual([ran.code, ran.stdout, ran.stderr], [37, digest, "to-stderr\n"]);
     t.diagnostic(`exec, whole command: ${Math.round(ran.ms)} ms`);
@@ -120,7 +120,7 @@ describe("from a repo to a machine and back", () => {
 
   it("exec of a program that is not there exits 127, and of a signal 128 + its number", async () => {
     assert.equal((await lab.run(["exec", "shop", "--", "no-such-program"])).code, 127);
-    assert.equal((await lab.sh("shop", "kill -9 $$")).code, 137);
+    assert.equal((await lab.run(["exec", "shop", "--", "sh", "-c", "kill -9 $$"])).code, 137);
   });
 
   it("exec finds the machine by the current folder", async () => {

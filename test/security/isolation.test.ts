@@ -41,9 +41,9 @@ describe("what runs in a machine is confined to it", { skip: needsRoot }, () => 
   };
   /** Runs a Node program in the machine. */
   const node = async (program: string): Promise<string> =>
-    (await lab.run(["exec", "shop", "--", "node", "-e", program])).stdout.trim();
+    (await lab.exec("shop", ["node", "-e", program])).stdout.trim();
   const python = async (program: string): Promise<string> => {
-    const ran = await lab.run(["exec", "shop", "--", "python3", "-c", program]);
+    const ran = await lab.exec("shop", ["python3", "-c", program]);
     return (ran.stdout + ran.stderr).trim();
   };
   const status = (pid: number, field: string): string =>

@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { needsRoot, openLab, type Lab } from "../support/lab.ts";
+
+const problemOf = (stderr: string): { code: string; detail: string } =>
+  JSON.parse(stderr.trim().split("\n").at(-1) ?? "{}") as { code: string; detail: string };
+
+describe("a launch whose evidence can't be written does not launch", { skip: needsRoot }, () => {
+  let lab: Lab;
+  let repo: string;
+
+  before(async () => {
+    lab = await openLab();
+    repo = lab.repo("shop");
+    mkdirSync(lab.evidence, { recursive: true, mode: 0o700 });
+    // Room for the log itself, and little more.
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=12m,mode=700", "dw-evidence", lab.evidence]);
+  });
+  after(async () => await lab[Symbol.asyncDispose]());
+
+  async function nothingLeft(): Promise<void> {
+    assert.deepEqual(await lab.machines(), []);
+    assert.deepEqual(await lab.containers(), []);
+    await lab.until("no process is left", () => lab.inside().length === 0);
+    const folder = (name: string): string[] =>
+      existsSync(join(lab.home, name)) ? readdirSync(join(lab.home, name)) : [];
+    assert.deepEqual([...folder("run/machines"), ...folder("state/homes")], []);
+  }
+
+  it("on a full disk", async () => {
+    const name = await lab.up(repo);
+    assert.equal((await lab.run(["rm", name])).code, 0);
+    const filler = join(lab.evidence, "filler");
+    try {
+      writeFileSync(filler, Buffer.alloc(16 << 20));
+    } catch {
+      // Full, as wanted.
+    }
+    execFileSync("sh", ["-c", `cat /dev/zero >> ${filler} 2>/dev/null || true`]);
+    let refused = 0;
+    for (let attempt = 0; attempt < 12 && refused < 3; attempt += 1) {
+      const ran = await lab.run(["up", repo, "--new", "--json"]);
+      if (ran.code === 0) continue;
+      assert.equal(problemOf(ran.stderr).code, "EVIDENCE_UNWRITABLE", ran.stderr);
+      assert.equal(ran.code, 5);
+      refused += 1;
+    }
+    assert.ok(refused >= 1, "reserved space may carry a few launches, never all");
+    for (const { id } of await lab.machines()) await lab.run(["rm", id, "--force"]);
+    await nothingLeft();
+  });
+
+  it("and when there is room again, it launches, and the evidence verifies", async () => {
+    execFileSync("rm", [join(lab.evidence, "filler")]);
+    const ran = await lab.run(["up", repo, "--json"]);
+    assert.equal(ran.code, 0, ran.stderr);
+    assert.equal((await lab.run(["rm", "shop"])).code, 0);
+    const verified = await lab.run(["evidence", "verify"]);
+    assert.equal(verified.code, 0, verified.stdout);
+  });
+
+  it("on a read-only disk, and no door opens either", async () => {
+    const name = await lab.up(repo);
+    execFileSync("mount", ["-o", "remount,ro", lab.evidence]);
+    const ran = await lab.run(["up", repo, "--new", "--json"]);
+    assert.equal(problemOf(ran.stderr).code, "EVIDENCE_UNWRITABLE", ran.stderr);
+    const exec = await lab.run(["exec", name, "--", "echo", "ran"]);
+    assert.notEqual(exec.code, 0);
+    assert.equal(exec.stdout, "");
+    execFileSync("mount", ["-o", "remount,rw", lab.evidence]);
+    const again = await lab.run(["up", repo, "--new", "--json"]);
+    assert.equal(again.code, 0, again.stderr);
+    for (const { id } of await lab.machines()) await lab.run(["rm", id, "--force"]);
+    await nothingLeft();
+    assert.equal((await lab.run(["evidence", "verify"])).code, 0);
+  });
+});
+
+describe(
+  "a container that differs from what was intended is killed and recorded",
+  { skip: needsRoot },
+  () => {
+    let lab: Lab;
+    let repo: string;
+    let runtime: string;
+
+    before(async () => {
+      lab = await openLab();
+      repo = lab.repo("shop");
+      await lab.up(repo);
+      await lab.run(["rm", "shop"]);
+      runtime = runtimePath(lab);
+    });
+    after(async () => await lab[Symbol.asyncDispose]());
+
+    /** Launches with a runtime that changes the container's configuration before it creates it. */
+    async function launchWith(
+      change: string,
+    ): Promise<{ code: number | null; problem: { code: string; detail: string } }> {
+      const original = readFileSync(runtime);
+      const real = join(lab.root, "real-runtime");
+      writeFileSync(real, original, { mode: 0o755 });
+      const wrapper = [
+        "#!/bin/sh",
+        'bundle=; want=; for a in "$@"; do [ -z "$want" ] || { bundle=$a; want=; }; case $a in --bundle|-b) want=1;; --bundle=*) bundle=${a#--bundle=};; esac; done',
+        `case " $* " in *" create "*) [ -z "$bundle" ] || ${process.execPath} -e '`,
+        'const fs=require("fs"),f=process.argv[1]+"/config.json",c=JSON.parse(fs.readFileSync(f));',
+        change,
+        `fs.writeFileSync(f,JSON.stringify(c))' "$bundle";; esac`,
+        `exec ${real} "$@"`,
+      ].join("\n");
+      writeFileSync(runtime, wrapper);
+      chmodSync(runtime, 0o755);
+      try {
+        const ran = await lab.run(["up", repo, "--json"]);
+        return {
+          code: ran.code,
+          problem: ran.code === 0 ? { code: "LAUNCHED", detail: "" } : problemOf(ran.stderr),
+        };
+      } finally {
+        writeFileSync(runtime, original);
+      }
+    }
+
+    const changes: readonly (readonly [what: string, change: string])[] = [
+      [
+        "a capability more",
+        'for (const k of Object.keys(c.process.capabilities??(c.process.capabilities={bounding:[]}))) 0; c.process.capabilities.bounding=["CAP_SYS_ADMIN"];',
+      ],
+      ["no seccomp filter", "delete c.linux.seccomp;"],
+      ["new privileges allowed", "c.process.noNewPrivileges=false;"],
+      ["a writable root", "c.root.readonly=false;"],
+      [
+        "a mount more",
+        'c.mounts.push({destination:"/mnt",type:"bind",source:"/usr",options:["bind","ro"]});',
+      ],
+      ["a protection missing", 'c.mounts=c.mounts.filter(m=>!m.destination.endsWith("/.git/hooks"));'],
+      [
+        "a protection writable",
+        'for(const m of c.mounts) if(m.destination.endsWith("/.git/config")) m.options=m.options.map(o=>o==="ro"?"rw":o);',
+      ],
+      [
+        "another source under the repo's name",
+        'for(const m of c.mounts) if(m.destination==="/workspace/shop") m.source="/usr/share";',
+      ],
+      [
+        "the host's network",
+        'c.linux.namespaces=c.linux.namespaces.filter(n=>n.type!=="network");c.mounts=c.mounts.map(m=>m.destination==="/sys"?{...m,type:"bind",source:"/sys",options:["rbind","ro"]}:m);',
+      ],
+      ["the host's processes", 'c.linux.namespaces=c.linux.namespaces.filter(n=>n.type!=="pid");'],
+      ["more memory", "c.linux.resources.memory.limit=8589934592;c.linux.resources.memory.swap=8589934592;"],
+      ["another user", "c.process.user={uid:0,gid:0};"],
+    ];
+    for (const [what, change] of changes) {
+      it(what, async (t) => {
+        const before = (await lab.records("denial")).length;
+        const { code, problem } = await launchWith(change.replaceAll("'", '"'));
+        assert.notEqual(code, 0, "it launched");
+        assert.ok(
+          ["MACHINE_DRIFT", "PATH_CHANGED", "LAUNCH_FAILED", "PODMAN_FAILED"].includes(problem.code),
+          `${problem.code}: ${problem.detail}`,
+        );
+        const recorded = (await lab.records("denial")).length > before;
+        if (problem.code === "MACHINE_DRIFT") assert.ok(recorded, "a denial record");
+        t.diagnostic(`${problem.code}${recorded ? ", recorded" : ""}: ${problem.detail.slice(0, 160)}`);
+        assert.deepEqual(await lab.machines(), []);
+        assert.deepEqual(await lab.containers(), []);
+        await lab.until("no process is left", () => lab.inside().length === 0);
+      });
+    }
+
+    it("with the true runtime it launches again, and the evidence verifies", async () => {
+      await lab.up(repo);
+      assert.equal((await lab.run(["evidence", "verify"])).code, 0);
+    });
+  },
+);
+
+/** The file that Podman runs as its OCI runtime; the engine's wrapper, which belongs to the lab. */
+function runtimePath(lab: Lab): string {
+  const folder = join(lab.home, "state", "podman", "bin");
+  const [name = ""] = existsSync(folder) ? readdirSync(folder) : [];
+  const path = join(folder, name);
+  assert.ok(name !== "" && statSync(path).isFile(), "the runtime is a file of the engine's own");
+  return path;
+}
