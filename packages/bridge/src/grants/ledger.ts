@@ -142,8 +142,10 @@ export class GrantLedger {
 
   #write(entries: readonly GrantEntry[], write: () => void): void {
     for (const entry of entries) entry.dirty = true;
+    // An implicit grant dies with its connection, so a power cut leaves nobody who could use it; its records are durable.
+    const survives = entries.every(({ implicit }) => implicit) ? "crash" : "power-cut";
     try {
-      this.#documents.transaction(write);
+      this.#documents.transaction(write, { survives });
     } catch (error) {
       this.#behind = true;
       throw error;

@@ -3,6 +3,15 @@ import Database from "libsql";
 
 type Value = string | number;
 
+/** How a transaction is kept. */
+export interface Keeping {
+  /**
+   * `power-cut` (the default) waits for the disk. `crash` does not: a commit survives the end of this process, but the
+   * newest ones may be missing after a power cut. For what ends with this process anyway.
+   */
+  readonly survives?: "power-cut" | "crash";
+}
+
 /** One SQLite connection: durable commits, transactions that join, and errors in our words. */
 export class Connection implements Disposable {
   readonly #database: Database.Database;
@@ -45,18 +54,14 @@ export class Connection implements Disposable {
   }
 
   /** Commits what `change` writes as one unit, or nothing of it. Inside another transaction it joins that one. */
-  transaction<Result>(change: () => Result): Result {
+  transaction<Result>(change: () => Result, { survives = "power-cut" }: Keeping = {}): Result {
     if (this.#inTransaction()) return change();
-    this.execute("BEGIN IMMEDIATE");
+    if (survives === "power-cut") return this.#commit(change);
+    this.execute("PRAGMA synchronous=NORMAL");
     try {
-      const result = change();
-      if (isPromise(result)) throw new TypeError("a transaction can't wait for a promise");
-      this.execute("COMMIT");
-      return result;
-    } catch (error) {
-      // Some failures, such as a full disk, have rolled back already.
-      if (this.#inTransaction()) this.#database.exec("ROLLBACK");
-      throw error;
+      return this.#commit(change);
+    } finally {
+      this.execute("PRAGMA synchronous=FULL");
     }
   }
 
@@ -76,6 +81,20 @@ export class Connection implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  #commit<Result>(change: () => Result): Result {
+    this.execute("BEGIN IMMEDIATE");
+    try {
+      const result = change();
+      if (isPromise(result)) throw new TypeError("a transaction can't wait for a promise");
+      this.execute("COMMIT");
+      return result;
+    } catch (error) {
+      // Some failures, such as a full disk, have rolled back already.
+      if (this.#inTransaction()) this.#database.exec("ROLLBACK");
+      throw error;
+    }
   }
 
   #inTransaction(): boolean {
