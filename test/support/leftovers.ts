@@ -39,7 +39,11 @@ function isInside(pid: number, folder: string): boolean {
   if (link(`/proc/${String(pid)}/ns/pid`) === link("/proc/self/ns/pid")) return false;
   return procFile(pid, "mountinfo")
     .split("\n")
-    .some((line) => (line.split(" ")[3] ?? "").startsWith(`${folder}/`));
+    .some((line) => {
+      // The guest's socket is mounted in machines only; other sandboxes may have copies of the host's own mounts.
+      const [, , , source = "", target] = line.split(" ");
+      return target === "/run/doorward" && source.startsWith(`${folder}/`);
+    });
 }
 
 function link(path: string): string {
