@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { connect, type TerminalSession } from "@doorward/client";
-import { openLab, type Lab } from "../test/support/lab.ts";
+import type { Lab } from "../test/support/lab.ts";
 import { residentMiB } from "../test/support/leftovers.ts";
 import type { BenchPart } from "./lib/row.ts";
 import { median } from "./lib/summary.ts";
@@ -15,7 +15,7 @@ export const idlePart: BenchPart = {
   id: "idle",
   title: "idle cost",
   async run(bench) {
-    await using lab = await openLab();
+    await using lab = await bench.freshLab();
     bench.say("idle cost: launching");
     const name = await lab.up(lab.repo("idle"));
     await using client = connect({ socketPath: lab.socket });

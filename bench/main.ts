@@ -43,6 +43,7 @@ async function main(): Promise<number> {
   const options = parseOptions(process.argv.slice(2));
   if (options === undefined) return 2;
   await using bench = new Bench({ size: options.size, install: options.install, say });
+  onInterrupt(bench);
   const [rows, failures]: [BenchRow[], Failure[]] = [[], []];
   for (const part of options.parts) {
     try {
@@ -54,6 +55,16 @@ async function main(): Promise<number> {
   }
   process.stdout.write(options.json ? asJson(options, rows, failures) : asText(rows));
   return failures.length === 0 ? 0 : 1;
+}
+
+/** Ctrl-C leaves nothing behind either. */
+function onInterrupt(bench: Bench): void {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      say("interrupted, cleaning up");
+      void bench[Symbol.asyncDispose]().finally(() => process.exit(130));
+    });
+  }
 }
 
 function parseOptions(args: readonly string[]): Options | undefined {
@@ -88,6 +99,7 @@ function asJson(options: Options, rows: readonly BenchRow[], failures: readonly 
 }
 
 function asText(rows: readonly BenchRow[]): string {
+  if (rows.length === 0) return "";
   const loads = rows.map(({ load: at = 0 }) => at);
   const { cores, memoryGiB, node } = host();
   const about = `${String(cores)} cores, ${String(memoryGiB)} GiB, Node ${node}; load average ${String(Math.min(...loads))} to ${String(Math.max(...loads))}`;

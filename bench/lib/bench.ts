@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { connect, type DoorwardClient } from "@doorward/client";
 import type { MachineView } from "@doorward/contracts";
 import { openLab, type Lab } from "../../test/support/lab.ts";
@@ -12,6 +13,7 @@ export class Bench implements AsyncDisposable {
   readonly size: Size;
   readonly install: boolean;
   readonly #say: (text: string) => void;
+  readonly #labs: Promise<Lab>[] = [];
   #lab: Promise<Lab> | undefined;
   #machine: Promise<MachineView> | undefined;
   #client: DoorwardClient | undefined;
@@ -35,8 +37,16 @@ export class Bench implements AsyncDisposable {
     this.#say(text);
   }
 
+  /** The installation that the parts share. */
   lab(): Promise<Lab> {
-    return (this.#lab ??= openLab());
+    return (this.#lab ??= this.freshLab());
+  }
+
+  /** Another installation; gone when the bench is, or when its caller disposes it. */
+  freshLab(): Promise<Lab> {
+    const lab = openLab();
+    this.#labs.push(lab);
+    return lab;
   }
 
   /** The operator's client on the bridge's socket. */
@@ -66,7 +76,9 @@ export class Bench implements AsyncDisposable {
     await this.#client?.[Symbol.asyncDispose]();
     const sshd = await this.#sshd?.catch(() => undefined);
     if (sshd !== undefined && !missing(sshd)) await sshd[Symbol.asyncDispose]();
-    const lab = await this.#lab?.catch(() => undefined);
-    await lab?.[Symbol.asyncDispose]();
+    for (const opening of this.#labs) {
+      const lab = await opening.catch(() => undefined);
+      if (lab !== undefined && existsSync(lab.root)) await lab[Symbol.asyncDispose]();
+    }
   }
 }
