@@ -21,8 +21,8 @@ describe(`kill -9 of the bridge, ${String(KILLS)} times at different moments`, (
   beforeEach(async () => void (await start()));
   after(async () => await lab[Symbol.asyncDispose]());
 
-  async function kill(): Promise<void> {
-    const pid = await lab.bridgePid();
+  async function kill(known?: number): Promise<void> {
+    const pid = known ?? (await lab.bridgePid());
     process.kill(pid, "SIGKILL");
     await lab.until("the bridge is dead", () => !/^\d+ \(.*\) [^Z]/.test(procFile(pid, "stat")));
   }
@@ -59,9 +59,16 @@ describe(`kill -9 of the bridge, ${String(KILLS)} times at different moments`, (
         .filter(({ command }) => command.startsWith("/usr/bin/conmon"))
         .map(({ command }) => / -n doorward-\w+-(m_[a-z0-9]+)/.exec(command)?.[1] ?? "?");
     await lab.until(`one conmon for each of ${ids.join()}`, () => conmons().sort().join() === ids.join());
-    const inits = (): number =>
-      lab.inside().filter(({ pid }) => /^NSpid:\s+\d+\s+1$/m.test(procFile(pid, "status"))).length;
-    await lab.until("one first process for each machine", () => inits() === ids.length);
+    const inside = (): string[] =>
+      lab.inside().map(({ pid, command }) => `${pid} (parent ${parentOf(pid)}): ${command}`);
+    const inits = (): number[] =>
+      lab
+        .inside()
+        .map(({ pid }) => pid)
+        .filter(isFirst);
+    await lab
+      .until("one first process for each machine", () => inits().length === ids.length)
+      .catch((error: Error) => assert.fail(`${error.message}, but ${inside().join("; ")}`));
     const merged = mountsBelow(lab.root).filter((target) => target.endsWith("/merged"));
     assert.equal(merged.length, ids.length, merged.join());
     const strange = mountsBelow(lab.root).filter(
@@ -168,14 +175,20 @@ describe(`kill -9 of the bridge, ${String(KILLS)} times at different moments`, (
       const acknowledged: string[] = [];
       const outcomes: string[] = [];
       for (let round = 0; round < KILLS; round += 1) {
-        const moment = 20 + Math.round((round * 1300) / KILLS);
-        const launching = lab.run(["up", repo, "--new", "--json"]);
-        // The command itself needs some time before it asks.
-        await delay(300 + moment);
-        await kill();
-        const ran = await launching;
-        if (ran.code === 0) acknowledged.push((JSON.parse(ran.stdout) as { id: string }).id);
-        outcomes.push(`${moment}: ${ran.code === 0 ? "up" : "failed"}`);
+        const moment = Math.round((round * 700) / KILLS);
+        const pid = await lab.bridgePid();
+        const launching = lab
+          .client()
+          .call("machines.up", { body: { repos: [{ path: repo }], fresh: true } })
+          .then(
+            ({ machine }) => machine.id,
+            () => null,
+          );
+        await delay(moment);
+        await kill(pid);
+        const id = await launching;
+        if (id !== null) acknowledged.push(id);
+        outcomes.push(`${moment}: ${id === null ? "cut" : "up"}`);
         await start();
         await nothingUnowned();
         const machines = await lab.machines();
@@ -228,3 +241,12 @@ describe(`kill -9 of the bridge, ${String(KILLS)} times at different moments`, (
     assert.match(ran.stderr, /another bridge|already|holds/i);
   });
 });
+
+function parentOf(pid: number): number {
+  return Number(/^PPid:\s+(\d+)$/m.exec(procFile(pid, "status"))?.[1]);
+}
+
+/** Whether a process is the first of its pid namespace. */
+function isFirst(pid: number): boolean {
+  return /^NSpid:.*\s1$/m.test(procFile(pid, "status"));
+}

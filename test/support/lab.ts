@@ -186,8 +186,11 @@ export class Lab implements AsyncDisposable {
 
   /** Containers that Podman knows, whatever their state, as `id state`. */
   async containers(): Promise<string[]> {
-    const listed = await this.podman("ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.State}}");
-    return listed.split("\n").filter((line) => line !== "");
+    const listed = JSON.parse(await this.podman("ps", "--all", "--format", "json")) as {
+      Id: string;
+      State: string;
+    }[];
+    return listed.map(({ Id, State }) => `${Id} ${State}`);
   }
 
   /** Waits until something holds; throws what `describe` says when it does not in time. */
