@@ -129,11 +129,11 @@ export class Bridge implements AsyncDisposable {
     const { folders, log } = options;
     const store = Store.open({ dir: folders.state, log });
     const installation = installationId(folders.state);
-    await mkdir(join(folders.state, "evidence"), { recursive: true, mode: 0o700 });
-    const evidence = await openEvidence({
-      dir: join(folders.state, "evidence"),
-      origin: `doorward.local/${installation}`,
-      log,
+    const dir = join(folders.state, "evidence");
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    const origin = `doorward.local/${installation}`;
+    const evidence = await openEvidence({ dir, origin, log }).catch((cause: unknown) => {
+      throw unopened(dir, cause);
     });
     const policy = await PolicyFile.load({
       configDir: folders.config,
@@ -274,4 +274,16 @@ export class Bridge implements AsyncDisposable {
       log,
     };
   }
+}
+
+/** A log on a read-only or full disk fails with the system's error; what that means is that nothing can be recorded. */
+function unopened(dir: string, cause: unknown): DoorwardError {
+  if (cause instanceof DoorwardError) return cause;
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new DoorwardError({
+    code: "EVIDENCE_UNWRITABLE",
+    message: `Cannot open the evidence in "${dir}": ${why}`,
+    hint: `df ${dir}; ls -ld ${dir}`,
+    cause,
+  });
 }
