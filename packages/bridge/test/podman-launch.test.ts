@@ -16,7 +16,7 @@ import { mountOf, mountsBelow, never, openLab, REPO_OWNER, skipped, type Lab } f
 
 const sleep = ["sleep", "1000"];
 
-describe("a launch through Podman", { skip: skipped, concurrency: false, timeout: 120_000 }, () => {
+describe("a launch through Podman", { skip: skipped, concurrency: false, timeout: 400_000 }, () => {
   let lab: Lab;
   before(async () => {
     lab = await openLab();

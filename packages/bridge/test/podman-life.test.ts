@@ -47,7 +47,7 @@ async function until(what: string, holds: () => boolean | Promise<boolean>): Pro
   assert.fail(`${what} did not happen`);
 }
 
-describe("the life of machines in Podman", { skip: skipped, concurrency: false, timeout: 180_000 }, () => {
+describe("the life of machines in Podman", { skip: skipped, concurrency: false, timeout: 400_000 }, () => {
   let lab: Lab;
   before(async () => {
     lab = await openLab();
@@ -134,7 +134,7 @@ describe("the life of machines in Podman", { skip: skipped, concurrency: false, 
     const stop = new AbortController();
     const killer = (async () => {
       while (!stop.signal.aborted) {
-        await delay(150 + Math.random() * 500);
+        await delay(300 + Math.random() * 1000);
         const pid = lab.engine.servicePid;
         if (pid !== null)
           try {
@@ -145,15 +145,18 @@ describe("the life of machines in Podman", { skip: skipped, concurrency: false, 
       }
     })();
     const started: string[] = [];
-    for (let round = 0; round < 12; round++) {
-      const launch = lab.engine.launch(lab.spec(`storm-${String(round)}`, sleep), never);
-      await launch.then(
-        ({ containerId }) => started.push(containerId),
-        failsWith("LAUNCH_FAILED", "PODMAN_UNREACHABLE"),
-      );
+    try {
+      for (let round = 0; round < 12; round++) {
+        const launch = lab.engine.launch(lab.spec(`storm-${String(round)}`, sleep), never);
+        await launch.then(
+          ({ containerId }) => started.push(containerId),
+          failsWith("LAUNCH_FAILED", "PODMAN_UNREACHABLE"),
+        );
+      }
+    } finally {
+      stop.abort();
+      await killer;
     }
-    stop.abort();
-    await killer;
     const listed = await lab.engine.list();
     assert.deepEqual(listed.map(({ containerId }) => containerId).sort(), [...started].sort());
     for (const containerId of started) await lab.engine.remove(containerId, 0);
