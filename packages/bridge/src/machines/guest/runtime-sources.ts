@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
-import { realpath } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { realpath, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -58,17 +59,30 @@ function resolved(entry: string, manifest: string, file: string): string {
   }
 }
 
-/** What `ldd` says that trusted binaries load, each library once, by the name they ask for. */
+/** What trusted binaries load, each library once, by the name they ask for. */
 async function neededLibraries(binaries: readonly string[]): Promise<string[]> {
-  const found = new Map<string, string>();
-  for (const binary of binaries) {
-    const { stdout } = await run("ldd", [binary], { env: { LC_ALL: "C" } }).catch((cause: unknown) => {
-      throw unsupported(`"ldd" can't read "${binary}"`, cause);
-    });
-    for (const path of pathsIn(stdout)) found.set(basename(path), path);
-  }
+  const listed = await Promise.all(binaries.map(librariesOf));
+  const found = new Map(listed.flat().map((path) => [basename(path), path]));
   await Promise.all([...found.values()].map((path) => realpath(path)));
   return [...found.values()].sort();
+}
+
+/** What `ldd` said of a binary; it is asked again when the binary changed or a library has gone, not for every launch. */
+const listings = new Map<string, readonly string[]>();
+
+async function librariesOf(binary: string): Promise<readonly string[]> {
+  const { ino, size, mtimeMs } = await stat(binary).catch((cause: unknown) => {
+    throw unsupported(`"${binary}" can't be read`, cause);
+  });
+  const key = [binary, ino, size, mtimeMs].join(":");
+  const known = listings.get(key);
+  if (known?.every((path) => existsSync(path)) === true) return known;
+  const { stdout } = await run("ldd", [binary], { env: { LC_ALL: "C" } }).catch((cause: unknown) => {
+    throw unsupported(`"ldd" can't read "${binary}"`, cause);
+  });
+  const paths = pathsIn(stdout);
+  listings.set(key, paths);
+  return paths;
 }
 
 /** Takes `name => /path (0x...)` and `/path (0x...)` lines; `linux-vdso` has no path. */
