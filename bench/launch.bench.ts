@@ -1,6 +1,7 @@
 import { chmod, mkdir, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Bench } from "./lib/bench.ts";
 import { besideOf, within, type BenchPart, type BenchRow } from "./lib/row.ts";
 import { interleave, summarise } from "./lib/summary.ts";
@@ -112,7 +113,20 @@ async function answerOf(
     const [, at] = await Promise.all([podman.run("run", "--detach", ...flags), answered]);
     return at - began;
   } finally {
-    await podman.run("rm", "--force", "--time", "0", name);
     server.close();
+    await remove(podman, name);
+  }
+}
+
+/** Podman answers now and then that a mount is still busy, and succeeds a moment later. */
+async function remove(podman: PodmanCommand, name: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await podman.run("rm", "--force", "--ignore", "--time", "0", name);
+      return;
+    } catch (error) {
+      if (attempt === 10) throw error;
+      await delay(100);
+    }
   }
 }
