@@ -18,7 +18,9 @@ describe(`kill -9 of the bridge, ${String(KILLS)} times at different moments`, (
     repo = lab.repo("shop");
     await lab.up(repo);
   });
-  beforeEach(async () => void (await start()));
+  beforeEach(async () => {
+    await start();
+  });
   after(async () => await lab[Symbol.asyncDispose]());
 
   async function kill(known?: number): Promise<void> {
@@ -68,7 +70,7 @@ describe(`kill -9 of the bridge, ${String(KILLS)} times at different moments`, (
         .filter(isFirst);
     await lab
       .until("one first process for each machine", () => inits().length === ids.length)
-      .catch((error: Error) => assert.fail(`${error.message}, but ${inside().join("; ")}`));
+      .catch((error: unknown) => assert.fail(`${String(error)}, but ${inside().join("; ")}`));
     const merged = mountsBelow(lab.root).filter((target) => target.endsWith("/merged"));
     assert.equal(merged.length, ids.length, merged.join());
     const strange = mountsBelow(lab.root).filter(

@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, lstatSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import type { DoorwardError } from "@doorward/contracts";
 import { needsRoot, openLab, REPO_OWNER, type Lab } from "../support/lab.ts";
 import { procFile } from "../support/leftovers.ts";
 
@@ -77,7 +78,7 @@ describe(
 
     /** Every mount of a machine's repo is the folder of the repo that its name says, seen from the host. */
     function mountsOutside(id: string): string[] {
-      const allowed = [`${repo}`, join(lab.home, "state"), join(lab.home, "run")];
+      const allowed = [repo, join(lab.home, "state"), join(lab.home, "run")];
       const found: string[] = [];
       for (const { pid } of lab.inside()) {
         if (!/^NSpid:.*\s1$/m.test(procFile(pid, "status"))) continue;
@@ -113,7 +114,8 @@ describe(
               .call("machines.up", { body: { repos: [{ path: repo }], fresh: true, temporary: true } })
               .then(
                 ({ machine }) => machine,
-                (error: { code: string; message: string }) => {
+                (thrown: unknown) => {
+                  const error = thrown as DoorwardError;
                   messages.add(`${error.code}: ${error.message.slice(0, 300)}`);
                   return error.code;
                 },

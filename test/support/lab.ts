@@ -97,7 +97,7 @@ export class Lab implements AsyncDisposable {
       stderr: (bytes) => void stderr.push(bytes.slice()),
     });
     const text = (chunks: readonly Uint8Array[]): string => Buffer.concat(chunks).toString();
-    const exit = code ?? 128 + (constants.signals[signal as NodeJS.Signals] ?? 0);
+    const exit = code ?? 128 + constants.signals[signal as NodeJS.Signals];
     return { code: exit, stdout: text(stdout), stderr: text(stderr), ms: performance.now() - began };
   }
 
