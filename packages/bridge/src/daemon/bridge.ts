@@ -11,6 +11,7 @@ import { GrantAuthority } from "../grants/index.ts";
 import type { MachineEngine } from "../machines/engine.ts";
 import { ensureGuestRuntime, listenForGuest } from "../machines/guest/index.ts";
 import {
+  BRIDGE_SUBJECT,
   hostClocks,
   MachineRecord,
   MachineRecords,
@@ -24,7 +25,7 @@ import { Store } from "../store/index.ts";
 import { DenialCounter } from "./denial-counter.ts";
 import { gatewayEvidence } from "./gateway-evidence.ts";
 import { gatewayMachines, implicitGrants } from "./gateway-ports.ts";
-import { BRIDGE_SUBJECT, grantEvidence } from "./grant-evidence.ts";
+import { grantEvidence } from "./grant-evidence.ts";
 import { allHandlers } from "./handlers/index.ts";
 import { PolicyJudge } from "./policy-judge.ts";
 import { Reviews } from "./reviews.ts";

@@ -1,5 +1,6 @@
 import type { DoorName, ErrorCode } from "@doorward/contracts";
-import { BRIDGE_SUBJECT, type Appender } from "./grant-evidence.ts";
+import { BRIDGE_SUBJECT } from "../machines/life/index.ts";
+import type { Appender } from "./grant-evidence.ts";
 
 const PERIOD_MS = 60_000;
 

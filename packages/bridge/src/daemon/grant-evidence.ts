@@ -1,13 +1,11 @@
 import type { EvidenceInput } from "@doorward/contracts";
 import type { GrantEvent, GrantEvidence } from "../grants/index.ts";
+import { BRIDGE_SUBJECT } from "../machines/life/index.ts";
 
 /** Where records go; resolves when durable. */
 export interface Appender {
   append(input: EvidenceInput): Promise<{ readonly index: number }>;
 }
-
-/** Subject of what the bridge does by itself. */
-export const BRIDGE_SUBJECT = "operator:bridge";
 
 /** Writes what happens to grants into the evidence log. */
 export function grantEvidence(log: Appender): GrantEvidence {

@@ -4,7 +4,7 @@ import type { EvidenceLog } from "../evidence/index.ts";
 import type { GrantAuthority } from "../grants/index.ts";
 import type { Machines } from "../machines/life/index.ts";
 import type { PolicyEvent, PolicyFile } from "../policy/index.ts";
-import { BRIDGE_SUBJECT } from "./grant-evidence.ts";
+import { BRIDGE_SUBJECT } from "../machines/life/index.ts";
 
 /** What a changed policy is put into force over. */
 export interface JudgeSources {

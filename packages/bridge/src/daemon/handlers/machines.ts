@@ -3,10 +3,9 @@ import type { TerminalInfo } from "@doorward/guest";
 import type { EvidenceLog } from "../../evidence/index.ts";
 import type { Handlers, RouteCall } from "../../gateway/index.ts";
 import type { Asker, MachineRecord, Machines } from "../../machines/life/index.ts";
-import { machineView } from "../../machines/life/index.ts";
+import { BRIDGE_SUBJECT, machineView } from "../../machines/life/index.ts";
 import type { Caller } from "../../gateway/index.ts";
 import type { Reviews } from "../reviews.ts";
-import { BRIDGE_SUBJECT } from "../grant-evidence.ts";
 
 const TERMINALS_LOOKED_AT = 1000;
 

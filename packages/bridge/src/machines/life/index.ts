@@ -1,5 +1,5 @@
+export { BRIDGE_SUBJECT } from "./end.ts";
 export type { Adoption } from "./adopt.ts";
-export { freshId } from "./names.ts";
 export { hostClocks } from "./lease.ts";
 export { Machines, type Asker } from "./machines.ts";
 export type { GuestRuntime, LifeContext, ReviewClones } from "./ports.ts";
