@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { toDoorwardError } from "@doorward/contracts";
 import { mountOf, mountsBelow, never, openLab, REPO_OWNER, skipped, type Lab } from "./podman-lab.ts";
 
@@ -74,6 +75,21 @@ describe("a launch through Podman", { skip: skipped, concurrency: false, timeout
     const repoMount = found.mounts.find(({ target }) => target === "/workspace/repo");
     assert.equal(repoMount?.ino, String(statSync(repo).ino));
     assert.equal(readFileSync(`/proc/${String(pid)}/comm`, "utf8").trim(), "podman-init");
+    await lab.engine.remove(containerId, 0);
+  });
+
+  test("what a machine puts into its own /dev/shm does not keep it from being measured", async () => {
+    const spec = lab.spec("whiteout", [
+      "sh",
+      "-c",
+      `mknod "/dev/shm/$(printf %0250d 0)" c 0 0 && mkdir /dev/shm/made && sleep 1000`,
+    ]);
+    const { containerId, pid } = await lab.engine.launch(spec, never);
+    const made = `/proc/${String(pid)}/root/dev/shm/made`;
+    for (let round = 0; round < 200 && !existsSync(made); round++) await delay(25);
+    assert.ok(existsSync(made), "the machine made its device node");
+    const { devices } = await lab.engine.measure(containerId, never);
+    assert.ok(!devices.some((path) => path.startsWith("/dev/shm")));
     await lab.engine.remove(containerId, 0);
   });
 

@@ -1,3 +1,4 @@
+import type { MachineIsolation } from "@doorward/contracts";
 import type { GuestLink } from "@doorward/guest";
 import type { EngineContainer } from "../engine.ts";
 import { byBridge, forgetMachine, settleEnded } from "./end.ts";
@@ -9,6 +10,7 @@ const WHY = {
   reboot: "the host rebooted",
   crashed: "it ended while the bridge was down",
   reaped: "the bridge was killed half way",
+  drift: "after the bridge's restart it was not isolated any more as its fingerprint says",
 } as const;
 
 /** What a starting bridge found of its machines. */
@@ -56,7 +58,8 @@ async function settle(
   ) {
     return context.listen({ machineId: record.id, folder: socketFolder(context, record.id) });
   }
-  if (record.state !== "stopped") await markEnded(context, record);
+  if (container !== undefined) await context.engine.remove(container.containerId, 0);
+  if (record.state !== "stopped") await markEnded(context, record, container !== undefined);
   if (record.state === "launching" && record.evidence === null) await forgetMachine(context, record.id);
   return undefined;
 }
@@ -70,7 +73,8 @@ async function unchanged(
 ): Promise<boolean> {
   const known = record.fingerprint?.inputs.isolation;
   if (known === undefined) return false;
-  const now = await context.engine.measure(container.containerId, signal);
+  const now = await measured(context, container, signal);
+  if (now === null) return false;
   const same = (
     ["imageId", "user", "capEff", "capBnd", "noNewPrivs", "seccompMode", "rootReadOnly"] as const
   ).every((field) => known[field] === now[field]);
@@ -80,9 +84,25 @@ async function unchanged(
   );
 }
 
-async function markEnded(context: LifeContext, record: MachineRecord): Promise<void> {
+/** What a machine does to its own processes must not keep the bridge from adopting the others. */
+async function measured(
+  context: LifeContext,
+  container: EngineContainer,
+  signal: AbortSignal,
+): Promise<MachineIsolation | null> {
+  try {
+    return await context.engine.measure(container.containerId, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    context.log.error({ err: error, container: container.containerId }, "machines: one can't be measured");
+    return null;
+  }
+}
+
+async function markEnded(context: LifeContext, record: MachineRecord, ran: boolean): Promise<void> {
   const rebooted = record.lease !== null && record.lease.bootId !== context.clocks.bootId();
-  const reason = rebooted ? "reboot" : record.state === "running" ? "crashed" : "reaped";
+  const ended = ran ? "drift" : "crashed";
+  const reason = rebooted ? "reboot" : record.state === "running" ? ended : "reaped";
   await settleEnded(context, record, byBridge(record, reason, WHY[reason]));
 }
 

@@ -25,6 +25,8 @@ export type ProcessFacts = Pick<
 
 const namespaceNames = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"] as const;
 const pseudo = new Set(["proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "devtmpfs"]);
+/** File systems of a machine's own below /dev. */
+const ownDeviceFolders = new Set(["/dev/pts", "/dev/shm", "/dev/mqueue"]);
 const manyMounts = 500;
 
 /** Reads how a process is really isolated; every value comes from the kernel, none from Podman. */
@@ -117,7 +119,10 @@ async function networkFacts(proc: string): Promise<{ interfaces: string[]; route
   return { interfaces, routes: leaving4.length + leaving6.length };
 }
 
-/** Device nodes below a machine's /dev, without following links out of it. */
+/**
+ * Device nodes below a machine's /dev, without following links out of it. What the machine itself can write is not looked
+ * at: it may hold millions of names, and the only nodes that can be made there are of number 0:0, which open nothing.
+ */
 async function deviceNodes(root: string): Promise<string[]> {
   const found: string[] = [];
   const visit = async (folder: string, shown: string, depth: number): Promise<void> => {
@@ -127,7 +132,7 @@ async function deviceNodes(root: string): Promise<string[]> {
       const path = `${shown}/${name}`;
       if (stat?.isCharacterDevice() === true || stat?.isBlockDevice() === true) found.push(path);
       // Terminals come and go, and they belong to the machine's own devpts.
-      else if (stat?.isDirectory() === true && depth < 3 && path !== "/dev/pts")
+      else if (stat?.isDirectory() === true && depth < 3 && !ownDeviceFolders.has(path))
         await visit(join(folder, name), path, depth + 1);
     }
   };
