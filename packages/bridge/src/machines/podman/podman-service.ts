@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { DoorwardError } from "@doorward/contracts";
 import type { Logger } from "pino";
 import * as z from "zod";
-import { readText } from "../../hosts/linux/read-text.ts";
+import { ownCommandLine, readText } from "../../hosts/linux/read-text.ts";
 import type { EngineFolders } from "./engine-folders.ts";
 import type { LibpodApi } from "./libpod-api.ts";
 import { podmanInvocation } from "./podman-config.ts";
@@ -170,7 +170,7 @@ function servicePids(socket: string): number[] {
 }
 
 function isService(pid: number, socket: string): boolean {
-  const argv = (readText(`/proc/${String(pid)}/cmdline`) ?? "").split("\0");
+  const argv = ownCommandLine(pid);
   return argv.includes("service") && argv.includes(`unix://${socket}`);
 }
 

@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { readText } from "../../hosts/linux/read-text.ts";
+import { ownCommandLine, readText } from "../../hosts/linux/read-text.ts";
 import { runCommand } from "../../hosts/linux/run-command.ts";
 import type { EngineFolders } from "./engine-folders.ts";
 
@@ -47,10 +47,10 @@ export class Strays {
 
   #conmons(): Conmon[] {
     return readdirSync("/proc").flatMap((name) => {
-      const argv = /^\d+$/.test(name) ? (readText(`/proc/${name}/cmdline`) ?? "").split("\0") : [];
-      const containerId = argv[argv.indexOf("-c") + 1];
+      const argv = /^\d+$/.test(name) ? ownCommandLine(Number(name)) : [];
+      const containerId = argv[argv.indexOf("-c") + 1] ?? "";
       const ours = argv[0]?.endsWith("conmon") === true && argv.includes(this.#exitDir);
-      return ours && containerId !== undefined ? [{ pid: Number(name), containerId }] : [];
+      return ours && /^[a-f0-9]{64}$/.test(containerId) ? [{ pid: Number(name), containerId }] : [];
     });
   }
 }
