@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { DoorwardError } from "@doorward/contracts";
 import { readText } from "../../hosts/linux/read-text.ts";
 import { runCommand } from "../../hosts/linux/run-command.ts";
+import { isPrivateRuntime } from "../../state/index.ts";
 
 /** Every path that this engine's own Podman uses; nothing is shared with other Podmans of the host. */
 export interface EngineFolders {
@@ -90,7 +91,9 @@ function runFolder(state: string, runtimeDir: string): string {
   const short = Buffer.byteLength(wanted) <= longestRun;
   if (process.getuid?.() === 0) {
     const fallback = join("/run/doorward", shortName(state));
-    return short ? traversableOr(wanted, fallback) : fallback;
+    // The user's own folder under /tmp stays closed: the bridge refuses one that others can enter.
+    const closed = isPrivateRuntime({ config: "", state: dirname(state), runtime: runtimeDir });
+    return short && !closed ? traversableOr(wanted, fallback) : fallback;
   }
   return short ? wanted : join("/tmp", `doorward-${shortName(state)}`);
 }
