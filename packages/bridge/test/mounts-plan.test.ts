@@ -82,6 +82,20 @@ test("a commondir that leads elsewhere is refused: the host's git would take its
   assert.match(error.hint ?? "", /--review/);
 });
 
+test("a missing config.worktree is pinned where git would read it: a machine could name programs in it", async () => {
+  using lab = new PolicyLab();
+  const policy = await lab.policy();
+  const repo = lab.repo("app");
+  git(repo, "config", "extensions.worktreeConfig", "true");
+  git(repo, "worktree", "add", "-q", join(lab.src, "tree"));
+  await using planned = await plan(lab, policy, [repo]);
+  for (const path of [".git/config.worktree", ".git/worktrees/tree/config.worktree"]) {
+    assert.ok(shapes(planned.mounts).includes(`protected ro /workspace/app/${path}`), path);
+    assert.equal(readFileSync(join(repo, path), "utf8"), "");
+  }
+  assert.equal(git(repo, "status", "--porcelain"), "");
+});
+
 test("nested repositories and submodules are protected like the repo itself", async () => {
   using lab = new PolicyLab();
   const policy = await lab.policy();

@@ -139,15 +139,27 @@ function refuseElsewhere(folder: ProtectedFolder, gitFolder: string): void {
  * A mount can protect only what exists, and a missing `hooks`, `config` or `commondir` could be created by the machine.
  * Git reads them as given here exactly as if they were absent, and none of them is visible in the work tree.
  */
-function pinsOf({ scan, profile }: ProtectedFolder): Pin[] {
+function pinsOf(folder: ProtectedFolder): Pin[] {
+  const { scan, profile } = folder;
   const relaxed = profile.isolation.relaxations.includes("unprotected-git-config");
   // A bare repository in the work tree is content (a test's data), not a place to add files to.
   const inside = scan.gitFolders.filter((path) => path === "" || /(?:^|\/)\.git(?:\/|$)/.test(path));
-  return inside.flatMap((root): Pin[] => [
-    { path: join(root, "hooks"), kind: "folder", content: "" },
-    ...(relaxed ? [] : [{ path: join(root, "config"), kind: "file", content: "" } as const]),
-    { path: join(root, "commondir"), kind: "file", content: ".\n" },
-  ]);
+  const readsMore = relaxed ? [] : inside.filter((root) => hasWorktreeConfig(folder, root));
+  const perWorktree = readsMore.length === 0 ? [] : [...readsMore, ...scan.worktrees];
+  return [
+    ...inside.flatMap((root): Pin[] => [
+      { path: join(root, "hooks"), kind: "folder", content: "" },
+      ...(relaxed ? [] : [{ path: join(root, "config"), kind: "file", content: "" } as const]),
+      { path: join(root, "commondir"), kind: "file", content: ".\n" },
+    ]),
+    ...perWorktree.map((root): Pin => ({ path: join(root, "config.worktree"), kind: "file", content: "" })),
+  ];
+}
+
+/** With `extensions.worktreeConfig`, git takes settings from `config.worktree` too, which need not exist yet. */
+function hasWorktreeConfig(folder: ProtectedFolder, gitFolder: string): boolean {
+  const text = readText(folder, join(gitFolder, "config"));
+  return text !== null && /worktreeconfig/i.test(text.toString("latin1"));
 }
 
 function exists(folder: ProtectedFolder, path: string): boolean {
