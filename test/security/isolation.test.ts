@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { needsRoot, openLab, REPO_OWNER, type Lab } from "../support/lab.ts";
 import { descriptors, procFile } from "../support/leftovers.ts";
 
@@ -365,6 +366,7 @@ describe("what runs in a machine is confined to it", { skip: needsRoot }, () => 
       ],
       { timeoutMs: 30_000 },
     );
+    await delay(1500);
     const neighbour = await lab.sh("shop", "echo quick");
     assert.equal(neighbour.stdout, "quick\n");
     const during = lab.inside().length;
