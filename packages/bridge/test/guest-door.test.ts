@@ -277,6 +277,27 @@ test("a terminal over WebSocket: ready, echo, exit with its code, orderly close"
   );
 });
 
+test("whoever may not type may not choose what a new terminal runs either", async () => {
+  const silent = { operations: ["terminal.attach", "terminal.observe"] satisfies Operation[] };
+  const programs = [{ argv: ["touch", "/tmp/ran"] }, { env: { PROMPT_COMMAND: "touch /tmp/ran" } }];
+  for (const wanted of programs) {
+    assert.equal(
+      await refusal(await attach({ terminal: { new: wanted } }, silent)),
+      "4403 OPERATION_NOT_GRANTED",
+    );
+  }
+  using shell = await attach({ terminal: { new: {} } }, silent);
+  await shell.until("ready", () => shell.find("ready") !== undefined);
+  assert.equal(shell.find("ready")?.input, false);
+});
+
+test("a profile without terminals has none to observe", async () => {
+  const spec = { ...ROOMY, attach: { ...ROOMY.attach, allowed: false } };
+  using client = new Client(TERMINAL_PROTOCOL, { spec });
+  await client.open({ type: "hello", mode: "observe", terminal: { id: newId("t") } });
+  assert.equal(await refusal(client), "4403 DOOR_NOT_OFFERED");
+});
+
 test("a client that was lost resumes at its offset with nothing lost and nothing doubled", async () => {
   const argv = [
     "bash",
@@ -381,8 +402,8 @@ test("what a grant does not hold is refused with its code", async () => {
     await refusal(await exec({ argv: ["true"] }, { kind: "agent", operations: ["terminal.exec"] })),
     "4403 OPERATION_NOT_GRANTED",
   );
-  const silent = await attach({}, { operations: ["terminal.attach"] });
-  await silent.see("$ ");
+  const silent = await attach({ terminal: { new: {} } }, { operations: ["terminal.attach"] });
+  await silent.until("ready", () => silent.find("ready") !== undefined);
   assert.equal(silent.find("ready")?.input, false);
   silent.type("x");
   assert.equal(await refusal(silent), "4403 OPERATION_NOT_GRANTED");

@@ -13,6 +13,7 @@ export function authoriseTerminal(session: DoorSession, hello: TerminalHello): T
   const { attach } = session.spec;
   if (hello.transcript === "on")
     throw notOffered("capture.off", "transcripts stay off until redaction exists");
+  if (!attach.allowed) throw notOffered("attach.allowed", "the profile allows no terminals");
   if (hello.mode === "observe") {
     if ("new" in hello.terminal) throw notOffered("observe", "an observer can't create a terminal");
     session.host.check("terminal.observe");
@@ -20,8 +21,14 @@ export function authoriseTerminal(session: DoorSession, hello: TerminalHello): T
     return { mode: "observe", input: false };
   }
   session.host.check("terminal.attach");
-  if (!attach.allowed) throw notOffered("attach.allowed", "the profile allows no terminals");
+  // A program of one's own choosing, or variables that a shell runs, are as good as typing.
+  if (choosesProgram(hello)) session.host.check("terminal.input");
   return { mode: "control", input: session.operations.has("terminal.input") };
+}
+
+function choosesProgram({ terminal }: TerminalHello): boolean {
+  if (!("new" in terminal)) return false;
+  return terminal.new.argv !== undefined || Object.keys(terminal.new.env ?? {}).length > 0;
 }
 
 /** Judges a command: operators and agents have an operation each. */
