@@ -3,12 +3,7 @@ import { DEFAULT_TERMINAL_DOOR, TerminalDoorSpec } from "./terminal-door.ts";
 import { Duration } from "./text.ts";
 
 /** Relaxations of the hardening that a profile can ask for by name; each shows in the fingerprint. */
-export const RELAXATIONS = [
-  "user-namespaces-inside",
-  "without-user-namespace",
-  "without-enforced-limits",
-  "unprotected-git-config",
-] as const;
+export const RELAXATIONS = ["user-namespaces-inside", "unprotected-git-config"] as const;
 export const Relaxation = z.enum(RELAXATIONS).describe("A named relaxation of the default hardening");
 export type Relaxation = z.infer<typeof Relaxation>;
 
