@@ -115,6 +115,7 @@ export async function runHere(lab: CliLab, args: readonly string[], cwd = lab.re
   const cli: Cli = {
     env: lab.env,
     cwd,
+    script: undefined,
     stdin,
     stdout,
     stderr,

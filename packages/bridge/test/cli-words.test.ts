@@ -1,12 +1,17 @@
 import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { DoorwardError } from "@doorward/contracts";
+import { asCalled, calledAs } from "../src/cli/called-as.ts";
 import { missingPackages } from "../src/cli/commands/doctor.ts";
 import { gitRoot } from "../src/cli/commands/up.ts";
 import { escapeLine, escapeText } from "../src/cli/escape-text.ts";
 import { parseProgram } from "../src/cli/program-options.ts";
 import { splitArguments } from "../src/cli/program.ts";
+import { shellWord } from "../src/cli/shell-word.ts";
 import { table } from "../src/cli/table.ts";
 import { DetachKeys, parseDetachKeys } from "../src/cli/terminal/detach-keys.ts";
 import { terminalEnvironment } from "../src/cli/terminal/terminal-environment.ts";
@@ -122,4 +127,31 @@ describe("doctor --fix", () => {
   }
   it("does nothing about what is fine", () =>
     assert.deepEqual(missingPackages([finding("sudo apt-get install -y podman", "ok")]), []));
+});
+
+describe("what a hint says to type", () => {
+  const bin = "/opt/a b/node_modules/.bin/doorward";
+  it("is doorward where the user's PATH has it, and npm's own folders don't count", (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "dw-called-"));
+    t.after(() => rmSync(folder, { recursive: true, force: true }));
+    mkdirSync(join(folder, "node_modules", ".bin"), { recursive: true });
+    const inBin = join(folder, "node_modules", ".bin", "doorward");
+    writeFileSync(inBin, "", { mode: 0o755 });
+    const path = join(folder, "node_modules", ".bin");
+    assert.equal(calledAs({ env: { PATH: path }, cwd: "/" }, bin), `'${bin}'`);
+    assert.equal(calledAs({ env: { PATH: path }, cwd: folder }, bin), "npx doorward");
+    writeFileSync(join(folder, "doorward"), "", { mode: 0o755 });
+    assert.equal(calledAs({ env: { PATH: folder }, cwd: "/" }, bin), "doorward");
+  });
+  it("is doorward when something else than the command's file runs", () =>
+    assert.equal(calledAs({ env: {}, cwd: "/" }, "/x/main.ts"), "doorward"));
+  it("changes commands and leaves names and paths alone", () =>
+    assert.equal(
+      asCalled("doorward policy allow ~/doorward && (doorward up /srv/doorward x)", "npx doorward"),
+      "npx doorward policy allow ~/doorward && (npx doorward up /srv/doorward x)",
+    ));
+  it("quotes what a shell would read otherwise", () => {
+    assert.equal(shellWord("/srv/shop"), "/srv/shop");
+    assert.equal(shellWord("/srv/it's $HOME"), String.raw`'/srv/it'\''s $HOME'`);
+  });
 });

@@ -6,7 +6,7 @@ import type { Cli } from "./cli.ts";
 import type { Output } from "./output.ts";
 
 /** Where a grant's holder finds the bridge when `DOORWARD_URL` is not set. */
-const DEFAULT_URL = "http://127.0.0.1:7611";
+export const DEFAULT_URL = "http://127.0.0.1:7611";
 const READY_TIMEOUT_MS = 60_000;
 
 /** How much of the bridge a command needs. */

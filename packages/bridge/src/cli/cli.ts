@@ -14,6 +14,8 @@ export type TerminalWritable = Writable & {
 export interface Cli {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
+  /** The file that this process was started with, for hints that can be pasted. */
+  readonly script: string | undefined;
   readonly stdin: TerminalReadable;
   readonly stdout: TerminalWritable;
   readonly stderr: TerminalWritable;

@@ -1,5 +1,8 @@
+import type { DoorwardClient } from "@doorward/client";
 import type { GrantView, MintedGrant } from "@doorward/contracts";
+import { actsForGrant, DEFAULT_URL } from "./bridge-link.ts";
 import type { Output } from "./output.ts";
+import type { Run } from "./run.ts";
 import { fields } from "./table.ts";
 import { ago, until } from "./times.ts";
 
@@ -31,7 +34,8 @@ export function showGrant({
 }
 
 /** A new grant for people; its token comes first and is shown this once. */
-export function showMinted(output: Output, minted: MintedGrant): string {
+export function showMinted(output: Output, minted: MintedGrant, url: string | undefined): string {
+  const place = url === undefined ? "" : `DOORWARD_URL=${url} `;
   return [
     minted.token,
     "",
@@ -39,7 +43,17 @@ export function showMinted(output: Output, minted: MintedGrant): string {
     "",
     showGrant(minted),
     "",
-    `  DOORWARD_TOKEN=... doorward attach ${minted.machineName ?? minted.grant.machine}`,
-    `  doorward grant revoke ${minted.grant.grantId}`,
+    output.commands(
+      `  ${place}DOORWARD_TOKEN=... doorward attach ${minted.machineName ?? minted.grant.machine}`,
+    ),
+    output.commands(`  doorward grant revoke ${minted.grant.grantId}`),
   ].join("\n");
+}
+
+/** Where a token's holder on this host finds the bridge; undefined when that need not be said. */
+export async function tokenUrl(run: Run, client: DoorwardClient): Promise<string | undefined> {
+  if (actsForGrant(run.cli.env)) return run.cli.env["DOORWARD_URL"] || undefined;
+  const { tcp } = await client.call("bridge.status", {}, { signal: run.cli.signal });
+  const url = `http://127.0.0.1:${tcp.port}`;
+  return url === DEFAULT_URL ? undefined : url;
 }

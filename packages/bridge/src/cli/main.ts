@@ -17,6 +17,7 @@ async function main(argv: readonly string[]): Promise<number> {
     get cwd() {
       return process.cwd();
     },
+    script: process.argv[1],
     get stdin() {
       return process.stdin;
     },

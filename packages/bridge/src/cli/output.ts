@@ -1,4 +1,5 @@
 import { styleText } from "node:util";
+import { asCalled, calledAs } from "./called-as.ts";
 import type { Cli } from "./cli.ts";
 import { escapeLine } from "./escape-text.ts";
 
@@ -31,6 +32,11 @@ export class Output {
   /** One line beside the result for people only. */
   info(text: string): void {
     if (!this.json) this.note(text);
+  }
+
+  /** Text for people whose commands can be pasted as they are, however this one was called. */
+  commands(text: string): string {
+    return asCalled(text, calledAs(this.#cli, this.#cli.script));
   }
 
   /** Colours text for stdout, when that is a terminal. */

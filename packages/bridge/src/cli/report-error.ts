@@ -15,7 +15,7 @@ export async function reportError(thrown: unknown, cli: Cli, output: Output): Pr
     return error.entry.exit;
   }
   const rule = error instanceof DenialError ? `  rule: ${error.rule}` : undefined;
-  const hint = error.hint === undefined ? undefined : `  hint: ${error.hint}`;
+  const hint = error.hint === undefined ? undefined : `  hint: ${output.commands(error.hint)}`;
   const head = `${output.styleError("red", "doorward:")} ${escapeText(error.message)}`;
   const rest = [rule, hint].filter((line) => line !== undefined).map((line) => `${escapeText(line)}\n`);
   cli.stderr.write(`${head}\n${rest.join("")}`);

@@ -51,7 +51,9 @@ function text(output: Output, { facts, findings }: HostReport): string {
       ? `${output.style("red", "not ready")}: machines can't be launched here yet`
       : `${output.style(facts.grade === "full" ? "green" : "yellow", facts.grade)}: ${MEANING[facts.grade]}`;
   const mend =
-    missingPackages(findings).length > 0 ? ["", "  doorward doctor --fix    installs what is missing"] : [];
+    missingPackages(findings).length > 0
+      ? ["", output.commands("  doorward doctor --fix    installs what is missing")]
+      : [];
   return [...groups.filter((lines) => lines !== ""), "", `grade  ${grade}`, ...mend].join("\n");
 }
 

@@ -8,6 +8,7 @@ import { evidenceFolder } from "../evidence-place.ts";
 import { parseOptions } from "../parse-input.ts";
 import { pathArgument } from "../path-argument.ts";
 import { leaf } from "../run.ts";
+import { shellWord } from "../shell-word.ts";
 
 const ExportOptions = z.object({ from: z.string().min(1).max(4096).optional() });
 
@@ -26,7 +27,9 @@ export function defineEvidenceExport(command: Command, cli: Cli): void {
         `${exported.size} records in ${escapeLine(exported.out)}; its README says how to check them with other tools`,
         `key  ${exported.vkey}`,
         "",
-        `  doorward evidence verify ${escapeLine(exported.out)} --key ${exported.vkey}`,
+        run.output.commands(
+          `  doorward evidence verify ${escapeLine(shellWord(exported.out))} --key ${exported.vkey}`,
+        ),
       ].join("\n"),
     );
     return 0;

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type * as z from "zod";
 import type { Cli } from "../cli.ts";
 import { addGrantOptions, GrantOptions } from "../grant-options.ts";
-import { showMinted } from "../grant-view.ts";
+import { showMinted, tokenUrl } from "../grant-view.ts";
 import { machineCommand } from "../machine-action.ts";
 import { parseOptions, usage } from "../parse-input.ts";
 
@@ -23,7 +23,8 @@ export function defineGrantCreate(command: Command, cli: Cli): void {
         ...(options.path === undefined ? {} : { paths: options.path.map((path) => resolve(cli.cwd, path)) }),
       };
       const minted = await client.call("grants.create", { body }, { signal: run.cli.signal });
-      run.output.result(minted, () => showMinted(run.output, minted));
+      const url = run.output.json ? undefined : await tokenUrl(run, client);
+      run.output.result(minted, () => showMinted(run.output, minted, url));
       return 0;
     },
   });

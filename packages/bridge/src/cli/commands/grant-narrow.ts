@@ -5,7 +5,7 @@ import type * as z from "zod";
 import type { Cli } from "../cli.ts";
 import { grantCommand } from "../grant-action.ts";
 import { addGrantOptions, GrantOptions } from "../grant-options.ts";
-import { showMinted } from "../grant-view.ts";
+import { showMinted, tokenUrl } from "../grant-view.ts";
 import { parseOptions, usage } from "../parse-input.ts";
 
 /** `doorward grant narrow`. */
@@ -20,7 +20,8 @@ export function defineGrantNarrow(command: Command, cli: Cli): void {
         { params: { grant }, body },
         { signal: run.cli.signal },
       );
-      run.output.result(minted, () => showMinted(run.output, minted));
+      const url = run.output.json ? undefined : await tokenUrl(run, client);
+      run.output.result(minted, () => showMinted(run.output, minted, url));
       return 0;
     },
   });

@@ -11,7 +11,7 @@ export function defineImageLs(command: Command, cli: Cli): void {
     const result = await client.call("images.list", {}, { signal: run.cli.signal });
     run.output.result(result, () =>
       result.images.length === 0
-        ? "No images; doorward image build makes one"
+        ? run.output.commands("No images; doorward image build makes one")
         : table(
             ["IMAGE", "SIZE", "MADE", "NEW MACHINES USE IT"],
             result.images.map((image) => [

@@ -11,7 +11,7 @@ export function defineLs(command: Command, cli: Cli): void {
     const result = await client.call("machines.list", {}, { signal: run.cli.signal });
     run.output.result(result, () =>
       result.machines.length === 0
-        ? "No machines; doorward up launches one on the repo of the current folder"
+        ? run.output.commands("No machines; doorward up launches one on the repo of the current folder")
         : table(
             ["NAME", "STATE", "PROFILE", "REPOS", "STARTED", "STOPS"],
             result.machines.map((machine) => [

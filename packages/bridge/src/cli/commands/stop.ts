@@ -9,7 +9,9 @@ export function defineStop(command: Command, cli: Cli): void {
     parse: noOptions,
     act: async (run, client, machine) => {
       const view = await client.call("machines.stop", { params: { machine } }, { signal: run.cli.signal });
-      run.output.result(view, () => `${view.name} is stopped; doorward start ${view.name} launches it again`);
+      run.output.result(view, () =>
+        run.output.commands(`${view.name} is stopped; doorward start ${view.name} launches it again`),
+      );
       return 0;
     },
   });
