@@ -100,11 +100,15 @@ function viewerOptions(
 async function attach(run: Run, client: DoorwardClient, options: ViewerOptions): Promise<number> {
   const viewer = new Viewer(run.cli, options);
   const end = await viewer.view(client);
-  if (end.kind === "detached")
-    run.output.info(
-      `\nDetached; back with: doorward attach ${options.machine} --terminal ${viewer.terminalId}`,
-    );
+  if (end.kind === "detached") showDetached(run, options.machine, viewer.terminalId);
   return exitCode(run, end);
+}
+
+/** The cursor may stand anywhere in what the program drew. */
+function showDetached({ cli, output }: Run, machine: string, terminal: string): void {
+  if (output.json) return;
+  cli.stderr.write("\n");
+  output.info(output.commands(`Detached; back with: doorward attach ${machine} --terminal ${terminal}`));
 }
 
 function exitCode(run: Run, end: TerminalEnd): number {
@@ -118,8 +122,11 @@ function exitCode(run: Run, end: TerminalEnd): number {
 /** How long a bridge that was told to stop is given to come back before this command would start one: never. */
 function revival(cli: Cli): (error: DoorwardError, elapsedMs: number) => Promise<void> {
   let toldToStop = false;
+  let before = 0;
   return async (error, elapsedMs) => {
-    toldToStop ||= error.code === "BRIDGE_STOPPING";
+    // Time that went back is another outage: what was said in the last one does not count any more.
+    toldToStop = error.code === "BRIDGE_STOPPING" || (toldToStop && elapsedMs >= before);
+    before = elapsedMs;
     if (toldToStop || elapsedMs < 200 || actsForGrant(cli.env)) return;
     const place = bridgePlace(cli.env);
     if ((await probeBridge(place.socket)) === "absent") await startBridge(place, cli, () => undefined);
