@@ -1,10 +1,13 @@
-import type { PathVerdict } from "@doorward/contracts";
+import type { DoorwardClient } from "@doorward/client";
+import type { PathVerdict, Policy } from "@doorward/contracts";
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
 import { escapeLine } from "../escape-text.ts";
 import type { Output } from "../output.ts";
 import { pathArgument } from "../path-argument.ts";
 import { leaf, type Run } from "../run.ts";
+import { shellWord } from "../shell-word.ts";
+import { fields } from "../table.ts";
 
 const DENIED = 3;
 
@@ -12,7 +15,9 @@ const DENIED = 3;
 export function definePolicyCheck(command: Command, cli: Cli): void {
   command.argument("<path>", "folder on the host");
   leaf(command, cli, ["doorward policy check ~/src/shop"], async (run, [path]) => {
-    const verdict = await judge(run, pathArgument(cli, path));
+    const folder = pathArgument(cli, path);
+    await using client = await run.client();
+    const verdict = await judge(run, client, folder);
     run.output.result(verdict, () => headline(run.output, verdict));
     return verdict.allowed ? 0 : DENIED;
   });
@@ -22,15 +27,18 @@ export function definePolicyCheck(command: Command, cli: Cli): void {
 export function definePolicyExplain(command: Command, cli: Cli): void {
   command.argument("<path>", "folder on the host");
   leaf(command, cli, ["doorward policy explain ~/.ssh"], async (run, [path]) => {
-    const verdict = await judge(run, pathArgument(cli, path));
-    run.output.result(verdict, () => explanation(run.output, verdict));
+    const folder = pathArgument(cli, path);
+    await using client = await run.client();
+    const verdict = await judge(run, client, folder);
+    const { policy, path: file } = await client.call("policy.show", {}, { signal: run.cli.signal });
+    const change = changeOf(verdict, policy.roots);
+    run.output.result({ ...verdict, change }, () => explanation(run.output, verdict, file, change));
     return 0;
   });
 }
 
-async function judge(run: Run, path: string): Promise<PathVerdict> {
-  await using client = await run.client();
-  return await client.call("policy.check", { body: { path } }, { signal: run.cli.signal });
+function judge(run: Run, client: DoorwardClient, path: string): Promise<PathVerdict> {
+  return client.call("policy.check", { body: { path } }, { signal: run.cli.signal });
 }
 
 function headline(output: Output, verdict: PathVerdict): string {
@@ -40,13 +48,32 @@ function headline(output: Output, verdict: PathVerdict): string {
   return `${output.style("green", "allowed")}  ${path}  ${how}  (${escapeLine(verdict.rule)})`;
 }
 
-function explanation(output: Output, verdict: PathVerdict): string {
+function explanation(output: Output, verdict: PathVerdict, file: string, change: string | null): string {
   const elsewhere = verdict.resolved !== null && verdict.resolved !== verdict.path;
+  const never = "nothing: the built-in list always wins";
   return [
     headline(output, verdict),
-    ...(elsewhere ? [`"${escapeLine(verdict.path)}" leads to "${escapeLine(verdict.resolved ?? "")}"`] : []),
-    escapeLine(verdict.reason),
-    `rule: ${escapeLine(verdict.rule)}${verdict.code === null ? "" : ` (${verdict.code})`}`,
-    ...(verdict.hint === null ? [] : [`to change it: ${escapeLine(verdict.hint)}`]),
+    "",
+    fields([
+      ["rule", verdict.rule],
+      ["why", verdict.reason],
+      ...(elsewhere ? [["leads to", verdict.resolved ?? ""] as const] : []),
+      ["policy", file],
+      ...(verdict.code === null ? [] : [["code", verdict.code] as const]),
+      ["to change it", change === null ? never : output.commands(change)],
+      ...(change === null && verdict.hint !== null
+        ? [["instead", output.commands(verdict.hint)] as const]
+        : []),
+    ]),
   ].join("\n");
+}
+
+/** The command that would change a verdict; null where none can. */
+function changeOf(verdict: PathVerdict, roots: Policy["roots"]): string | null {
+  if (!verdict.allowed) return verdict.rule.startsWith("policy.paths.deny[") ? null : verdict.hint;
+  const root = roots[Number(/^policy\.roots\[(\d+)\]$/.exec(verdict.rule)?.[1] ?? -1)];
+  if (root === undefined) return null;
+  return verdict.access === "ro"
+    ? `doorward policy allow ${shellWord(root.path)}`
+    : `doorward policy remove ${shellWord(root.path)}`;
 }
