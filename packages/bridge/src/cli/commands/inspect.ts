@@ -1,3 +1,4 @@
+import type { MachineIsolation } from "@doorward/contracts";
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
 import { escapeLine } from "../escape-text.ts";
@@ -44,7 +45,7 @@ export function defineInspect(command: Command, cli: Cli): void {
             : [
                 "",
                 fields([
-                  ["user", `${isolation.user}, ${isolation.hostUid} on the host`],
+                  ["user", `${isolation.user}, ${hostIdentity(isolation)}`],
                   ["capabilities", `effective ${isolation.capEff}, bounding ${isolation.capBnd}`],
                   ["no new privileges", isolation.noNewPrivs ? "yes" : "no"],
                   ["seccomp", isolation.seccompMode === 2 ? "filter" : `mode ${isolation.seccompMode}`],
@@ -59,4 +60,11 @@ export function defineInspect(command: Command, cli: Cli): void {
       return 0;
     },
   });
+}
+
+/** Fingerprints name ids relative to the machine's own range, so that equal machines have equal ones. */
+function hostIdentity({ uidMap, hostUid }: Pick<MachineIsolation, "uidMap" | "hostUid">): string {
+  return uidMap.includes("RANGE")
+    ? "in a range of its own: nobody on the host"
+    : `uid ${hostUid} on the host`;
 }
