@@ -6,8 +6,11 @@ import { elapsed } from "./times.ts";
 
 const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"] as const;
 const FRAME_MS = 100;
+/** Steps that took less leave no line behind. */
+const WORTH_A_LINE_MS = 1000;
+const DIGEST = /\b(sha256:[0-9a-f]{12})[0-9a-f]{52}\b/g;
 
-/** Shows long work on stderr, one line a step with its time; a running step spins where that is a terminal. */
+/** Shows long work on stderr: a line for each step that took its time; a running step spins where that is a terminal. */
 export class Progress implements Disposable {
   readonly #cli: Cli;
   readonly #output: Output;
@@ -46,9 +49,11 @@ export class Progress implements Disposable {
     clearInterval(this.#timer);
     this.#step = undefined;
     if (step === undefined || this.#output.json) return;
-    const mark = failed ? this.#output.styleError("red", "✗") : this.#output.styleError("green", "✓");
-    const time = this.#output.styleError("dim", elapsed(performance.now() - step.since));
+    const took = performance.now() - step.since;
     this.#clear();
+    if (took < WORTH_A_LINE_MS) return;
+    const mark = failed ? this.#output.styleError("red", "✗") : this.#output.styleError("green", "✓");
+    const time = this.#output.styleError("dim", elapsed(took));
     this.#cli.stderr.write(`${mark} ${this.#text(step)}  ${time}\n`);
   }
 
@@ -66,7 +71,8 @@ export class Progress implements Disposable {
   }
 
   #text(step: { readonly name: string; readonly detail: string | undefined }): string {
-    return escapeLine(step.detail === undefined ? step.name : `${step.name}: ${step.detail}`);
+    const text = step.detail === undefined ? step.name : `${step.name}: ${step.detail}`;
+    return escapeLine(text.replaceAll(DIGEST, "$1…"));
   }
 
   #clear(): void {

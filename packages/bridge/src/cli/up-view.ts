@@ -1,7 +1,7 @@
 import type { MachineView, UpResult } from "@doorward/contracts";
 import { escapeLine } from "./escape-text.ts";
 import type { Output } from "./output.ts";
-import { table } from "./table.ts";
+import { fields, table } from "./table.ts";
 import { until } from "./times.ts";
 
 /** What `up --json` prints. */
@@ -10,7 +10,7 @@ export function upDocument({ machine }: UpResult): unknown {
   return { name, id, fingerprint, evidence, mounts: repos };
 }
 
-/** What `up` prints for people: what the machine sees, what to be careful with, the evidence, and what to do next. */
+/** What `up` prints for people: what the machine sees, what to be careful with, and what to do next. */
 export function showUp(output: Output, { machine, reused, listed }: UpResult): string {
   const title = output.style("bold", machine.name);
   return [
@@ -18,15 +18,24 @@ export function showUp(output: Output, { machine, reused, listed }: UpResult): s
     "",
     seen(machine),
     ...secrets(output, listed),
-    ...machine.notices.map((notice) => `${output.style("yellow", "note:")} ${escapeLine(notice)}`),
     "",
-    `evidence     ${machine.evidence === null ? "-" : `record ${machine.evidence}`}`,
-    `fingerprint  ${machine.fingerprint ?? "-"}`,
-    "",
-    `  doorward attach ${machine.name}            a terminal in it`,
-    `  doorward exec ${machine.name} -- CMD       run a command in it`,
-    `  doorward stop ${machine.name}              stop it; rm deletes it`,
+    nextCommands(output, machine),
   ].join("\n");
+}
+
+function nextCommands(output: Output, { name, notices }: MachineView): string {
+  const noted =
+    notices.length === 0 ? "" : `, ${notices.length === 1 ? "a note" : `${notices.length} notes`}`;
+  const rows = [
+    [`doorward attach ${name}`, "a terminal in it"],
+    [`doorward exec ${name} -- CMD`, "run a command in it"],
+    [`doorward inspect ${name}`, `what really runs: isolation, fingerprint, evidence${noted}`],
+    [`doorward rm ${name}`, "delete it; stop keeps its home"],
+  ].map(([command = "", what = ""]) => [output.commands(command), what] as const);
+  return fields(rows)
+    .split("\n")
+    .map((line) => `  ${line}`)
+    .join("\n");
 }
 
 /** When a machine stops, for people. */
