@@ -54,13 +54,17 @@ export function usage(message: string, field: string, hint?: string): DoorwardEr
 
 type Issue = z.core.$ZodIssue | undefined;
 
-/** A pattern says nothing to people; the contract's description of the field does. */
+/** What the parser says is not for people; the contract's description of the field, the words and the limits are. */
 function why(issue: Issue, schema: unknown): string {
-  const described =
-    issue?.code === "invalid_format" || issue?.code === "invalid_value" ? descriptionOf(schema) : undefined;
-  const speaksForItself = issue === undefined || !issue.message.startsWith("Invalid");
-  if (described === undefined || speaksForItself) return issue?.message ?? "it has no valid value";
-  return `it is not a ${described.charAt(0).toLowerCase()}${described.slice(1)}`;
+  if (issue === undefined) return "it has no valid value";
+  if (issue.code === "invalid_value") return `it must be one of ${issue.values.map(String).join(", ")}`;
+  if (issue.code === "too_small" && issue.origin === "number")
+    return `it must be ${String(issue.minimum)} or more`;
+  if (issue.code === "too_big" && issue.origin === "number")
+    return `it must be ${String(issue.maximum)} or less`;
+  const described = issue.code === "invalid_format" ? descriptionOf(schema) : undefined;
+  if (described === undefined || !issue.message.startsWith("Invalid")) return issue.message;
+  return `expected ${described.charAt(0).toLowerCase()}${described.slice(1)}`;
 }
 
 function descriptionOf(schema: unknown): string | undefined {

@@ -8,6 +8,11 @@ const USAGE = 2;
 
 /** Commands whose words after `--` belong to the program that they run. */
 const RUNS_PROGRAM: ReadonlySet<string> = new Set(["run", "attach", "exec"]);
+const PROGRAM_USAGE: Readonly<Record<string, string>> = {
+  run: "doorward run [repo] -- CMD",
+  attach: "doorward attach [machine] -- CMD",
+  exec: "doorward exec [machine] -- CMD",
+};
 
 /** Splits a command line into what `doorward` reads and what the program after `--` gets. */
 export function splitArguments(argv: readonly string[]): {
@@ -66,8 +71,11 @@ async function reportUsage(cli: Cli, own: readonly string[], message: string): P
     .replace(/^error: /, "")
     .replaceAll("\n", " ")
     .trim();
-  const command = COMMANDS.find(({ name }) => own.includes(name))?.name;
-  const hint = `doorward help${command === undefined ? "" : ` ${command}`}`;
+  const first = own.find((argument) => !argument.startsWith("-"));
+  const command = COMMANDS.find(({ name }) => name === first)?.name;
+  // What most often is wrong with these: the program's words without the dashes that begin them.
+  const dashes = command !== undefined && RUNS_PROGRAM.has(command) && cli.passthrough.length === 0;
+  const hint = dashes ? PROGRAM_USAGE[command] : `doorward help${command === undefined ? "" : ` ${command}`}`;
   await reportError(usage(`Cannot read the command line: ${what}`, "argv", hint), cli, output);
 }
 

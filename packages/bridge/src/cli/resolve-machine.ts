@@ -20,7 +20,7 @@ export async function resolveMachine(
   if (named !== undefined) return named;
   const { machines } = await client.call("machines.list", {}, { signal: run.cli.signal });
   const folder = realpathSync(run.cli.cwd);
-  return onlyOne(folder, machinesWith(folder, machines)).name;
+  return onlyOne(folder, machinesWith(folder, machines), machines.length).name;
 }
 
 /** Machines that have a folder, or one above it, as a repo. */
@@ -32,13 +32,13 @@ function contains(root: string, folder: string): boolean {
   return folder === root || folder.startsWith(root.endsWith(sep) ? root : root + sep);
 }
 
-function onlyOne(folder: string, found: readonly MachineView[]): MachineView {
+function onlyOne(folder: string, found: readonly MachineView[], all: number): MachineView {
   const [first, second] = found;
   if (first === undefined) {
     throw new DoorwardError({
       code: "MACHINE_NOT_FOUND",
       message: `Cannot choose a machine: none has the folder "${escapeLine(folder)}"`,
-      hint: "doorward up",
+      hint: all === 0 ? "doorward up" : "doorward ls",
     });
   }
   if (second === undefined) return first;

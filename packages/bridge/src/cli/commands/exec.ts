@@ -33,5 +33,9 @@ export function defineExec(command: Command, cli: Cli): void {
 /** The program after `--`; without one the command line is wrong. */
 export function requireProgram(cli: Cli, command: string): readonly string[] {
   if (cli.passthrough.length > 0) return cli.passthrough;
-  throw usage(`Cannot run: no command is given after "--"`, "CMD", `doorward ${command} [machine] -- CMD`);
+  throw usage(
+    `Cannot run: no command is given after "--"`,
+    "CMD",
+    `doorward ${command} [${command === "run" ? "repo" : "machine"}] -- CMD`,
+  );
 }

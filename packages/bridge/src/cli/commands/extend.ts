@@ -1,7 +1,7 @@
-import { Duration } from "@doorward/contracts";
+import { Duration, MachineName } from "@doorward/contracts";
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
-import { parseArgument } from "../parse-input.ts";
+import { parseArgument, usage } from "../parse-input.ts";
 import { namedMachine, resolveMachine } from "../resolve-machine.ts";
 import { leaf } from "../run.ts";
 import { stops } from "../up-view.ts";
@@ -16,6 +16,12 @@ export function defineExtend(command: Command, cli: Cli): void {
     )
     .argument("[time]", "how much more time, e.g. 4h");
   leaf(command, cli, ["doorward extend shop 4h", "doorward extend 4h"], async (run, [first, second]) => {
+    if (second === undefined && MachineName.safeParse(first).success && !Duration.safeParse(first).success)
+      throw usage(
+        "Cannot extend: how much more time is not said",
+        "time",
+        `doorward extend ${String(first)} 4h`,
+      );
     const time = parseArgument("time", Duration, second ?? first);
     const named = namedMachine(second === undefined ? undefined : first);
     await using client = await run.client();
