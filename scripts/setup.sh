@@ -26,6 +26,7 @@ step() {
     output=$("$@" 2>&1)
     status=$?
   fi
+  [ -z "${VERBOSE:-}" ] || printf '  %-46s ' "$title"
   if [ "$status" -eq 0 ]; then
     printf 'done in %s\n' "$(elapsed "$began")"
   else
