@@ -12,7 +12,8 @@ import {
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { toDoorwardError } from "@doorward/contracts";
+import { toDoorwardError, type MachineIsolation } from "@doorward/contracts";
+import { findDrift } from "../src/machines/drift.ts";
 import { mountOf, mountsBelow, never, openLab, REPO_OWNER, skipped, type Lab } from "./podman-lab.ts";
 
 const sleep = ["sleep", "1000"];
@@ -76,6 +77,43 @@ describe("a launch through Podman", { skip: skipped, concurrency: false, timeout
     assert.equal(repoMount?.ino, String(statSync(repo).ino));
     assert.equal(readFileSync(`/proc/${String(pid)}/comm`, "utf8").trim(), "podman-init");
     await lab.engine.remove(containerId, 0);
+  });
+
+  test("anything that runs otherwise than intended is drift", async () => {
+    const spec = lab.spec("drift", sleep);
+    const machine = await lab.engine.launch(spec, never);
+    const found = await lab.engine.measure(machine.containerId, never);
+    const { facts } = lab.engine;
+    const drift = (change: Partial<MachineIsolation>): string[] =>
+      findDrift(spec, lab.imageId, machine, { ...found, ...change }, facts).map(({ what }) => what);
+    assert.deepEqual(drift({}), []);
+    const { namespaces, limits, mounts } = found;
+    const wrong: readonly (readonly [what: string, change: Partial<MachineIsolation>])[] = [
+      ["image", { imageId: `sha256:${"0".repeat(64)}` }],
+      ["user", { user: "0:0" }],
+      ["host uid", { hostUid: 0 }],
+      ["uid_map", { uidMap: `${found.uidMap},65536 0 1` }],
+      ["gid_map", { gidMap: "0 0 4294967295" }],
+      ["CapEff", { capEff: "0000000000200000" }],
+      ["CapBnd", { capBnd: "000001ffffffffff" }],
+      ["NoNewPrivs", { noNewPrivs: false }],
+      ["Seccomp mode", { seccompMode: 0 }],
+      ["read-only root", { rootReadOnly: false }],
+      ["user namespace", { namespaces: { ...namespaces, user: false } }],
+      ["net namespace", { namespaces: { ...namespaces, net: false } }],
+      ["interfaces", { interfaces: ["eth0", "lo"] }],
+      ["routes", { routes: 1 }],
+      ["other devices", { devices: [...found.devices, "/dev/kmsg"] }],
+      ["other variables", { environment: [...found.environment, "SSH_AUTH_SOCK"] }],
+      ["memory", { limits: { ...limits, memoryBytes: null } }],
+      ["pids", { limits: { ...limits, pids: null } }],
+      [
+        "mount /host",
+        { mounts: [...mounts, { target: "/host", fstype: "ext4", options: ["rw"], dev: "1", ino: "2" }] },
+      ],
+    ];
+    for (const [what, change] of wrong) assert.deepEqual(drift(change), [what]);
+    await lab.engine.remove(machine.containerId, 0);
   });
 
   test("what a machine puts into its own /dev/shm does not keep it from being measured", async () => {

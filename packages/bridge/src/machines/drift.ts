@@ -18,8 +18,8 @@ export function findDrift(
 ): readonly Drift[] {
   return [
     ...identityDrift(spec, imageId, machine, isolation),
-    ...privilegeDrift(isolation),
-    ...networkDrift(isolation),
+    ...privilegeDrift(isolation, facts),
+    ...surfaceDrift(spec, isolation),
     ...mountDrift(spec, isolation),
     ...limitDrift(spec, isolation, facts),
   ];
@@ -41,12 +41,22 @@ function identityDrift(
   return [
     ...expect("image", imageId, isolation.imageId),
     ...expect("user", `${spec.user.uid}:${spec.user.gid}`, isolation.user),
-    ...(ownRange ? expect("host uid", spec.idRangeStart + spec.user.uid, isolation.hostUid) : []),
+    ...(ownRange ? ownRangeDrift(spec, isolation) : []),
     ...(machine.ownership === "same-uid" ? [] : expect("user namespace", true, isolation.namespaces.user)),
   ];
 }
 
-function privilegeDrift(isolation: MachineIsolation): Drift[] {
+/** Exactly the machine's own range, and nothing of the host's beside it. */
+function ownRangeDrift({ idRangeStart, user }: EngineSpec, isolation: MachineIsolation): Drift[] {
+  const map = `0 ${String(idRangeStart)} 65536`;
+  return [
+    ...expect("host uid", idRangeStart + user.uid, isolation.hostUid),
+    ...expect("uid_map", map, isolation.uidMap),
+    ...expect("gid_map", map, isolation.gidMap),
+  ];
+}
+
+function privilegeDrift(isolation: MachineIsolation, facts: HostFacts): Drift[] {
   return [
     ...expect("CapEff", 0, BigInt(`0x${isolation.capEff}`)),
     ...expect("CapBnd", 0, BigInt(`0x${isolation.capBnd}`)),
@@ -56,19 +66,31 @@ function privilegeDrift(isolation: MachineIsolation): Drift[] {
     ...(["mnt", "pid", "net", "ipc", "uts"] as const).flatMap((ns) =>
       expect(`${ns} namespace`, true, isolation.namespaces[ns]),
     ),
+    ...(facts.cgroups === "v2" ? expect("cgroup namespace", true, isolation.namespaces.cgroup) : []),
   ];
 }
 
-function networkDrift(isolation: MachineIsolation): Drift[] {
+/** Devices that the runtime gives every container. */
+const RUNTIME_DEVICES = /^\/dev\/(?:full|null|random|tty|urandom|zero)$/;
+/** Variables that Podman or the runtime sets by itself. */
+const RUNTIME_VARIABLES = new Set(["container", "HOME", "HOSTNAME", "PATH", "TERM"]);
+
+function surfaceDrift(spec: EngineSpec, isolation: MachineIsolation): Drift[] {
+  const devices = isolation.devices.filter((path) => !RUNTIME_DEVICES.test(path));
+  const variables = isolation.environment.filter(
+    (name) => !RUNTIME_VARIABLES.has(name) && !Object.hasOwn(spec.env, name),
+  );
   return [
     ...expect("interfaces", "lo", isolation.interfaces.join(" ")),
     ...expect("routes", 0, isolation.routes),
+    ...expect("other devices", "", devices.join(" ")),
+    ...expect("other variables", "", variables.join(" ")),
   ];
 }
 
 /** Places that the runtime mounts by itself in every container. */
 const RUNTIME_MOUNTS =
-  /^\/(?:$|proc(?:$|\/)|sys(?:$|\/)|dev(?:$|\/)|etc\/(?:hostname|hosts|resolv\.conf|mtab)$|run\/(?:\.containerenv|secrets|podman-init)$|sbin\/docker-init$|catatonit$)/;
+  /^\/(?:$|proc(?:$|\/)|sys(?:$|\/)|dev(?:$|\/)|etc\/(?:hostname|hosts|resolv\.conf|mtab|passwd|group)$|run\/(?:\.containerenv|secrets|podman-init)$|sbin\/docker-init$|catatonit$)/;
 
 function mountDrift(spec: EngineSpec, isolation: MachineIsolation): Drift[] {
   const planned = new Map<string, { access: string }>();

@@ -80,7 +80,11 @@ async function unchanged(
   ).every((field) => known[field] === now[field]);
   const mounts = (list: typeof now.mounts): string => list.map((mount) => mount.target).join("\n");
   return (
-    same && now.interfaces.join() === known.interfaces.join() && mounts(now.mounts) === mounts(known.mounts)
+    same &&
+    now.routes === known.routes &&
+    now.interfaces.join() === known.interfaces.join() &&
+    now.devices.join() === known.devices.join() &&
+    mounts(now.mounts) === mounts(known.mounts)
   );
 }
 
