@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { SeccompProfile, tightenProfile, type SeccompRule } from "../src/machines/podman/seccomp-rules.ts";
-import { stockProfilePath } from "../src/machines/podman/seccomp-files.ts";
+import { requireRefusing, stockProfilePath } from "../src/machines/podman/seccomp-files.ts";
 
 const path = stockProfilePath();
 const skip = path === null ? "this host has no stock seccomp profile" : false;
@@ -104,4 +104,16 @@ test("the browser profile differs only in what Chromium's own sandbox needs", { 
 
 test("the default stays a refusal", { skip }, () => {
   assert.equal(tightenProfile(stock(), "machine").defaultAction, "SCMP_ACT_ERRNO");
+});
+
+test("a stock profile that allows what it does not name is refused, not tightened", () => {
+  for (const defaultAction of ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE"]) {
+    assert.throws(
+      () => requireRefusing({ defaultAction, syscalls: [] }, "/etc/seccomp.json"),
+      { code: "HOST_UNSUPPORTED" },
+      defaultAction,
+    );
+  }
+  for (const defaultAction of ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS"])
+    requireRefusing({ defaultAction, syscalls: [] }, "/etc/seccomp.json");
 });

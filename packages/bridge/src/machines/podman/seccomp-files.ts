@@ -34,7 +34,18 @@ export function writeSeccompFiles(
     });
   }
   const stock = SeccompProfile.parse(JSON.parse(readFileSync(path, "utf8")));
+  requireRefusing(stock, path);
   return { machine: writeProfile(state, stock, "machine"), browser: writeProfile(state, stock, "browser") };
+}
+
+/** What a profile does not name must be refused: tightening one that allows by default would leave most of it open. */
+export function requireRefusing({ defaultAction }: SeccompProfile, path: string): void {
+  if (/^SCMP_ACT_(?:ERRNO|KILL(?:_PROCESS|_THREAD)?)$/.test(defaultAction)) return;
+  throw new DoorwardError({
+    code: "HOST_UNSUPPORTED",
+    message: `Cannot start machines: the seccomp profile "${path}" does "${defaultAction}" with system calls that it does not name`,
+    hint: "Install your distribution's stock profile again",
+  });
 }
 
 function writeProfile(state: string, stock: SeccompProfile, kind: SeccompKind): SeccompFile {
