@@ -225,6 +225,8 @@ export class Bridge implements AsyncDisposable {
   async #openMachines(): Promise<Machines> {
     const engine = await this.#engine.get();
     const { machines, adoption } = await Machines.open(this.#lifeContext(engine), this.#abort.signal);
+    // The policy may have been changed while no bridge was there to notice.
+    await machines.rejudge();
     await this.#evidence.append({
       type: "bridge-start",
       correlationId: this.startedAt,

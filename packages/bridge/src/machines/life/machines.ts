@@ -2,6 +2,7 @@ import {
   DenialError,
   DoorwardError,
   durationSeconds,
+  toDoorwardError,
   type UpRequest,
   type UpResult,
 } from "@doorward/contracts";
@@ -338,6 +339,7 @@ export class Machines implements AsyncDisposable {
     this.#context.sessions.warn(id, notice);
   }
 
+  /** Why the policy does not allow a machine any more; what can't be judged is not allowed. */
   async #refusal(id: string): Promise<DoorwardError | undefined> {
     const { repos, profile } = this.get(id);
     try {
@@ -348,9 +350,7 @@ export class Machines implements AsyncDisposable {
       }
       return undefined;
     } catch (error) {
-      if (error instanceof DenialError) return error;
-      if (error instanceof DoorwardError && error.code === "PROFILE_NOT_FOUND") return error;
-      throw error;
+      return toDoorwardError(error);
     }
   }
 
