@@ -49,7 +49,7 @@ export async function ensureBridge(cli: Cli, output: Output, start: boolean): Pr
     if (status.build === buildId() || !start) return;
     output.info("Restarting the bridge: it is of another build; machines keep running");
     await client.call("bridge.stop", {}, { signal: cli.signal });
-    await bridgeGone(place.socket);
+    await bridgeGone(place);
   } else if (!start) throw notRunning(place.socket);
   await startBridge(place, cli, (elapsedMs) =>
     output.info(`Starting the bridge ... ${Math.round(elapsedMs / 1000)}s`),

@@ -3,7 +3,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:f
 import { request } from "node:http";
 import { join } from "node:path";
 import { DoorwardError, isErrorCode } from "@doorward/contracts";
-import { checkRuntime, createFolders, resolveFolders, type Folders } from "../state/index.ts";
+import { checkRuntime, createFolders, lockHolder, resolveFolders, type Folders } from "../state/index.ts";
 import type { Cli } from "./cli.ts";
 import { daemonCommand, daemonEnvironment } from "./daemon-command.ts";
 
@@ -74,11 +74,12 @@ export async function startBridge(
   throw startFailed(place, `it did not answer within ${START_TIMEOUT_MS / 1000} s`);
 }
 
-/** Waits until nothing answers any more; false when the bridge is still there in the end. */
-export async function bridgeGone(socket: string): Promise<boolean> {
+/** Waits until nothing answers and the bridge's process has ended; false when it is still there in the end. */
+export async function bridgeGone({ socket, folders }: BridgePlace): Promise<boolean> {
   const started = performance.now();
   while (performance.now() - started < STOP_TIMEOUT_MS) {
-    if ((await probeBridge(socket)) === "absent") return true;
+    const absent = (await probeBridge(socket)) === "absent";
+    if (absent && lockHolder(folders.state) === undefined) return true;
     await sleep(50);
   }
   return false;

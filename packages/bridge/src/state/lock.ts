@@ -40,9 +40,19 @@ export function lockHolder(folder: string): number | undefined {
   try {
     const { pid } = Holder.parse(JSON.parse(readFileSync(join(folder, HOLDER), "utf8")));
     process.kill(pid, 0);
-    return pid;
+    return isZombie(pid) ? undefined : pid;
   } catch {
     return undefined;
+  }
+}
+
+/** An ended process that nobody has waited for yet; it holds nothing any more. */
+function isZombie(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")")).startsWith(") Z");
+  } catch {
+    return false;
   }
 }
 

@@ -1,7 +1,6 @@
 import { connect } from "@doorward/client";
 import type { Command } from "commander";
 import { buildId } from "../../build-id.ts";
-import { ensureBridge } from "../bridge-link.ts";
 import { bridgeGone, bridgePlace, probeBridge } from "../bridge-process.ts";
 import type { Cli } from "../cli.ts";
 import { escapeLine } from "../escape-text.ts";
@@ -25,7 +24,7 @@ export function defineBridge(command: Command, cli: Cli): void {
     ["doorward bridge restart"],
     async (run, args, options) => {
       await stop(run);
-      await ensureBridge(run.cli, run.output, true);
+      await run.client({ ready: true });
       return status(run, args, options);
     },
   );
@@ -68,11 +67,11 @@ async function status(run: Run, _args: readonly unknown[], _options: unknown): P
 }
 
 async function stop(run: Run): Promise<boolean> {
-  const { socket } = bridgePlace(run.cli.env);
-  if ((await probeBridge(socket)) === "absent") return false;
-  await using client = connect({ socketPath: socket });
+  const place = bridgePlace(run.cli.env);
+  if ((await probeBridge(place.socket)) === "absent") return false;
+  await using client = connect({ socketPath: place.socket });
   await client.call("bridge.stop", {}, { signal: run.cli.signal });
-  if (await bridgeGone(socket)) return true;
+  if (await bridgeGone(place)) return true;
   const { DoorwardError } = await import("@doorward/contracts");
   throw new DoorwardError({
     code: "TIMED_OUT",

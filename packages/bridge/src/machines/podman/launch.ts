@@ -5,7 +5,7 @@ import { persist, removeUntilGone } from "./container-list.ts";
 import { containerBody, machineLabel, repoOwner, type SpecContext } from "./container-spec.ts";
 import type { LibpodApi } from "./libpod-api.ts";
 import { checkMounts } from "./mount-check.ts";
-import { holdSources } from "./source-check.ts";
+import { holdSources, sourceChange } from "./source-check.ts";
 import type { Strays } from "./strays.ts";
 
 const Created = z.object({ Id: z.string() });
@@ -34,7 +34,7 @@ export async function launchContainer(
     return await createAndStart(api, spec, context, signal);
   } catch (error) {
     await undo(api, spec, context.strays);
-    throw launchFailure(spec, error);
+    throw (await sourceChange(spec.mounts)) ?? launchFailure(spec, error);
   }
 }
 

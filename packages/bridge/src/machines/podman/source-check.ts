@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
-import { DoorwardError } from "@doorward/contracts";
+import { DenialError } from "@doorward/contracts";
 import type { EngineMount } from "../engine.ts";
 
 // From the kernel's fcntl.h; Node has no name for it.
@@ -40,9 +40,21 @@ async function holdSource(mount: EngineMount): Promise<FileHandle> {
   throw changed(mount, "it is another file or folder now");
 }
 
-function changed(mount: EngineMount, why: string): DoorwardError {
-  return new DoorwardError({
+/** What changed since the decision, if anything did: the reason behind a failure that the runtime puts in its own words. */
+export async function sourceChange(mounts: readonly EngineMount[]): Promise<DenialError | undefined> {
+  try {
+    await using _held = await holdSources(mounts);
+    return undefined;
+  } catch (error) {
+    return error instanceof DenialError ? error : undefined;
+  }
+}
+
+/** A refusal, not a failure: somebody swaps paths under a launch, and that belongs into the evidence. */
+function changed(mount: EngineMount, why: string): DenialError {
+  return new DenialError({
     code: "PATH_CHANGED",
+    rule: "launch.sources-unchanged",
     message: `Cannot mount "${mount.source}" at "${mount.target}": ${why}`,
     hint: "Something changed this path during the launch; try again when nothing does",
   });
