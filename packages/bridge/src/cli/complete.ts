@@ -1,3 +1,4 @@
+import type { DoorwardClient } from "@doorward/client";
 import { DOORS, OPERATIONS } from "@doorward/contracts";
 import type { Argument, Command, Option } from "commander";
 import type { Cli } from "./cli.ts";
@@ -97,9 +98,7 @@ async function candidates(cli: Cli, source: Source): Promise<readonly Candidate[
 }
 
 async function asked(cli: Cli, source: "machines" | "grants" | "profiles"): Promise<readonly Candidate[]> {
-  const { openClient } = await import("./bridge-link.ts");
-  const output = new Output(cli, { json: true, color: false });
-  await using client = await openClient(cli, output, { start: false });
+  await using client = await runningBridge(cli);
   const signal = AbortSignal.timeout(2000);
   if (source === "machines") {
     const { machines } = await client.call("machines.list", {}, { signal });
@@ -117,4 +116,10 @@ async function asked(cli: Cli, source: "machines" | "grants" | "profiles"): Prom
     value,
     description: "profile",
   }));
+}
+
+/** Not in the function that disposes of it: there TypeScript 6 leaves the extension of a dynamic import as it is. */
+async function runningBridge(cli: Cli): Promise<DoorwardClient> {
+  const { openClient } = await import("./bridge-link.ts");
+  return openClient(cli, new Output(cli, { json: true, color: false }), { start: false });
 }
