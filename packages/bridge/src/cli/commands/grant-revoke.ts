@@ -25,7 +25,7 @@ export function defineGrantRevoke(command: Command, cli: Cli): void {
       run.output.result(
         result,
         () =>
-          `Revoked ${result.revoked.join(", ") || "nothing new"}; ${result.closedSockets} sockets were closed`,
+          `Revoked ${result.revoked.join(", ") || "nothing new"}; ${result.closedSockets === 1 ? "1 socket was" : `${result.closedSockets} sockets were`} closed`,
       );
       return 0;
     },
