@@ -206,6 +206,22 @@ test("the inside of a .git folder, and overlapping or repeated repos, are refuse
   await refused(plan(lab, policy, [join(repo, "sub"), repo]), "REPO_UNSUPPORTED");
 });
 
+test("programs that settings around a folder name are read-only in it, and a folder of them is refused", async () => {
+  using lab = new PolicyLab();
+  const policy = await lab.policy();
+  const repo = lab.repo("app", { "tools/hooks/pre-commit": "#!/bin/sh\n", "src/a.ts": "" });
+  git(repo, "config", "core.hooksPath", "tools/hooks");
+  const tree = join(lab.src, "tree");
+  git(repo, "worktree", "add", "-q", tree);
+  await using part = await plan(lab, policy, [join(repo, "tools")]);
+  assert.ok(shapes(part.mounts).includes("protected ro /workspace/tools/hooks"));
+  await using worktree = await plan(lab, policy, [tree]);
+  assert.ok(shapes(worktree.mounts).includes("protected ro /workspace/tree/tools/hooks"));
+  await using other = await plan(lab, policy, [join(repo, "src")]);
+  assert.deepEqual(shapes(other.mounts), ["repo rw /workspace/src"]);
+  await refused(plan(lab, policy, [join(repo, "tools", "hooks")]), "REPO_UNSUPPORTED");
+});
+
 test("a bare repository given as a repo has its hooks and settings read-only", async () => {
   using lab = new PolicyLab();
   const policy = await lab.policy();

@@ -11,7 +11,7 @@ export interface MountArea {
   readonly guarded: boolean;
   readonly scan: RepoScan;
   readonly protections: Protections;
-  readonly worktree: { readonly gitFolder: string } | null;
+  readonly worktree: { readonly gitFolder: string; readonly commonFolder: string } | null;
 }
 
 /** What a careful user should know of a mounted folder. */

@@ -8,6 +8,7 @@ import { Masks } from "./masks.ts";
 import { MachineFolders } from "./machine-folders.ts";
 import { noticesOf, type MountArea } from "./mount-area.ts";
 import { createPins } from "./pins.ts";
+import { namedFromOutside } from "./outer-settings.ts";
 import { isCovered, planProtections, type Protections } from "./protections.ts";
 import {
   refuseMountsBeneath,
@@ -123,7 +124,8 @@ async function planAreas(request: MountRequest, held: Holdings): Promise<MountAr
       gitTarget ?? `${innerTarget ?? ""}${link?.commonFolder.slice(inner?.held.resolved.length) ?? ""}`;
     if (link !== null && gitTarget === null && innerTarget === undefined)
       throw orderOf(repo.held, inner?.held);
-    const worktree = link === null ? null : { gitFolder: `${gitBase}/${link.own}` };
+    const { commonFolder = "", own = "" } = link ?? {};
+    const worktree = link === null ? null : { gitFolder: `${gitBase}/${own}`, commonFolder };
     areas.push(await planArea(repo, `${WORKSPACE}/${name}`, worktree, globs, request));
     if (link === null || gitTarget === null) continue;
     const common = held.keep(await holdCommon(repo.held, link, request));
@@ -147,9 +149,11 @@ async function planArea(
   const scan = await scanRepo(held.fd, { hide, countLinks: guarded, signal: request.signal });
   if (repo.clone !== true) refuseSpecialFiles(held, scan);
   const { protect, profile } = request;
-  const protections = guarded
-    ? await planProtections({ fd: held.fd, hostPath: held.resolved, scan, protect, profile })
-    : NONE;
+  const plan = async (): Promise<Protections> => {
+    const named = await namedFromOutside(held.resolved, worktree?.commonFolder ?? null);
+    return planProtections({ fd: held.fd, hostPath: held.resolved, scan, protect, profile, named });
+  };
+  const protections = guarded ? await plan() : NONE;
   return { held, hostPath, target, writable, guarded, scan, protections, worktree };
 }
 

@@ -31,12 +31,17 @@ export interface ProtectedFolder {
   readonly scan: RepoScan;
   readonly protect: readonly string[];
   readonly profile: AgentMachineProfile;
+  /** Paths that settings outside the folder name as programs. */
+  readonly named?: readonly string[];
 }
 
 /** Decides what is read-only in a writable mount; refuses a protected name that is a symlink. */
 export async function planProtections(folder: ProtectedFolder): Promise<Protections> {
   for (const path of folder.scan.gitFolders) refuseElsewhere(folder, path);
-  const wanted = new Set([...namesInRepos(folder), ...(await namesOfConfigs(folder))]);
+  const { named = [] } = folder;
+  if (named.includes(""))
+    throw unsupported(folder.hostPath, ".", "git of a repo around it runs programs from it");
+  const wanted = new Set([...namesInRepos(folder), ...(await namesOfConfigs(folder)), ...named]);
   for (const path of folder.scan.gitNames) wanted.add(path);
   for (const path of folder.scan.worktrees) {
     for (const name of ["commondir", "gitdir", "config.worktree"]) wanted.add(join(path, name));
