@@ -1,4 +1,4 @@
-import type { MachineIsolation } from "@doorward/contracts";
+import type { FingerprintInputs, MachineIsolation } from "@doorward/contracts";
 import type { GuestLink } from "@doorward/guest";
 import type { EngineContainer } from "../engine.ts";
 import { byBridge, forgetMachine, settleEnded } from "./end.ts";
@@ -71,21 +71,38 @@ async function unchanged(
   container: EngineContainer,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const known = record.fingerprint?.inputs.isolation;
-  if (known === undefined) return false;
+  const inputs = record.fingerprint?.inputs;
+  if (inputs === undefined) return false;
+  const known = inputs.isolation;
   const now = await measured(context, container, signal);
   if (now === null) return false;
   const same = (
     ["imageId", "user", "capEff", "capBnd", "noNewPrivs", "seccompMode", "rootReadOnly"] as const
   ).every((field) => known[field] === now[field]);
-  const mounts = (list: typeof now.mounts): string => list.map((mount) => mount.target).join("\n");
   return (
     same &&
     now.routes === known.routes &&
     now.interfaces.join() === known.interfaces.join() &&
     now.devices.join() === known.devices.join() &&
-    mounts(now.mounts) === mounts(known.mounts)
+    sameMounts(known.mounts, now.mounts, inputs.mounts)
   );
+}
+
+/**
+ * Whether the mounts are the same, but for protections that are gone: the host's own git drops them when it replaces a
+ * file (see protection-watch.ts). That is told to the operator while the machine runs, and is no reason to end it here.
+ */
+function sameMounts(
+  known: MachineIsolation["mounts"],
+  now: MachineIsolation["mounts"],
+  decided: FingerprintInputs["mounts"],
+): boolean {
+  const mayBeGone = new Set(decided.filter(({ role }) => role === "protected").map(({ target }) => target));
+  const before = new Set(known.map(({ target }) => target));
+  const after = new Set(now.map(({ target }) => target));
+  const added = [...after].filter((target) => !before.has(target));
+  const gone = [...before].filter((target) => !after.has(target));
+  return added.length === 0 && gone.every((target) => mayBeGone.has(target));
 }
 
 /** What a machine does to its own processes must not keep the bridge from adopting the others. */

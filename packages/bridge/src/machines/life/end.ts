@@ -78,8 +78,13 @@ async function appeared(context: LifeContext, record: MachineRecord): Promise<st
         (name) => `${hostPath}: "${name}" appeared while the machine ran; look at it before you trust it`,
       ),
     );
-    const shared = others.some((other) => other.protections.some((each) => each.hostPath === hostPath));
+    const shared = others.some((other) => other.protections.some((each) => overlap(each.hostPath, hostPath)));
     if (!shared) await releasePins(protection).catch(() => undefined);
   }
   return notices.map((notice) => notice.slice(0, 1000));
+}
+
+/** Whether one folder is the other or lies in it: a linked worktree's machine protects the git folder inside another repo. */
+function overlap(one: string, other: string): boolean {
+  return `${one}/`.startsWith(`${other}/`) || `${other}/`.startsWith(`${one}/`);
 }
