@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createServer, type Server } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { openLab, type Lab } from "../support/lab.ts";
@@ -35,6 +36,18 @@ describe("a bridge that starts finds what is there", () => {
     assert.equal(await screen.ended, 0);
     const started = (await lab.records("bridge-start"))[0];
     assert.match(started?.summary ?? "", /1 .*adopted|adopted 1/);
+  });
+
+  it("a machine whose .git/config the host's git replaced goes on, and says that it can write it", async () => {
+    const { id } = await lab.machine("shop");
+    execFileSync("git", ["-C", repo, "-c", "safe.directory=*", "config", "user.nick", "x"]);
+    assert.equal((await lab.run(["bridge", "restart"])).code, 0);
+    await start();
+    assert.equal((await lab.machine("shop")).id, id);
+    const noticed = async (): Promise<boolean> =>
+      (await lab.machine("shop")).notices.some((notice) => notice.includes(".git/config"));
+    await lab.until("the notice", noticed);
+    assert.equal((await lab.sh("shop", "echo up")).stdout, "up\n");
   });
 
   it("what carries its label and is in no record is reaped; nothing else is touched", async () => {

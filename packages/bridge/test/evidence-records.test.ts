@@ -117,6 +117,16 @@ const samples: readonly (readonly [EvidenceInput, RegExp])[] = [
   ],
   [
     {
+      type: "machine-extend",
+      ...common,
+      machine,
+      previousExpiresAt: "2026-11-21T10:00:00.000Z",
+      expiresAt: "2026-11-21T14:00:00.000Z",
+    },
+    /^operator:tester gave demo more time until 2026-11-21T14:00:00/,
+  ],
+  [
+    {
       type: "review",
       ...common,
       machine,

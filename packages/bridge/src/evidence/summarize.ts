@@ -9,6 +9,8 @@ function story(record: EvidenceStatement): string {
   switch (record.predicateType) {
     case "https://doorward.dev/evidence/launch/v1":
       return launch(record.predicate);
+    case "https://doorward.dev/evidence/machine-extend/v1":
+      return machineExtend(record.predicate);
     case "https://doorward.dev/evidence/machine-end/v1":
       return machineEnd(record.predicate);
     case "https://doorward.dev/evidence/review/v1":
@@ -60,6 +62,9 @@ const endings = {
 
 const launch = (p: EvidencePredicate<"launch">) =>
   `${p.subject} launched ${p.machine.name} (${short(p.fingerprint.digest)}) in ${seconds(p.durationMs)}${until(p.expiresAt)}`;
+
+const machineExtend = (p: EvidencePredicate<"machine-extend">) =>
+  `${p.subject} gave ${p.machine.name} more time${until(p.expiresAt)}`;
 
 const machineEnd = (p: EvidencePredicate<"machine-end">) =>
   `${p.machine.name} ${endings[p.reason]}${detail(p.detail)}`;

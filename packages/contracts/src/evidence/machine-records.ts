@@ -29,6 +29,14 @@ export const MachineEndPredicate = z.strictObject({
   detail: Note.nullable().describe("What differed or failed; null when there is nothing to add"),
 });
 
+/** A running machine got more time; durable before it has it. */
+export const MachineExtendPredicate = z.strictObject({
+  ...recordFields,
+  machine: RecordMachine,
+  previousExpiresAt: Timestamp.describe("When its time to live would have ended"),
+  expiresAt: Timestamp.describe("When it ends now"),
+});
+
 /** Changes of a review machine were brought back to the host. */
 export const ReviewPredicate = z.strictObject({
   ...recordFields,

@@ -13,7 +13,12 @@ import {
   GrantRenewedPredicate,
   GrantRevokedPredicate,
 } from "./grant-records.ts";
-import { LaunchPredicate, MachineEndPredicate, ReviewPredicate } from "./machine-records.ts";
+import {
+  LaunchPredicate,
+  MachineEndPredicate,
+  MachineExtendPredicate,
+  ReviewPredicate,
+} from "./machine-records.ts";
 import {
   CommandPredicate,
   SessionClosePredicate,
@@ -24,6 +29,7 @@ import {
 /** The predicate schema of every record type; a new type is one line here and one in {@link EvidenceStatement}. */
 export const EVIDENCE_PREDICATES = {
   launch: LaunchPredicate,
+  "machine-extend": MachineExtendPredicate,
   "machine-end": MachineEndPredicate,
   review: ReviewPredicate,
   "session-open": SessionOpenPredicate,
@@ -100,6 +106,7 @@ export function isEvidenceType(value: string): value is EvidenceType {
 /** The in-toto Statement of any record. */
 export const EvidenceStatement = z.discriminatedUnion("predicateType", [
   statement("launch", LaunchPredicate),
+  statement("machine-extend", MachineExtendPredicate),
   statement("machine-end", MachineEndPredicate),
   statement("review", ReviewPredicate),
   statement("session-open", SessionOpenPredicate),

@@ -44,8 +44,8 @@ export function machineHandlers(
       machineView(await (await open()).start(call.params.machine, call.body.timeToLive, asker(call))),
     "machines.stop": async ({ params, caller, correlationId }) =>
       machineView(await (await open()).stop(params.machine, subjectOf(caller), correlationId)),
-    "machines.extend": async ({ params, body }) =>
-      machineView(await (await open()).extend(params.machine, body.for)),
+    "machines.extend": async ({ params, body, caller, correlationId }) =>
+      machineView(await (await open()).extend(params.machine, body.for, subjectOf(caller), correlationId)),
     "machines.remove": async ({ params, query, caller, correlationId }) => ({
       removed: await (
         await open()

@@ -2,6 +2,7 @@ import type { FingerprintInputs, MachineIsolation } from "@doorward/contracts";
 import type { GuestLink } from "@doorward/guest";
 import type { EngineContainer } from "../engine.ts";
 import { byBridge, forgetMachine, settleEnded } from "./end.ts";
+import { secondsLeft } from "./lease.ts";
 import type { LifeContext } from "./ports.ts";
 import type { MachineRecord } from "./record.ts";
 import { socketFolder } from "./spec.ts";
@@ -10,6 +11,7 @@ const WHY = {
   reboot: "the host rebooted",
   crashed: "it ended while the bridge was down",
   reaped: "the bridge was killed half way",
+  expired: "its time to live was over while no bridge ran",
   drift: "after the bridge's restart it was not isolated any more as its fingerprint says",
 } as const;
 
@@ -54,6 +56,7 @@ async function settle(
   if (
     record.state === "running" &&
     container !== undefined &&
+    !isOver(context, record) &&
     (await unchanged(context, record, container, signal))
   ) {
     return context.listen({ machineId: record.id, folder: socketFolder(context, record.id) });
@@ -120,9 +123,14 @@ async function measured(
   }
 }
 
+/** Whether a machine's time ended while no bridge ran. */
+function isOver(context: LifeContext, { lease }: MachineRecord): boolean {
+  return lease === null || secondsLeft(lease, context.clocks) <= 0;
+}
+
 async function markEnded(context: LifeContext, record: MachineRecord, ran: boolean): Promise<void> {
   const rebooted = record.lease !== null && record.lease.bootId !== context.clocks.bootId();
-  const ended = ran ? "drift" : "crashed";
+  const ended = !ran ? "crashed" : isOver(context, record) ? "expired" : "drift";
   const reason = rebooted ? "reboot" : record.state === "running" ? ended : "reaped";
   await settleEnded(context, record, byBridge(record, reason, WHY[reason]));
 }

@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import type { EvidencePredicate } from "@doorward/contracts";
+import { shownPath } from "../../policy/index.ts";
 import { newProtectedNames, releasePins } from "../mounts/index.ts";
 import type { LifeContext } from "./ports.ts";
 import type { MachineRecord } from "./record.ts";
@@ -75,7 +76,8 @@ async function appeared(context: LifeContext, record: MachineRecord): Promise<st
     const names = await newProtectedNames(protection, protect, record.profile).catch(() => []);
     notices.push(
       ...names.map(
-        (name) => `${hostPath}: "${name}" appeared while the machine ran; look at it before you trust it`,
+        (name) =>
+          `${shownPath(hostPath)}: "${shownPath(name)}" appeared while the machine ran; look at it before you trust it`,
       ),
     );
     const shared = others.some((other) => other.protections.some((each) => overlap(each.hostPath, hostPath)));

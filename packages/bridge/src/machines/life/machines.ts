@@ -140,10 +140,15 @@ export class Machines implements AsyncDisposable {
     );
   }
 
-  /** Gives a running machine more time, counted from its present end. */
-  async extend(nameOrId: string, duration: string): Promise<MachineRecord> {
+  /** Gives a running machine more time, counted from its present end; the record is durable before it has it. */
+  async extend(
+    nameOrId: string,
+    duration: string,
+    subject: string,
+    correlationId: string,
+  ): Promise<MachineRecord> {
     const { id } = this.get(nameOrId);
-    return this.#locks.run(id, () => {
+    return this.#locks.run(id, async () => {
       const record = this.get(id);
       if (record.state !== "running" || record.lease === null) {
         const message = `Cannot extend "${record.name}": it is ${record.state}`;
@@ -154,8 +159,18 @@ export class Machines implements AsyncDisposable {
         });
       }
       const extended = { ...record, lease: extendLease(record.lease, durationSeconds(duration)) };
+      await this.#context.evidence.append({
+        type: "machine-extend",
+        correlationId,
+        subject,
+        machine: { id, name: record.name },
+        grant: null,
+        policyHash: this.#context.policy.hash,
+        previousExpiresAt: record.lease.expiresAt,
+        expiresAt: extended.lease.expiresAt,
+      });
       this.#context.records.put(extended);
-      return Promise.resolve(extended);
+      return extended;
     });
   }
 
