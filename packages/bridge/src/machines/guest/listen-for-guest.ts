@@ -231,8 +231,10 @@ class GuestListener implements GuestLink {
     this.#server = undefined;
     server.close();
     await new Promise((resolve) => setTimeout(resolve, FLOOD_PAUSE_MS));
-    if (!this.#closing.signal.aborted)
-      await this.listen().catch((error: unknown) => this.#log.error({ err: error }, "listen failed"));
+    if (this.#closing.signal.aborted) return;
+    await this.listen().catch((error: unknown) => this.#log.error({ err: error }, "listen failed"));
+    // Closed while the socket was being made: it must not stay behind.
+    if (this.#closing.signal.aborted) await closed(this.#server);
   }
 
   #requireControl(what: string): ControlLink {
