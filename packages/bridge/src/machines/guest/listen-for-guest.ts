@@ -231,10 +231,14 @@ class GuestListener implements GuestLink {
     this.#server = undefined;
     server.close();
     await new Promise((resolve) => setTimeout(resolve, FLOOD_PAUSE_MS));
-    if (this.#closing.signal.aborted) return;
+    if (this.#isClosing()) return;
     await this.listen().catch((error: unknown) => this.#log.error({ err: error }, "listen failed"));
     // Closed while the socket was being made: it must not stay behind.
-    if (this.#closing.signal.aborted) await closed(this.#server);
+    if (this.#isClosing()) await closed(this.#server);
+  }
+
+  #isClosing(): boolean {
+    return this.#closing.signal.aborted;
   }
 
   #requireControl(what: string): ControlLink {
