@@ -48,7 +48,7 @@ def entries(folder):
 
 def main(folder, vkey):
     """Checks every record against the key of a verifier key line."""
-    raw = base64.b64decode(vkey.strip().rsplit("+", 1)[1])[1:]
+    raw = base64.b64decode(vkey.strip().split("+", 2)[2])[1:]
     keyid = hashlib.sha256(SPKI_PREFIX + raw).hexdigest()
     key = SSlibKey(keyid, "ed25519", "ed25519", {"public": raw.hex()})
     count = 0
