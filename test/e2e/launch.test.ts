@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync, statSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -234,6 +234,22 @@ describe("from a repo to a machine and back", () => {
     assert.equal(await codes("stop", "nobody"), 4);
     assert.equal(await codes("exec", "nobody", "--", "true"), 125);
     assert.equal(await codes("exec", "shop", "--"), 2);
+  });
+
+  it("on a terminal a repo that is not listed is asked about, and only that path is added", async () => {
+    const [unlisted, sibling] = [join(lab.root, "elsewhere"), join(lab.root, "elsewhere-too")];
+    for (const folder of [unlisted, sibling]) mkdirSync(folder);
+    const declined = lab.screen(["up", unlisted]);
+    await declined.see("[y/N] ");
+    declined.type("\r");
+    assert.equal(await declined.ended, 3);
+    const agreed = lab.screen(["up", unlisted, "--name", "asked"]);
+    await agreed.see("[y/N] ");
+    agreed.type("y\r");
+    assert.equal(await agreed.ended, 0);
+    assert.equal((await lab.machine("asked")).repos[0]?.hostPath, unlisted);
+    assert.equal((await lab.run(["rm", "asked"])).code, 0);
+    assert.equal((await lab.run(["up", sibling])).code, 3);
   });
 
   it("rm deletes the machine, its home and its grants", async () => {

@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
-import { createInterface } from "node:readline/promises";
 import type { HostFacts, HostFinding } from "@doorward/contracts";
 import type { Command } from "commander";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
+import { confirm } from "../confirm.ts";
 import { escapeLine } from "../escape-text.ts";
 import { probeHost, type HostReport } from "../probe-host.ts";
 import type { Output } from "../output.ts";
@@ -91,15 +91,8 @@ async function agreed({ cli }: Run, packages: readonly string[]): Promise<boolea
     );
     return false;
   }
-  const ask = createInterface({ input: cli.stdin, output: cli.stderr });
-  try {
-    const answer = await ask.question(
-      `Install ${packages.join(" ")} with apt-get${sudo().length > 0 ? " through sudo" : ""}? [y/N] `,
-    );
-    return /^y(?:es)?$/i.test(answer.trim());
-  } finally {
-    ask.close();
-  }
+  const how = sudo().length > 0 ? " through sudo" : "";
+  return confirm(cli, `Install ${packages.join(" ")} with apt-get${how}?`);
 }
 
 function install(packages: readonly string[]): Promise<number> {

@@ -1,9 +1,11 @@
 import { existsSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
-import { Duration, MachineName, type UpRequest, type UpResult } from "@doorward/contracts";
+import { DoorwardError, Duration, MachineName, type UpRequest, type UpResult } from "@doorward/contracts";
 import type { Command } from "commander";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
+import { canAsk, confirm } from "../confirm.ts";
+import { escapeLine } from "../escape-text.ts";
 import { parseOptions, usage } from "../parse-input.ts";
 import { Progress } from "../progress.ts";
 import { leaf, type Run } from "../run.ts";
@@ -81,8 +83,39 @@ export function upRequest(cli: Cli, repos: readonly string[], given: unknown): U
   };
 }
 
-/** Asks the bridge for a machine and shows the steps. */
+/** Asks the bridge for a machine; on a terminal, a repo that is not allowed yet is asked about once, and only it is added. */
 export async function launch(run: Run, request: UpRequest): Promise<UpResult> {
+  for (let asked = 0; ; asked += 1) {
+    try {
+      return await launchOnce(run, request);
+    } catch (error) {
+      const path = unlisted(error);
+      if (path === undefined || asked === request.repos.length || run.output.json || !canAsk(run.cli))
+        throw error;
+      if (!(await allowed(run, request, path))) throw error;
+    }
+  }
+}
+
+/** Resolved path of a repo that lies under no allowed root, when that is why the bridge refused. */
+function unlisted(error: unknown): string | undefined {
+  if (!(error instanceof DoorwardError) || error.code !== "PATH_NOT_ALLOWED") return undefined;
+  const resolved = error.details?.["resolved"];
+  return typeof resolved === "string" ? resolved : undefined;
+}
+
+async function allowed(run: Run, request: UpRequest, path: string): Promise<boolean> {
+  const readOnly = request.repos.every((repo) => repo.access === "ro");
+  const how = readOnly ? "read it" : "read and write it";
+  if (!(await confirm(run.cli, `"${escapeLine(path)}" is not in your policy yet. May machines ${how}?`)))
+    return false;
+  await using client = await run.client();
+  const body = { path, access: readOnly ? ("ro" as const) : ("rw" as const) };
+  await client.call("policy.allow", { body }, { signal: run.cli.signal });
+  return true;
+}
+
+async function launchOnce(run: Run, request: UpRequest): Promise<UpResult> {
   using progress = new Progress(run.cli, run.output);
   progress.begin("Reaching the bridge");
   await using client = await run.client({ ready: true });
