@@ -80,21 +80,29 @@ function normalised(isolation: MachineIsolation, spec: EngineSpec): MachineIsola
   );
   const inRange = isolation.hostUid >= spec.idRangeStart && isolation.hostUid < spec.idRangeStart + 65_536;
   const planned = new Set(spec.mounts.map((mount) => mount.target));
+  // These stand in the decided mounts, were compared with them one by one, and there can be many: a record has a size limit.
+  const guarding = new Set(
+    spec.mounts
+      .filter(({ role }) => role === "protected" || role === "mount-point")
+      .map(({ target }) => target),
+  );
   return {
     ...isolation,
     uidMap: relative(isolation.uidMap),
     gidMap: relative(isolation.gidMap),
     hostUid: inRange ? isolation.hostUid - spec.idRangeStart : isolation.hostUid,
-    mounts: isolation.mounts.map((mount) =>
-      planned.has(mount.target) && !own.has(mount.target)
-        ? mount
-        : {
-            ...mount,
-            options: mount.options.filter((option) => !option.includes("=")),
-            dev: null,
-            ino: null,
-          },
-    ),
+    mounts: isolation.mounts
+      .filter(({ target }) => !guarding.has(target))
+      .map((mount) =>
+        planned.has(mount.target) && !own.has(mount.target)
+          ? mount
+          : {
+              ...mount,
+              options: mount.options.filter((option) => !option.includes("=")),
+              dev: null,
+              ino: null,
+            },
+      ),
   };
 }
 

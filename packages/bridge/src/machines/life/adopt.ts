@@ -101,7 +101,7 @@ function sameMounts(
   decided: FingerprintInputs["mounts"],
 ): boolean {
   const mayBeGone = new Set(decided.filter(({ role }) => role === "protected").map(({ target }) => target));
-  const before = new Set(known.map(({ target }) => target));
+  const before = new Set([...known, ...decided].map(({ target }) => target));
   const after = new Set(now.map(({ target }) => target));
   const added = [...after].filter((target) => !before.has(target));
   const gone = [...before].filter((target) => !after.has(target));

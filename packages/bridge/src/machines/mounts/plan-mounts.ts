@@ -18,8 +18,8 @@ import {
 } from "./repo-form.ts";
 import { scanRepo } from "./scan-repo.ts";
 
-/** Most mounts of one machine; each costs the runtime time at launch. */
-const MOUNTS = 1_000;
+/** Most mounts of one machine: each stands in the launch record, which has a size limit, and costs the runtime time. */
+const MOUNTS = 150;
 const LISTED = 1_000;
 const WORKSPACE = "/workspace";
 
