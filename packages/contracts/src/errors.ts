@@ -65,6 +65,17 @@ export const ERRORS = {
   // policy
   POLICY_INVALID: { ...invalid, exit: 5, when: "policy.yaml does not have the documented shape" },
   POLICY_DENIED: { ...denied, when: "The policy does not allow this" },
+  EGRESS_DENIED: { ...denied, when: "No rule lets machines reach this host, or one denies it" },
+  EGRESS_ADDRESS_DENIED: {
+    ...denied,
+    when: "A host resolves to an address that is not of the public internet and that no rule names",
+  },
+  EGRESS_MISMATCH: {
+    ...denied,
+    when: "A connection names one host to the proxy and another one inside",
+  },
+  EGRESS_UNRESOLVED: { ...fault, status: 502, when: "The name of an allowed host could not be resolved" },
+  EGRESS_UNREACHABLE: { ...fault, status: 502, when: "An allowed host did not answer" },
   PATH_NOT_ALLOWED: { ...denied, when: "The path lies under no allowed root" },
   PATH_DENIED: { ...denied, when: "The path is on the deny list, which always wins" },
   PATH_INVALID: { ...invalid, when: "The path has a form that is never accepted" },

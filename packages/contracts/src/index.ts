@@ -24,6 +24,15 @@ export {
 } from "./control-api/machines.ts";
 export { Problem, ProgressLine, type Route, type RouteAccess } from "./control-api/route.ts";
 export { DOCUMENTS } from "./documents.ts";
+export {
+  DEFAULT_EGRESS,
+  EGRESS_PRESETS,
+  EgressHost,
+  EgressPreset,
+  EgressRange,
+  EgressRule,
+  EgressSpec,
+} from "./egress.ts";
 export { jsonSchemaOf } from "./json-schema.ts";
 export { GrantStatus, HostInterfaceGrant } from "./host-interface-grant.ts";
 export {
