@@ -1,6 +1,7 @@
 import { createHmac } from "node:crypto";
 import type { Logger } from "pino";
 import { DoorwardError, toDoorwardError, type EvidenceInput, type EvidenceType } from "@doorward/contracts";
+import { canonicalJson } from "./canonical.ts";
 import { signCheckpoint } from "./checkpoint.ts";
 import { GROUP_HEAD_BYTES } from "./journal-format.ts";
 import type { Journal } from "./journal.ts";
@@ -150,6 +151,12 @@ export class EvidenceLog implements AsyncDisposable {
   /** Digest of an argument list that only this bridge can compare; guessing a short secret from it needs the key. */
   argvDigest(argv: readonly string[]): string {
     return `sha256:${createHmac("sha256", this.#key.digestKey).update(JSON.stringify(argv)).digest("hex")}`;
+  }
+
+  /** Keyed digest of bytes, or of the canonical JSON of a value, for records of things that may be secret or easy to guess. */
+  keyedDigest(value: unknown): string {
+    const bytes = value instanceof Uint8Array ? value : canonicalJson(value);
+    return `sha256:${createHmac("sha256", this.#key.digestKey).update(bytes).digest("hex")}`;
   }
 
   /** Publishes everything durable and returns the signed checkpoint over it. */

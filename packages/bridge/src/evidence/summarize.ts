@@ -1,4 +1,6 @@
 import type { EvidencePredicate, EvidenceStatement } from "@doorward/contracts";
+import { hostAction, pluginHostCall, pluginLifecycle, toolCall } from "./summarize-actions.ts";
+import { detail, seconds, short, until } from "./summary-words.ts";
 
 /** One line about a record that reads like a story; control characters are escaped. */
 export function summarize(statement: EvidenceStatement): string {
@@ -23,6 +25,14 @@ function story(record: EvidenceStatement): string {
       return terminal(record.predicate);
     case "https://doorward.dev/evidence/command/v1":
       return command(record.predicate);
+    case "https://doorward.dev/evidence/tool-call/v1":
+      return toolCall(record.predicate);
+    case "https://doorward.dev/evidence/host-action/v1":
+      return hostAction(record.predicate);
+    case "https://doorward.dev/evidence/plugin-lifecycle/v1":
+      return pluginLifecycle(record.predicate);
+    case "https://doorward.dev/evidence/plugin-host-call/v1":
+      return pluginHostCall(record.predicate);
     case "https://doorward.dev/evidence/grant-minted/v1":
       return grantMinted(record.predicate);
     case "https://doorward.dev/evidence/grant-narrowed/v1":
@@ -114,7 +124,12 @@ const denials = (p: EvidencePredicate<"denials">) =>
   `${String(p.total)} callers without a valid token were refused`;
 
 const approval = (p: EvidencePredicate<"approval">) =>
-  `${p.subject} ${p.decision} ${p.operation} for ${p.requestedBy}${detail(p.reason)}`;
+  `${approver(p)} ${p.operation} for ${p.requestedBy}${p.shape === null ? "" : " and its like"}${until(p.expiresAt)}${detail(p.reason)}`;
+
+function approver({ where, subject, decision }: EvidencePredicate<"approval">): string {
+  if (where === "time") return "nobody decided in time about";
+  return where === "policy" ? `the policy ${decision}` : `${subject} ${decision}`;
+}
 
 const policyChange = (p: EvidencePredicate<"policy-change">) =>
   `${p.subject} put policy ${short(p.next)} in force (${p.source}); ${String(p.machinesCut)} machines and ${String(p.grantsCut)} grants cut`;
@@ -131,24 +146,6 @@ const keyRotation = (p: EvidencePredicate<"key-rotation">) =>
 function commandEnd({ outcome, exitCode, signal, durationMs }: EvidencePredicate<"command">): string {
   if (outcome === "exited") return `exit ${String(exitCode ?? "unknown")} after ${seconds(durationMs)}`;
   return signal === null ? outcome : `${outcome} by ${signal}`;
-}
-
-function short(digest: string): string {
-  return digest.slice("sha256:".length, "sha256:".length + 12);
-}
-
-function seconds(milliseconds: number): string {
-  return milliseconds < 60_000
-    ? `${(milliseconds / 1000).toFixed(1)}s`
-    : `${String(Math.round(milliseconds / 60_000))}m`;
-}
-
-function until(expiresAt: string | null): string {
-  return expiresAt === null ? "" : ` until ${expiresAt}`;
-}
-
-function detail(text: string | null): string {
-  return text === null ? "" : `: ${text}`;
 }
 
 /** Makes control characters, bidirectional overrides and line breaks visible as \\u escapes. */

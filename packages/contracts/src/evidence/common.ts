@@ -10,7 +10,7 @@ export const RecordId = z
 /** Ties the records of one request, launch or session together. */
 export const CorrelationId = z
   .string()
-  .regex(/^[A-Za-z0-9._:-]{1,80}$/)
+  .regex(/^[A-Za-z0-9._:-]{1,160}$/)
   .describe("Id that all records of one request, launch or session share");
 
 /** The machine that a record is about. */
@@ -40,6 +40,35 @@ export const Reference = z.strictObject({
     .nullable()
     .describe("Where it lies below the evidence folder; null when not kept"),
 });
+
+/** Id of a request that waits, or waited, for somebody's decision. */
+export const ApprovalId = z
+  .string()
+  .regex(/^a_[a-z0-9]{10,32}$/)
+  .describe("Id of the pending request");
+
+/** Error code of a refusal or failure. */
+export const Code = z
+  .string()
+  .regex(/^[A-Z][A-Z0-9_]{1,60}$/)
+  .describe("Error code");
+
+/** A plugin as it was verified: id, version and digest of its artefact. */
+export const RecordPlugin = z
+  .strictObject({
+    id: z
+      .string()
+      .regex(/^[A-Za-z0-9._-]{1,120}$/)
+      .describe("Id of the plugin"),
+    version: z.string().min(1).max(80).describe("Its version, as its manifest says"),
+    digest: Sha256.describe("SHA-256 of its artefact"),
+  })
+  .describe("The plugin: id, version and digest of its artefact");
+
+/** Digest of something that may hold secrets: keyed, so that short or guessable contents can't be found from it. */
+export const KeyedDigest = Sha256.describe(
+  "HMAC-SHA-256 with a key only the bridge has, so that what it is of can't be guessed from it",
+);
 
 /** What every record says: which, when, who, where, under which grant and policy. */
 export const recordFields = {

@@ -1,11 +1,8 @@
 import * as z from "zod";
 import { Sha256, Subject, Timestamp } from "../text.ts";
-import { Count, Note, Word, recordFields } from "./common.ts";
+import { ApprovalId, Code, Count, KeyedDigest, Note, Word, recordFields } from "./common.ts";
 
-const code = z
-  .string()
-  .regex(/^[A-Z][A-Z0-9_]{1,60}$/)
-  .describe("Error code of the refusal");
+const code = Code.describe("Error code of the refusal");
 
 /** A request of a known caller was refused. */
 export const DenialPredicate = z.strictObject({
@@ -38,17 +35,26 @@ export const DenialsPredicate = z.strictObject({
     .describe("Refusals by code and door; what does not fit is only in the total"),
 });
 
-/** Somebody decided about a pending request. */
+/** Somebody decided about a pending request; the record's subject is who decided. */
 export const ApprovalPredicate = z.strictObject({
   ...recordFields,
-  approval: z
-    .string()
-    .regex(/^a_[a-z0-9]{10,32}$/)
-    .describe("Id of the pending request"),
+  approval: ApprovalId,
   operation: Word.describe("The operation that needed approval"),
   requestedBy: Subject.describe("Who asked"),
-  request: Sha256.describe("Digest of what was asked, exactly as it was shown"),
+  requestedAt: Timestamp.describe("When it was asked"),
+  request: KeyedDigest.describe("Keyed digest of what was asked, exactly as it was shown"),
+  shape: KeyedDigest.nullable().describe(
+    "Keyed digest of the argument shape that the decision covers; null when it covers this request alone",
+  ),
   decision: z.enum(["approved", "denied", "expired", "withdrawn"]).describe("What was decided"),
+  expiresAt: Timestamp.nullable().describe(
+    "Until when the decision holds; null when it holds for one use or refuses",
+  ),
+  where: z
+    .enum(["command", "notification", "editor", "console", "policy", "time"])
+    .describe(
+      "Where it was decided: on the host by a person, by a line of the policy, or because time was over",
+    ),
   reason: Note.nullable().describe("Why, in the decider's words; null when none was given"),
 });
 

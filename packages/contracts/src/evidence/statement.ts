@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { BridgeStartPredicate, BridgeStopPredicate, KeyRotationPredicate } from "./bridge-records.ts";
+import { HostActionPredicate, ToolCallPredicate } from "./action-records.ts";
 import {
   ApprovalPredicate,
   DenialPredicate,
@@ -19,6 +20,7 @@ import {
   MachineExtendPredicate,
   ReviewPredicate,
 } from "./machine-records.ts";
+import { PluginHostCallPredicate, PluginLifecyclePredicate } from "./plugin-records.ts";
 import {
   CommandPredicate,
   SessionClosePredicate,
@@ -36,6 +38,10 @@ export const EVIDENCE_PREDICATES = {
   "session-close": SessionClosePredicate,
   terminal: TerminalPredicate,
   command: CommandPredicate,
+  "tool-call": ToolCallPredicate,
+  "host-action": HostActionPredicate,
+  "plugin-lifecycle": PluginLifecyclePredicate,
+  "plugin-host-call": PluginHostCallPredicate,
   "grant-minted": GrantMintedPredicate,
   "grant-narrowed": GrantNarrowedPredicate,
   "grant-renewed": GrantRenewedPredicate,
@@ -113,6 +119,10 @@ export const EvidenceStatement = z.discriminatedUnion("predicateType", [
   statement("session-close", SessionClosePredicate),
   statement("terminal", TerminalPredicate),
   statement("command", CommandPredicate),
+  statement("tool-call", ToolCallPredicate),
+  statement("host-action", HostActionPredicate),
+  statement("plugin-lifecycle", PluginLifecyclePredicate),
+  statement("plugin-host-call", PluginHostCallPredicate),
   statement("grant-minted", GrantMintedPredicate),
   statement("grant-narrowed", GrantNarrowedPredicate),
   statement("grant-renewed", GrantRenewedPredicate),
