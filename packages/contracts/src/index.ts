@@ -1,4 +1,5 @@
 export { AgentMachineFingerprint, FingerprintInputs, FingerprintMount } from "./agent-machine-fingerprint.ts";
+export { AgentMachineMountEvidence } from "./agent-machine-mount-evidence.ts";
 export {
   AgentMachineProfile,
   AgentMachineProfileSpec,
@@ -8,6 +9,8 @@ export {
   Relaxation,
   profileDocument,
 } from "./agent-machine-profile.ts";
+export { AgentToolDoor, RegistryGrant, TOOL_IDS, ToolId } from "./agent-tool-door.ts";
+export { BrowserDoor, HostProfileSharing } from "./browser-door.ts";
 export { BridgeStatus, ImageView, PathVerdict } from "./control-api/bridge.ts";
 export { EvidenceRow } from "./control-api/evidence.ts";
 export { GrantRequest, GrantView, MintedGrant, NarrowRequest } from "./control-api/grants.ts";
@@ -33,10 +36,58 @@ export {
   EgressRule,
   EgressSpec,
 } from "./egress.ts";
+export { EditAllowance, EditorCommand, EditorDoor, EditorMount } from "./editor-door.ts";
+export {
+  judgeDocument,
+  typeOfDocument,
+  type DocumentProblem,
+  type DocumentVerdict,
+} from "./judge-document.ts";
 export { jsonSchemaOf } from "./json-schema.ts";
+export {
+  ACTION_CAPABILITIES,
+  capabilitiesFor,
+  filesystemScopeCapability,
+  knownCapability,
+  processScopeCapability,
+} from "./host-actions/capabilities.ts";
+export {
+  ACTION_LIMITS,
+  FileOperation,
+  HOST_ACTIONS,
+  HostActionRequest,
+  HostsRecord,
+  WorkflowStep,
+  type HostAction,
+} from "./host-actions/requests.ts";
+export {
+  ACTION_CODES,
+  ActionCode,
+  HostActionResponse,
+  ProcessPlan,
+  ProcessResult,
+  ScopeViolation,
+  ScopeViolationReason,
+  WorkflowResult,
+  WorkflowStepResult,
+} from "./host-actions/responses.ts";
+export {
+  ACTION_PRESETS,
+  ActionPolicy,
+  ActionPreset,
+  ArgumentValue,
+  CommandRule,
+  FileScope,
+  FlagRule,
+  ProcessScope,
+} from "./host-actions/scopes.ts";
 export { GrantStatus, HostInterfaceGrant } from "./host-interface-grant.ts";
 export {
+  AGENT_TOOL_OPERATIONS,
+  BROWSER_PERMISSION_SCOPES,
   CODE_RUNNING_OPERATIONS,
+  CONTRACT_OPERATIONS,
+  ContractOperation,
   DOORS,
   DoorName,
   INTERFACE_KINDS,
@@ -47,7 +98,7 @@ export {
 } from "./operations.ts";
 export { Policy, PolicyGrantRule, PolicyProfile, PolicyRoot } from "./policy.ts";
 export { SecureHostInterfaceProfile } from "./secure-host-interface-profile.ts";
-export { DEFAULT_TERMINAL_DOOR, TerminalDoor, TerminalDoorSpec } from "./terminal-door.ts";
+export { DEFAULT_TERMINAL_DOOR, RedactionPattern, TerminalDoor, TerminalDoorSpec } from "./terminal-door.ts";
 export {
   DenialError,
   DoorwardError,
