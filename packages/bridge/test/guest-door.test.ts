@@ -411,7 +411,7 @@ test("what a grant does not hold is refused with its code", async () => {
 
 test("what the profile does not offer is refused", async () => {
   const spec = structuredClone(ROOMY);
-  spec.execution = { operator: true, agent: false, maxConcurrent: 1 };
+  spec.execution = { ...spec.execution, agent: false, maxConcurrent: 1 };
   spec.attach = { ...spec.attach, observers: false, maxViewers: 1 };
   assert.equal(
     await refusal(await exec({ argv: ["true"] }, { kind: "agent", spec })),

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { AgentMachineProfile } from "./agent-machine-profile.ts";
+import { documentHead, urnOf } from "./document-head.ts";
 import { HostFacts } from "./host-facts.ts";
 import { MachineIsolation } from "./machine-isolation.ts";
 import { HostPath, MachineId, MachineName, MachinePath, Sha256, Timestamp } from "./text.ts";
@@ -57,18 +58,8 @@ export type FingerprintInputs = z.infer<typeof FingerprintInputs>;
 /** What a machine really is: the digest over everything that defines how it runs, and those inputs. */
 export const AgentMachineFingerprint = z
   .strictObject({
-    id: z
-      .string()
-      .max(300)
-      .regex(/^urn:srcos:agent-machine-fingerprint:[A-Za-z0-9._~-]+$/)
-      .describe("URN of this fingerprint"),
-    type: z.literal("AgentMachineFingerprint").describe("Type of the document"),
-    specVersion: z.literal("0.1.0").describe("Version of the contract"),
-    machineRef: z
-      .string()
-      .max(300)
-      .regex(/^urn:srcos:agent-machine:[A-Za-z0-9._~-]+$/)
-      .describe("URN of the machine"),
+    ...documentHead("AgentMachineFingerprint", "agent-machine-fingerprint"),
+    machineRef: urnOf("agent-machine").describe("URN of the machine"),
     machine: z.strictObject({ id: MachineId, name: MachineName }).describe("The machine"),
     observedAt: Timestamp.describe("When it was measured"),
     digest: Sha256.describe("SHA-256 of the canonical JSON of inputs"),

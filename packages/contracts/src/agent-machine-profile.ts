@@ -1,4 +1,6 @@
 import * as z from "zod";
+import { documentHead } from "./document-head.ts";
+import { DEFAULT_EGRESS, EgressSpec } from "./egress.ts";
 import { DEFAULT_TERMINAL_DOOR, TerminalDoorSpec } from "./terminal-door.ts";
 import { Duration } from "./text.ts";
 
@@ -55,6 +57,7 @@ export const AgentMachineProfileSpec = z.strictObject({
   environment: z
     .record(z.string().regex(/^[A-Z][A-Z0-9_]{0,63}$/), z.string().max(4096))
     .describe("Environment of the machine; never secrets"),
+  egress: EgressSpec.describe("What its machines may reach, on top of what every machine may"),
   doors: z
     .strictObject({ terminal: TerminalDoorSpec.optional().describe("Terminal door") })
     .describe("Doors that the machine offers"),
@@ -64,13 +67,7 @@ export type AgentMachineProfileSpec = z.infer<typeof AgentMachineProfileSpec>;
 /** A profile as a document. */
 export const AgentMachineProfile = z
   .strictObject({
-    id: z
-      .string()
-      .max(300)
-      .regex(/^urn:srcos:agent-machine-profile:[A-Za-z0-9._~-]+$/)
-      .describe("URN of this profile"),
-    type: z.literal("AgentMachineProfile").describe("Type of the document"),
-    specVersion: z.literal("0.1.0").describe("Version of the contract"),
+    ...documentHead("AgentMachineProfile", "agent-machine-profile"),
     name: z.string().min(1).max(80).describe("Name in the policy file"),
     ...AgentMachineProfileSpec.shape,
   })
@@ -87,6 +84,7 @@ export const DEFAULT_PROFILE: AgentMachineProfileSpec = {
   homeMiB: 512,
   timeToLive: "8h",
   environment: {},
+  egress: DEFAULT_EGRESS,
   doors: { terminal: DEFAULT_TERMINAL_DOOR },
 };
 

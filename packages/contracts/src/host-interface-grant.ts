@@ -1,24 +1,17 @@
 import * as z from "zod";
+import { documentHead, urnOf } from "./document-head.ts";
 import { DoorName, Operation } from "./operations.ts";
 import { GrantId, HostPath, MachineId, Sha256, Subject, Timestamp } from "./text.ts";
 
 /** A time-limited, revocable permission of a subject to use doors of one machine. */
 export const HostInterfaceGrant = z
   .strictObject({
-    id: z
-      .string()
-      .max(300)
-      .regex(/^urn:srcos:host-interface-grant:[A-Za-z0-9._~-]+$/)
-      .describe("URN of this grant"),
-    type: z.literal("HostInterfaceGrant").describe("Type of the document"),
-    specVersion: z.literal("0.1.0").describe("Version of the contract"),
+    ...documentHead("HostInterfaceGrant", "host-interface-grant"),
     grantId: GrantId,
     subject: Subject,
-    workspaceRef: z
-      .string()
-      .max(300)
-      .regex(/^urn:srcos:(?:agent-machine-workspace|workspace):[A-Za-z0-9._~-]+$/)
-      .describe("URN of the workspace, which is the machine's"),
+    workspaceRef: urnOf("agent-machine-workspace", "workspace").describe(
+      "URN of the workspace, which is the machine's",
+    ),
     machine: MachineId,
     doors: z.array(DoorName).min(1).max(8).describe("Doors that may be opened"),
     operations: z.array(Operation).min(1).max(64).describe("Operations that may be done at them"),
@@ -27,11 +20,7 @@ export const HostInterfaceGrant = z
     issuedBy: Subject.describe("Who had it minted"),
     expiresAt: Timestamp,
     policyHash: Sha256.describe("Policy under which it was minted"),
-    revocationRef: z
-      .string()
-      .max(300)
-      .regex(/^urn:srcos:revocation:[A-Za-z0-9._~-]+$/)
-      .describe("Where its revocation is recorded"),
+    revocationRef: urnOf("revocation").describe("Where its revocation is recorded"),
     parent: GrantId.nullable().describe("Grant it was narrowed from; null for one that the operator minted"),
   })
   .describe("Who may use which doors of which machine, for what, on which paths, until when");

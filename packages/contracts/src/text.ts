@@ -43,11 +43,16 @@ export const Subject = z
   .describe("Who asks: operator:<name>, agent:<tool>:<session>, plugin:<id> or ci:<name>");
 export type Subject = z.infer<typeof Subject>;
 
-/** An absolute path on the host, resolved; no NUL, newline or other control characters. */
+/**
+ * An absolute path on the host, resolved: no control characters, no `.` and `..`. On Windows a drive's letter, and none
+ * of what Windows drops or reads otherwise: names that end in a dot or a space, streams, device and network paths.
+ */
 export const HostPath = z
   .string()
   .max(4096)
-  .regex(/^(?:\/|[A-Za-z]:[\\/])[^\u0000-\u001f\u007f]*$/)
+  .regex(
+    /^(?:\/(?!(?:[^\u0000-\u001f\u007f]*\/)?\.{1,2}(?:\/|$))[^\u0000-\u001f\u007f]*|[A-Za-z]:[\\/](?![^\u0000-\u001f\u007f]*[. ](?:[\\/]|$))[^\u0000-\u001f\u007f<>:"|?*]*)$/,
+  )
   .describe("Absolute, resolved path on the host");
 
 /** An absolute path inside a machine. */
