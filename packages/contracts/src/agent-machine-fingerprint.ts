@@ -22,21 +22,57 @@ export const FingerprintMount = z.strictObject({
   target: MachinePath,
   source: HostPath,
   access: z.enum(["ro", "rw"]).describe("Access"),
-  dev: z.string().max(40).describe("Device number of the source at decision time"),
-  ino: z.string().max(40).describe("Inode number of the source at decision time"),
+  dev: z
+    .string()
+    .max(40)
+    .describe('Device number of the source at decision time; "own" for what Doorward makes by itself'),
+  ino: z.string().max(40).describe('Inode number of the source at decision time; "own" likewise'),
 });
 export type FingerprintMount = z.infer<typeof FingerprintMount>;
+
+/** Which protections of the design are in force for a machine on its host. */
+export const HostProtections = z.strictObject({
+  userNamespace: z.boolean().describe("A user namespace of its own"),
+  ownIdRange: z.boolean().describe("A range of ids that belongs to nobody on the host"),
+  idmappedMounts: z
+    .boolean()
+    .describe("Repos keep their owner although the machine has no identity of the host"),
+  mountNamespace: z.boolean().describe("A mount namespace of its own"),
+  processNamespace: z.boolean().describe("A process namespace of its own"),
+  networkNamespace: z
+    .boolean()
+    .describe("A network namespace of its own with nothing up but lo and no routes"),
+  ipcNamespace: z.boolean().describe("An IPC namespace of its own"),
+  hostNameNamespace: z.boolean().describe("A host name namespace of its own"),
+  cgroupNamespace: z.boolean().describe("A control group namespace of its own"),
+  noCapabilities: z.boolean().describe("No capability, and none to be had"),
+  noNewPrivileges: z.boolean().describe("Programs can gain no privileges"),
+  seccompFilter: z.boolean().describe("System calls pass a filter"),
+  readOnlyRoot: z.boolean().describe("The root file system is read-only"),
+  memoryLimit: z.boolean().describe("Memory is limited"),
+  swapLimit: z.boolean().describe("Swap is limited with memory"),
+  pidsLimit: z.boolean().describe("The number of processes is limited"),
+  cpuLimit: z.boolean().describe("Processor time is limited"),
+  mandatoryAccessControl: z.boolean().describe("The host has AppArmor or SELinux"),
+  init: z.boolean().describe("An init of ours reaps orphaned processes"),
+});
+export type HostProtections = z.infer<typeof HostProtections>;
 
 /** Everything that makes a machine what it is; the fingerprint is the digest of its canonical JSON (RFC 8785). */
 export const FingerprintInputs = z.strictObject({
   image: z
     .strictObject({
       id: Sha256.describe("Image id"),
+      digest: z.string().max(200).describe("Digest of the image's manifest, as the engine keeps it"),
       recipe: z.string().max(300).describe("Recipe the image was built from, or the name it was found by"),
     })
     .describe("Image"),
   profile: AgentMachineProfile,
   policyHash: Sha256.describe("Digest of the policy in force"),
+  hide: z
+    .array(z.string().max(200))
+    .max(200)
+    .describe("Globs masked by request, besides the profile's; sorted, each once"),
   mounts: z.array(FingerprintMount).max(500).describe("Mounts as decided, sorted by target"),
   isolation: MachineIsolation.describe(
     "Isolation as measured, with what differs from launch to launch (id range, device numbers of pseudo file systems) normalised",
@@ -50,7 +86,10 @@ export const FingerprintInputs = z.strictObject({
   doors: z
     .record(z.string().max(40), z.string().max(40))
     .describe("Doors offered and their protocol versions"),
-  host: HostFacts.omit({ findings: true }).describe("What the host can enforce"),
+  host: HostFacts.omit({ findings: true, nofile: true, nproc: true }).describe(
+    "The host and its enforcement grade; what of its limits is in force stands under isolation",
+  ),
+  protections: HostProtections.describe("Which protections this host really enforces for this machine"),
   relaxations: z.array(z.string().max(80)).max(20).describe("Relaxations and fallbacks in force"),
 });
 export type FingerprintInputs = z.infer<typeof FingerprintInputs>;

@@ -1,4 +1,9 @@
-export { AgentMachineFingerprint, FingerprintInputs, FingerprintMount } from "./agent-machine-fingerprint.ts";
+export {
+  AgentMachineFingerprint,
+  FingerprintInputs,
+  FingerprintMount,
+  HostProtections,
+} from "./agent-machine-fingerprint.ts";
 export { AgentMachineMountEvidence } from "./agent-machine-mount-evidence.ts";
 export {
   AgentMachineProfile,

@@ -7,7 +7,7 @@ export {
   type EvidenceKey,
   type EvidencePublicKey,
 } from "./key.ts";
-export type { EvidencePage, EvidenceQuery } from "./list.ts";
+export { listRecords, type EvidencePage, type EvidenceQuery, type ListSource } from "./list.ts";
 export { LogFiles } from "./log-files.ts";
 export { EvidenceLog, type Appended, type EvidenceLogOptions } from "./log.ts";
 export { openEvidence, rotateEvidenceKey, type EvidencePlace } from "./open-evidence.ts";

@@ -100,6 +100,7 @@ async function confirm(context: LifeContext, started: Started): Promise<MachineR
     profile: record.profile,
     policyHash: context.policy.hash,
     image,
+    hide: record.hide,
     spec,
     isolation,
     guest: { digest: started.runtime.digest, protocol: hello.protocol },

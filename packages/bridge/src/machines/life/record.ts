@@ -55,7 +55,8 @@ export const MachineRecord = z.strictObject({
   containerId: z.string().max(80).nullable(),
   createdAt: Timestamp,
   lease: Lease.nullable(),
-  fingerprint: AgentMachineFingerprint.nullable(),
+  /** One of an earlier build's form counts as none: it can't be compared with what runs. */
+  fingerprint: AgentMachineFingerprint.nullable().catch(null),
   evidence: z.int().nullable().describe("Index of the launch record"),
   notices: z.array(z.string().max(1000)).max(100),
   protections: z.array(RecordedProtection).max(64),
