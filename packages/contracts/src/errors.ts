@@ -64,6 +64,11 @@ export const ERRORS = {
   ABORTED: { status: 499, exit: 1, close: 1001, when: "The caller went away or asked to stop" },
   // policy
   POLICY_INVALID: { ...invalid, exit: 5, when: "policy.yaml does not have the documented shape" },
+  DOOR_NOT_BUILT: {
+    ...invalid,
+    exit: 5,
+    when: "A document is for a door, or a way to it, that this build does not have",
+  },
   POLICY_DENIED: { ...denied, when: "The policy does not allow this" },
   EGRESS_DENIED: { ...denied, when: "No rule lets machines reach this host, or one denies it" },
   EGRESS_ADDRESS_DENIED: {

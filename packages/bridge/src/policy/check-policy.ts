@@ -1,29 +1,25 @@
 import { doorOf, durationSeconds, type Policy } from "@doorward/contracts";
 import { compileGlob } from "./glob.ts";
-
-/** Something wrong with one field of a policy. */
-export interface PolicyProblem {
-  readonly path: readonly (string | number)[];
-  readonly what: string;
-}
+import type { FieldProblem } from "./strict-text.ts";
 
 /** Longest time of any grant, in seconds. */
 export const LONGEST_GRANT_SECONDS = 30 * 86_400;
 
 /** What a schema can't say of a policy: names that must exist, doors that must fit their operations, times, globs. */
-export function policyProblems(policy: Policy): PolicyProblem[] {
+export function policyProblems(policy: Policy, documented: ReadonlySet<string>): FieldProblem[] {
+  const known = new Set(["default", ...Object.keys(policy.profiles ?? {}), ...documented]);
   return [
-    ...rootProblems(policy),
-    ...grantProblems(policy),
+    ...rootProblems(policy, known),
+    ...grantProblems(policy, known),
     ...profileProblems(policy),
     ...protectProblems(policy),
   ];
 }
 
-function rootProblems(policy: Policy): PolicyProblem[] {
+function rootProblems(policy: Policy, known: ReadonlySet<string>): FieldProblem[] {
   const seen = new Map<string, number>();
   return policy.roots.flatMap((root, index) => {
-    const problems = unknownProfiles(policy, root.profiles, ["roots", index, "profiles"]);
+    const problems = unknownProfiles(known, root.profiles, ["roots", index, "profiles"]);
     if (root.path.split("/").includes("..")) {
       problems.push({ path: ["roots", index, "path"], what: `"${root.path}" has a ".." in it` });
     }
@@ -39,9 +35,9 @@ function rootProblems(policy: Policy): PolicyProblem[] {
   });
 }
 
-function grantProblems(policy: Policy): PolicyProblem[] {
+function grantProblems(policy: Policy, known: ReadonlySet<string>): FieldProblem[] {
   return (policy.grants ?? []).flatMap((rule, index) => {
-    const problems = unknownProfiles(policy, rule.profiles, ["grants", index, "profiles"]);
+    const problems = unknownProfiles(known, rule.profiles, ["grants", index, "profiles"]);
     for (const [at, operation] of rule.operations.entries()) {
       if (rule.doors.includes(doorOf(operation))) continue;
       const path = ["grants", index, "operations", at];
@@ -57,17 +53,18 @@ function grantProblems(policy: Policy): PolicyProblem[] {
   });
 }
 
-function profileProblems(policy: Policy): PolicyProblem[] {
+function profileProblems(policy: Policy): FieldProblem[] {
   return Object.entries(policy.profiles ?? {}).flatMap(([name, profile]) =>
     globProblems(profile.mounts?.hide ?? [], ["profiles", name, "mounts", "hide"]),
   );
 }
 
-function protectProblems(policy: Policy): PolicyProblem[] {
+function protectProblems(policy: Policy): FieldProblem[] {
   return globProblems(policy.protect ?? [], ["protect"]);
 }
 
-function globProblems(globs: readonly string[], path: readonly (string | number)[]): PolicyProblem[] {
+/** What is wrong with globs. */
+export function globProblems(globs: readonly string[], path: readonly (string | number)[]): FieldProblem[] {
   return globs.flatMap((glob, index) => {
     const what = compileGlob(glob).problem;
     return what === null ? [] : [{ path: [...path, index], what }];
@@ -75,12 +72,11 @@ function globProblems(globs: readonly string[], path: readonly (string | number)
 }
 
 function unknownProfiles(
-  policy: Policy,
+  known: ReadonlySet<string>,
   names: readonly string[] | undefined,
   path: readonly (string | number)[],
-): PolicyProblem[] {
+): FieldProblem[] {
   return (names ?? []).flatMap((name, index) => {
-    const known = name === "default" || Object.hasOwn(policy.profiles ?? {}, name);
-    return known ? [] : [{ path: [...path, index], what: `there is no profile "${name}"` }];
+    return known.has(name) ? [] : [{ path: [...path, index], what: `there is no profile "${name}"` }];
   });
 }

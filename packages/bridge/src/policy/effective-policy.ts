@@ -33,8 +33,11 @@ export function mergedProfiles(policy: Policy): ReadonlyMap<string, AgentMachine
   return new Map(written.map(([name, profile]) => [name, mergeProfile(profile)]));
 }
 
-/** What a policy means, defaults and built-in lists included, independent of comments, order and the host. */
-export function effectivePolicy(policy: Policy): Record<string, unknown> {
+/**
+ * What a policy means, with the interface documents beside it, defaults and built-in lists included, independent of
+ * comments, order and the host.
+ */
+export function effectivePolicy(policy: Policy, documents: readonly object[] = []): Record<string, unknown> {
   return {
     version: policy.version,
     roots: policy.roots,
@@ -46,12 +49,13 @@ export function effectivePolicy(policy: Policy): Record<string, unknown> {
     grants: policy.grants ?? [],
     limits: policy.limits ?? {},
     bridge: policy.bridge ?? {},
+    interfaces: documents,
   };
 }
 
 /** Digest of the effective policy, over its canonical JSON (RFC 8785). */
-export function policyHash(policy: Policy): string {
-  const text = canonicalize(effectivePolicy(policy)) ?? "";
+export function policyHash(policy: Policy, documents: readonly object[] = []): string {
+  const text = canonicalize(effectivePolicy(policy, documents)) ?? "";
   return `sha256:${createHash("sha256").update(text).digest("hex")}`;
 }
 

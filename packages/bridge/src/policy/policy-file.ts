@@ -3,21 +3,23 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import {
   DenialError,
+  doorOf,
   DoorwardError,
-  profileDocument,
   toDoorwardError,
   type AgentMachineProfile,
   type DoorName,
+  type Operation,
   type PathVerdict,
   type Policy,
   type SecureHostInterfaceProfile,
 } from "@doorward/contracts";
+import { InterfaceSet, readDocuments, type ContractInForce } from "../interfaces/index.ts";
 import { withoutRoot, withRoot } from "./edit-policy.ts";
-import { EMPTY_POLICY, mergedProfiles, policyHash } from "./effective-policy.ts";
+import { EMPTY_POLICY, policyHash } from "./effective-policy.ts";
 import { decideGrant, type GrantAsk } from "./grant-rules.ts";
 import { denial, holdRepo, type HeldPath, type HoldAsk } from "./hold-repo.ts";
-import { interfaceProfile, offeredOperations } from "./interface-profiles.ts";
 import { judgePath, judgeRoot, type PathAsk, type PathRules } from "./judge-path.ts";
+import { FolderWatch } from "./folder-watch.ts";
 import { parsePolicy } from "./parse-policy.ts";
 import { currentPathHost, type InstallationFolders, type PathHost } from "./path-host.ts";
 import { expandPath } from "./path-text.ts";
@@ -28,6 +30,7 @@ const POLL_MS = 5_000;
 
 interface InForce {
   readonly policy: Policy;
+  readonly interfaces: InterfaceSet;
   readonly hash: string;
   readonly exists: boolean;
   readonly text: string | null;
@@ -80,8 +83,8 @@ export class PolicyFile {
 
   /** A profile with its defaults filled in; throws `PROFILE_NOT_FOUND`. */
   profile(name: string): AgentMachineProfile {
-    const spec = mergedProfiles(this.policy).get(name);
-    if (spec !== undefined) return profileDocument(name, spec);
+    const profile = this.#inForce.interfaces.profiles.get(name);
+    if (profile !== undefined) return profile;
     const known = this.profileNames().join(", ");
     throw new DoorwardError({
       code: "PROFILE_NOT_FOUND",
@@ -92,26 +95,37 @@ export class PolicyFile {
 
   /** Names of all profiles, `default` included. */
   profileNames(): string[] {
-    return [...mergedProfiles(this.policy).keys()];
+    return [...this.#inForce.interfaces.profiles.keys()];
   }
 
-  /** How the host reaches a door of a profile; null when the profile does not offer it. */
+  /** How the host reaches a door of a profile; null when nothing may be done there. */
   interfaceProfile(profile: string, door: DoorName): SecureHostInterfaceProfile | null {
-    return interfaceProfile(this.policy, profile, this.profile(profile), door);
+    return this.#inForce.interfaces.interfaceProfile(this.profile(profile).name, door);
+  }
+
+  /** Operations that grants may hold at a door of a profile. */
+  operations(profile: string, door: DoorName): Operation[] {
+    return this.#inForce.interfaces.operations(this.profile(profile).name, door);
+  }
+
+  /** The documents in force for every profile, the operator's and the derived ones. */
+  contracts(): readonly ContractInForce[] {
+    return this.#inForce.interfaces.list();
+  }
+
+  /** Folder of the operator's interface documents. */
+  get interfacesFolder(): string {
+    return folderOf(this.path);
   }
 
   /** Names the rule that allows a grant, or throws a {@link DenialError}. */
   decideGrant(ask: GrantAsk): { readonly rule: string } {
-    const spec = this.profile(ask.profile);
-    const offered = ask.doors.flatMap((door) => offeredOperations(spec, door));
+    const { name } = this.profile(ask.profile);
+    const offered = ask.doors.flatMap((door) => this.operations(name, door));
     const missing = ask.operations.find((operation) => !offered.includes(operation));
     if (missing === undefined) return decideGrant(this.policy, ask, this.path);
-    throw new DenialError({
-      code: "POLICY_DENIED",
-      message: `Cannot grant "${missing}": the profile "${ask.profile}" does not offer it at ${ask.doors.join(", ")}`,
-      rule: `policy.profiles.${ask.profile}.doors`,
-      hint: `Change profiles.${ask.profile}.doors in ${this.path}`,
-    });
+    const rule = this.#inForce.interfaces.ruleAgainst(name, doorOf(missing), missing);
+    throw notOffered(ask, missing, rule ?? `policy.profiles.${name}.doors`, this.path);
   }
 
   /** Judges a path; never throws for what it finds there. */
@@ -165,15 +179,21 @@ export class PolicyFile {
     let settling: NodeJS.Timeout | undefined;
     const soon = (): void => {
       clearTimeout(settling);
-      settling = setTimeout(() => void this.reload().catch(() => undefined), SETTLE_MS).unref();
+      settling = setTimeout(() => {
+        documents.look();
+        this.reload().catch(() => undefined);
+      }, SETTLE_MS).unref();
     };
     const watcher = watch(folder, { persistent: false, signal }, soon).on("error", () => undefined);
+    const documents = new FolderWatch(this.interfacesFolder, soon);
+    documents.look();
     // A folder that is itself replaced is not seen by the watcher.
     const poll = setInterval(soon, POLL_MS).unref();
     const stop = (): void => {
       clearTimeout(settling);
       clearInterval(poll);
       watcher.close();
+      documents[Symbol.dispose]();
     };
     if (signal.aborted) stop();
     else signal.addEventListener("abort", stop, { once: true });
@@ -190,7 +210,7 @@ export class PolicyFile {
   }
 
   async #write(text: string): Promise<void> {
-    parsePolicy(text, this.path);
+    await inForce(text, this.path);
     await writePolicyFile(this.path, text, this.#inForce.exists ? this.#inForce.mode : 0o600);
     await this.#reload();
   }
@@ -228,9 +248,39 @@ export class PolicyFile {
 
 async function readInForce(path: string): Promise<InForce> {
   const stored = await readPolicyFile(path);
-  if (stored === null) {
-    return { policy: EMPTY_POLICY, hash: policyHash(EMPTY_POLICY), exists: false, text: null, mode: 0o600 };
-  }
-  const { policy } = parsePolicy(stored.text, path);
-  return { policy, hash: policyHash(policy), exists: true, ...stored };
+  const joined = await inForce(stored?.text ?? null, path);
+  return { ...joined, exists: stored !== null, text: stored?.text ?? null, mode: stored?.mode ?? 0o600 };
+}
+
+/** A policy's text together with the documents that lie beside it: both are in force, or neither. */
+async function inForce(
+  text: string | null,
+  path: string,
+): Promise<Pick<InForce, "policy" | "interfaces" | "hash">> {
+  const documents = await readDocuments(folderOf(path));
+  const named = documents.flatMap(({ document }) =>
+    document.type === "AgentMachineProfile" ? [document.name] : [],
+  );
+  const policy = text === null ? EMPTY_POLICY : parsePolicy(text, path, new Set(named)).policy;
+  const interfaces = new InterfaceSet(policy, documents);
+  return { policy, interfaces, hash: policyHash(policy, interfaces.documents) };
+}
+
+function folderOf(policyFile: string): string {
+  return join(policyFile, "..", "interfaces");
+}
+
+function notOffered(ask: GrantAsk, missing: Operation, rule: string, file: string): DenialError {
+  const byProfile = rule.startsWith("policy.");
+  const doors = ask.doors.join(", ");
+  return new DenialError({
+    code: "POLICY_DENIED",
+    message: byProfile
+      ? `Cannot grant "${missing}": the profile "${ask.profile}" does not offer it at ${doors}`
+      : `Cannot grant "${missing}": the interface profile of "${ask.profile}" does not allow it at ${doors}`,
+    rule,
+    hint: byProfile
+      ? `Change profiles.${ask.profile}.doors in ${file}`
+      : `doorward contracts show SecureHostInterfaceProfile ${ask.profile}`,
+  });
 }

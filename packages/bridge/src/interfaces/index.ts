@@ -1,0 +1,3 @@
+export { offeredOperations } from "./door-operations.ts";
+export { InterfaceSet, type ContractInForce } from "./interface-set.ts";
+export { readDocument, readDocuments, type InterfaceContract } from "./read-documents.ts";
