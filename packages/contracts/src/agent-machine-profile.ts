@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { documentHead } from "./document-head.ts";
 import { DEFAULT_EGRESS, EgressSpec } from "./egress.ts";
+import { MachineSecret } from "./secrets.ts";
 import { DEFAULT_TERMINAL_DOOR, TerminalDoorSpec } from "./terminal-door.ts";
 import { Duration } from "./text.ts";
 
@@ -58,6 +59,10 @@ export const AgentMachineProfileSpec = z.strictObject({
     .record(z.string().regex(/^[A-Z][A-Z0-9_]{0,63}$/), z.string().max(4096))
     .describe("Environment of the machine; never secrets"),
   egress: EgressSpec.describe("What its machines may reach, on top of what every machine may"),
+  secrets: z
+    .array(MachineSecret)
+    .max(50)
+    .describe("Secrets that the machine may use, by name; their values stay on the host unless one is a file"),
   doors: z
     .strictObject({ terminal: TerminalDoorSpec.optional().describe("Terminal door") })
     .describe("Doors that the machine offers"),
@@ -85,6 +90,7 @@ export const DEFAULT_PROFILE: AgentMachineProfileSpec = {
   timeToLive: "8h",
   environment: {},
   egress: DEFAULT_EGRESS,
+  secrets: [],
   doors: { terminal: DEFAULT_TERMINAL_DOOR },
 };
 

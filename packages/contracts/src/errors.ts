@@ -79,6 +79,11 @@ export const ERRORS = {
     ...denied,
     when: "A connection names one host to the proxy and another one inside",
   },
+  EGRESS_ANSWER_REFUSED: {
+    ...fault,
+    status: 502,
+    when: "A host that a secret is bound to answered in a form that can't be looked through for the value",
+  },
   EGRESS_UNRESOLVED: { ...fault, status: 502, when: "The name of an allowed host could not be resolved" },
   EGRESS_UNREACHABLE: { ...fault, status: 502, when: "An allowed host did not answer" },
   PATH_NOT_ALLOWED: { ...denied, when: "The path lies under no allowed root" },
@@ -90,6 +95,8 @@ export const ERRORS = {
   HARDLINK_OUTSIDE: { ...denied, when: "A file of the repo has a hard link outside the repo" },
   REPO_UNSUPPORTED: { ...denied, when: "A repository of this form can't be protected by mounts" },
   PROFILE_NOT_FOUND: { ...absent, when: "The policy has no profile of this name" },
+  SECRET_NOT_FOUND: { ...absent, when: "No secret has this name" },
+  SECRET_IN_USE: { ...conflict, when: "A machine uses the secret" },
   // machines
   MACHINE_NOT_FOUND: { ...absent, when: "No machine has this name or id" },
   MACHINE_AMBIGUOUS: { ...conflict, exit: 2, when: "More than one machine fits; a name is needed" },
@@ -122,6 +129,7 @@ export const ERRORS = {
     close: 4429,
     when: "The machine has as many terminals as it may",
   },
+  PORT_CLOSED: { ...absent, when: "No program of the machine listens on the port" },
   COMMAND_NOT_FOUND: { ...absent, when: "The machine has no such program" },
   // host
   PODMAN_MISSING: { ...hostNotReady, when: "Podman is not installed, or too old" },

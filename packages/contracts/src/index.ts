@@ -16,10 +16,20 @@ export {
 } from "./agent-machine-profile.ts";
 export { AgentToolDoor, RegistryGrant, TOOL_IDS, ToolId } from "./agent-tool-door.ts";
 export { BrowserDoor, HostProfileSharing } from "./browser-door.ts";
+export { PendingApproval } from "./control-api/approvals.ts";
 export { BridgeStatus, ImageView, PathVerdict } from "./control-api/bridge.ts";
+export {
+  EgressAllowance,
+  EgressAllowanceId,
+  EgressAllowRequest,
+  EgressRefusal,
+  EgressRuleView,
+  EgressTraffic,
+  EgressView,
+} from "./control-api/egress.ts";
 export { EvidenceRow } from "./control-api/evidence.ts";
 export { GrantRequest, GrantView, MintedGrant, NarrowRequest } from "./control-api/grants.ts";
-export { ROUTES, type RouteId, type RouteInput, type RouteResult } from "./control-api/index.ts";
+export { ROUTES, type RouteEvent, type RouteId, type RouteInput, type RouteResult } from "./control-api/index.ts";
 export {
   MachineInspection,
   MachineRepo,
@@ -48,6 +58,17 @@ export {
   type DocumentProblem,
   type DocumentVerdict,
 } from "./judge-document.ts";
+export { SecretView } from "./control-api/secrets.ts";
+export {
+  FileSecret,
+  HeaderSecret,
+  MachineSecret,
+  SecretName,
+  SecretValue,
+  isHeaderSecret,
+  secretVariable,
+  secretsProblem,
+} from "./secrets.ts";
 export { jsonSchemaOf } from "./json-schema.ts";
 export {
   ACTION_CAPABILITIES,
@@ -130,7 +151,7 @@ export {
   durationSeconds,
 } from "./text.ts";
 export { RecordKey } from "./evidence/bridge-records.ts";
-export { RecordId, RecordMachine, Reference } from "./evidence/common.ts";
+export { ApprovalId, RecordId, RecordMachine, Reference } from "./evidence/common.ts";
 export { EvidenceEnvelope } from "./evidence/dsse.ts";
 export {
   EVIDENCE_PREDICATES,

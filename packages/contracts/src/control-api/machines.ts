@@ -12,6 +12,7 @@ import {
   Subject,
   Timestamp,
 } from "../text.ts";
+import { MachineSecret } from "../secrets.ts";
 import { route } from "./route.ts";
 
 /** A repo in a machine. */
@@ -69,6 +70,11 @@ export const UpRequest = z.strictObject({
   hide: z.array(z.string().min(1).max(200)).max(100).optional().describe("Globs to mask in the repos"),
   fresh: z.boolean().optional().describe("Make another machine although one has the same repos and profile"),
   temporary: z.boolean().optional().describe("Home in memory, as run uses it"),
+  secrets: z
+    .array(MachineSecret)
+    .max(20)
+    .optional()
+    .describe("Secrets that the machine may use, on top of the profile's"),
 });
 export type UpRequest = z.infer<typeof UpRequest>;
 
