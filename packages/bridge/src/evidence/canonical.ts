@@ -1,5 +1,6 @@
 import canonicalize from "canonicalize";
 import { DoorwardError } from "@doorward/contracts";
+import { isPlainlyCanonical } from "./canonical-scan.ts";
 
 /** Canonical JSON (RFC 8785) of a JSON value. */
 export function canonicalJson(value: unknown): string {
@@ -14,36 +15,21 @@ export function canonicalJson(value: unknown): string {
 }
 
 /** Parses JSON that must be canonical to the byte; duplicate keys are named, as parsers disagree about them. */
-export function parseCanonicalJson(text: string, what: string): unknown {
+export function parseCanonicalJson(
+  text: string,
+  what: string,
+  bytes: Uint8Array = Buffer.from(text),
+): unknown {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
     throw invalid(what, "it is not JSON", error);
   }
-  if (isPlainlyCanonical(text, value) || canonicalJson(value) === text) return value;
+  if (isPlainlyCanonical(bytes) || canonicalJson(value) === text) return value;
   const duplicate = duplicateKey(text);
   if (duplicate !== null) throw invalid(what, `key ${JSON.stringify(duplicate)} occurs twice`);
   throw invalid(what, "it is not canonical JSON (RFC 8785)");
-}
-
-/**
- * The quick way to see that a text is canonical: the engine's own JSON form differs from RFC 8785 only in the order of
- * keys and in lone surrogates. False says nothing (keys that look like array indexes come out in another order).
- */
-function isPlainlyCanonical(text: string, value: unknown): boolean {
-  return JSON.stringify(value) === text && !text.includes("\\ud") && hasSortedKeys(value);
-}
-
-function hasSortedKeys(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return true;
-  if (Array.isArray(value)) return value.every(hasSortedKeys);
-  let previous: string | null = null;
-  for (const [key, member] of Object.entries(value)) {
-    if ((previous !== null && key <= previous) || !hasSortedKeys(member)) return false;
-    previous = key;
-  }
-  return true;
 }
 
 /** First key that occurs twice in one object of a JSON text; null when there is none. The text must parse. */

@@ -16,6 +16,8 @@ export interface EnvelopeSignature {
 export interface OpenedEnvelope {
   readonly payload: Buffer;
   readonly signatures: readonly EnvelopeSignature[];
+  /** The pre-authentication encoding of the payload: what was signed. */
+  readonly signed: Buffer;
 }
 
 /** What DSSE signs: the pre-authentication encoding of payload type and payload. */
@@ -40,20 +42,70 @@ const envelopePattern = new RegExp(
   `^\\{"payload":"([A-Za-z0-9+/]+={0,2})","payloadType":"${payloadType}","signatures":\\[${oneSignature}(?:,${oneSignature})?\\]\\}$`,
 );
 
+/** The fixed parts of an envelope with one signature, in their order. */
+const head = '{"payload":"';
+const middle = `","payloadType":"${PAYLOAD_TYPE}","signatures":[{"keyid":"`;
+const beforeSignature = '","sig":"';
+const end = '"}]}';
+const keyLength = 64;
+const signatureLength = 88;
+const tailLength = middle.length + keyLength + beforeSignature.length + signatureLength + end.length;
+const keyPattern = /^[a-f0-9]{64}$/;
+
 /**
  * Takes an envelope apart; refuses one that is not, to the byte, the canonical JSON that we write. Canonical JSON with
- * fixed keys is a regular language, so one pattern checks form, order and duplicate keys (four times quicker than parsing,
- * which counts when a million are verified).
+ * fixed keys is a regular language, so form, order and duplicate keys are seen without parsing (which counts when a
+ * million are verified).
  */
 export function openEnvelope(leaf: Buffer): OpenedEnvelope {
   const text = leaf.toString("latin1");
+  return openSingle(text) ?? openByPattern(text);
+}
+
+/** An envelope with one signature, whose parts have fixed places counted from both ends; null when it is not one. */
+function openSingle(text: string): OpenedEnvelope | null {
+  const payloadEnd = text.length - tailLength;
+  const keyAt = payloadEnd + middle.length;
+  const signatureAt = keyAt + keyLength + beforeSignature.length;
+  const keyId = text.slice(keyAt, keyAt + keyLength);
+  const fits =
+    payloadEnd > head.length &&
+    text.startsWith(head) &&
+    text.startsWith(middle, payloadEnd) &&
+    text.startsWith(beforeSignature, keyAt + keyLength) &&
+    text.endsWith(end) &&
+    keyPattern.test(keyId);
+  if (!fits) return null;
+  const payload = text.slice(head.length, payloadEnd);
+  const signature = text.slice(signatureAt, signatureAt + signatureLength);
+  const signed = signedPart(payload);
+  const bytes = Buffer.from(signature, "base64");
+  // what is not the base64 of its own bytes has another alphabet, padding, or bits behind the last byte
+  if (bytes.toString("base64") !== signature || signed.payload.toString("base64") !== payload) return null;
+  return { ...signed, signatures: [{ keyId, signature: bytes }] };
+}
+
+function openByPattern(text: string): OpenedEnvelope {
   const match = envelopePattern.exec(text);
   if (match === null) throw invalid(whyNot(text));
   const [, payload = "", firstKey = "", firstSignature = "", secondKey, secondSignature] = match;
   const signatures = [{ keyId: firstKey, signature: bytesOf(firstSignature) }];
   if (secondKey !== undefined)
     signatures.push({ keyId: secondKey, signature: bytesOf(secondSignature ?? "") });
-  return { payload: bytesOf(payload), signatures };
+  bytesOf(payload);
+  return { ...signedPart(payload), signatures };
+}
+
+/** Decodes a payload straight into what was signed, so that it is copied once. */
+function signedPart(base64: string): { readonly payload: Buffer; readonly signed: Buffer } {
+  const padding = base64.endsWith("==") ? 2 : base64.endsWith("=") ? 1 : 0;
+  const length = Math.floor(base64.length / 4) * 3 - padding;
+  const before = `DSSEv1 ${String(PAYLOAD_TYPE.length)} ${PAYLOAD_TYPE} ${String(length)} `;
+  // whoever calls this checks that the text is base64 throughout, so every byte is written
+  const signed = Buffer.allocUnsafe(before.length + length);
+  signed.write(before, "latin1");
+  signed.write(base64, before.length, "base64");
+  return { payload: signed.subarray(before.length), signed };
 }
 
 /** Decodes base64 of the right alphabet; refuses a wrong length and bits hidden behind the last byte. */
@@ -82,7 +134,7 @@ export function verifySignature(
   key: EvidencePublicKey,
   { signature }: EnvelopeSignature,
 ): boolean {
-  return verify(null, preAuthEncoding(PAYLOAD_TYPE, opened.payload), key.publicKey, signature);
+  return verify(null, opened.signed, key.publicKey, signature);
 }
 
 function envelopeText(payload: Uint8Array, signatures: readonly EnvelopeSignature[]): string {

@@ -109,7 +109,7 @@ function checkRecords(
 /** Checks one record by itself and returns its time; throws the reason when something is wrong. */
 function checkRecord(leaf: Buffer, index: number, spans: readonly KeySpan[]): string {
   const opened = openEnvelope(leaf);
-  const value = parseCanonicalJson(textOf(opened.payload), "payload");
+  const value = parseCanonicalJson(textOf(opened.payload), "payload", opened.payload);
   checkSignatures(opened, index, spans);
   const parsed = EvidenceStatement.safeParse(value);
   if (!parsed.success) {
