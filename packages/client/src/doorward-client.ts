@@ -3,22 +3,25 @@ import {
   ProgressLine,
   ROUTES,
   type ExitStatus,
+  type RouteEvent,
   type RouteId,
   type RouteResult,
 } from "@doorward/contracts";
 import { ExecSession, type ExecOptions } from "./exec-session.ts";
 import { parseJson, readLines, readText } from "./ndjson.ts";
 import { errorFromProblem } from "./problem.ts";
-import { assertResult, routeRequest, type CallInput } from "./route-request.ts";
+import { assertEvent, assertResult, routeRequest, type CallInput } from "./route-request.ts";
 import type { TerminalOptions } from "./terminal-options.ts";
 import { TerminalSession } from "./terminal-session.ts";
 import type { Transport, TransportResponse } from "./transport.ts";
 
 /** Options of one call. */
-export interface CallOptions {
+export interface CallOptions<Event = unknown> {
   readonly signal?: AbortSignal | undefined;
   /** Told about each step of long work (`ndjson` routes only). */
   readonly onProgress?: ((line: ProgressLine) => void) | undefined;
+  /** Told about each event of a route that is watched. */
+  readonly onEvent?: ((event: Event) => void) | undefined;
 }
 
 /** Speaks with one bridge: the control API, terminals and commands. */
@@ -38,14 +41,16 @@ export class DoorwardClient implements AsyncDisposable {
   async call<Id extends RouteId>(
     id: Id,
     input: CallInput<Id>,
-    options: CallOptions = {},
+    options: CallOptions<RouteEvent<Id>> = {},
   ): Promise<RouteResult<Id>> {
     const request = { ...routeRequest(id, input), signal: options.signal };
     const response = await this.#transport.request(request);
-    const result = await readAnswer(
-      response,
-      ROUTES[id].answer === "ndjson" ? options.onProgress : undefined,
-    );
+    const { onProgress, onEvent } = options;
+    const tell = (event: unknown): void => {
+      assertEvent(id, event);
+      onEvent?.(event);
+    };
+    const result = await readAnswer(response, ROUTES[id].answer === "ndjson" ? onProgress : undefined, tell);
     assertResult(id, result);
     return result;
   }
@@ -76,8 +81,9 @@ export class DoorwardClient implements AsyncDisposable {
 async function readAnswer(
   response: TransportResponse,
   onProgress: ((line: ProgressLine) => void) | undefined,
+  tell: (event: unknown) => void,
 ): Promise<unknown> {
-  if (response.contentType.startsWith("application/x-ndjson")) return readStream(response, onProgress);
+  if (response.contentType.startsWith("application/x-ndjson")) return readStream(response, onProgress, tell);
   const text = await readText(response.body);
   if (response.status < 300) return parseJson(text);
   throw errorFromProblem(safeJson(text), response.status);
@@ -86,11 +92,13 @@ async function readAnswer(
 async function readStream(
   response: TransportResponse,
   onProgress: ((line: ProgressLine) => void) | undefined,
+  tell: (event: unknown) => void,
 ): Promise<unknown> {
   for await (const line of readLines(response.body)) {
     const message = parseJson(line);
     const progress = ProgressLine.safeParse(message);
     if (progress.success) onProgress?.(progress.data);
+    else if (isEvent(message)) tell(message.event);
     else return lastLine(message);
   }
   throw new DoorwardError({
@@ -98,6 +106,16 @@ async function readStream(
     message: "Cannot read the bridge's answer: it ended before its result",
     hint: "doorward bridge status",
   });
+}
+
+function isEvent(message: unknown): message is { readonly event: unknown } {
+  return (
+    typeof message === "object" &&
+    message !== null &&
+    "type" in message &&
+    message.type === "event" &&
+    "event" in message
+  );
 }
 
 function lastLine(message: unknown): unknown {

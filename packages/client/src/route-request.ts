@@ -2,6 +2,7 @@ import {
   DoorwardError,
   ROUTES,
   type Route,
+  type RouteEvent,
   type RouteId,
   type RouteInput,
   type RouteResult,
@@ -44,6 +45,17 @@ export function assertResult<Id extends RouteId>(id: Id, value: unknown): assert
   throw new DoorwardError({
     code: "PROTOCOL_ERROR",
     message: `Cannot read answer of "${id}": ${firstIssue(parsed.error)}`,
+    hint: "doorward bridge restart",
+  });
+}
+
+/** Asserts that what a bridge tells has the shape of the route's events. */
+export function assertEvent<Id extends RouteId>(id: Id, value: unknown): asserts value is RouteEvent<Id> {
+  const parsed = ROUTES[id].event.safeParse(value);
+  if (parsed.success) return;
+  throw new DoorwardError({
+    code: "PROTOCOL_ERROR",
+    message: `Cannot read event of "${id}": ${firstIssue(parsed.error)}`,
     hint: "doorward bridge restart",
   });
 }

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { AgentMachineProfileSpec, MachineLimits } from "./agent-machine-profile.ts";
+import { EgressSpec } from "./egress.ts";
 import { DoorName, Operation } from "./operations.ts";
 import { TerminalDoorSpec } from "./terminal-door.ts";
 import { Duration } from "./text.ts";
@@ -48,12 +49,14 @@ export const PolicyProfile = z.strictObject({
     limits: true,
     isolation: true,
     mounts: true,
+    egress: true,
     doors: true,
   }).partial().shape,
   image: AgentMachineProfileSpec.shape.image.partial().optional().describe("Image of the machine"),
   limits: MachineLimits.partial().optional().describe("Resource limits"),
   isolation: AgentMachineProfileSpec.shape.isolation.partial().optional().describe("Isolation"),
   mounts: AgentMachineProfileSpec.shape.mounts.partial().optional().describe("Mounts"),
+  egress: EgressSpec.partial().optional().describe("What its machines may reach"),
   doors: z
     .strictObject({ terminal: TerminalDoorSpec.partial().optional().describe("Terminal door") })
     .optional()
@@ -89,6 +92,7 @@ export const Policy = z
       .max(200)
       .optional()
       .describe("Who may be granted what; the operator may always grant to himself"),
+    egress: EgressSpec.partial().optional().describe("What the machines of every profile may reach"),
     limits: z
       .strictObject({ machines: z.int().min(1).max(1000).optional().describe("Running machines at once") })
       .optional()
@@ -107,5 +111,5 @@ export const Policy = z
       .optional()
       .describe("How the bridge listens"),
   })
-  .describe("What the operator allows: roots, denied paths, profiles, grants and limits");
+  .describe("What the operator allows: roots, denied paths, profiles, grants, egress and limits");
 export type Policy = z.infer<typeof Policy>;

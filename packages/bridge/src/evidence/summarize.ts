@@ -43,6 +43,10 @@ function story(record: EvidenceStatement): string {
       return grantRevoked(record.predicate);
     case "https://doorward.dev/evidence/grant-expired/v1":
       return grantExpired(record.predicate);
+    case "https://doorward.dev/evidence/egress/v1":
+      return egress(record.predicate);
+    case "https://doorward.dev/evidence/egress-change/v1":
+      return egressChange(record.predicate);
     case "https://doorward.dev/evidence/denial/v1":
       return denial(record.predicate);
     case "https://doorward.dev/evidence/denials/v1":
@@ -116,6 +120,14 @@ const grantRevoked = (p: EvidencePredicate<"grant-revoked">) =>
 
 const grantExpired = (p: EvidencePredicate<"grant-expired">) =>
   `${p.grant} expired, ${String(p.sessionsCut)} sessions cut`;
+
+const egress = (p: EvidencePredicate<"egress">) =>
+  p.decision === "refused"
+    ? `${p.machine.name} was refused ${hostPort(p)}, ${times(p.connections)}: ${p.code ?? "EGRESS_DENIED"}`
+    : `${p.machine.name} reached ${hostPort(p)}${p.address === null ? "" : ` at ${p.address}`}, ${times(p.connections)}, sent ${String(p.sent)} and received ${String(p.received)} bytes by ${p.rule ?? "no rule"}${p.secrets.length === 0 ? "" : ` with ${p.secrets.join(", ")}`}${p.code === null ? "" : ` (${p.code})`}`;
+
+const egressChange = (p: EvidencePredicate<"egress-change">) =>
+  `${p.subject} ${p.change === "ended" ? "saw the end of" : p.change} ${p.host}${p.ports.length === 0 ? "" : `:${p.ports.join(",")}`} for ${p.machine.name}${p.change === "ended" ? "" : until(p.expiresAt)}, ${String(p.connectionsCut)} connections cut`;
 
 const denial = (p: EvidencePredicate<"denial">) =>
   `${p.subject} was refused ${p.operation ?? p.attempted}${p.target === null ? "" : ` on ${p.target}`}: ${p.code}${p.rule === null ? "" : ` by ${p.rule}`}`;

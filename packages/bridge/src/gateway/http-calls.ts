@@ -12,7 +12,7 @@ import type { Caller, Handlers, ListenerKind, MachinesPort, ReportProgress } fro
 import { publicError } from "./problem.ts";
 import { guardRequest, type RequestRules } from "./request-guard.ts";
 import { sendJson, sendProblem } from "./respond.ts";
-import { checkInput, checkResult, type CheckedInput } from "./route-input.ts";
+import { checkEvent, checkInput, checkResult, type CheckedInput } from "./route-input.ts";
 import { isPublic, matchRoute, type RouteMatch } from "./route-table.ts";
 
 /** What serving the control API takes. */
@@ -42,6 +42,7 @@ type ErasedHandler = (
     readonly caller: Caller;
     readonly correlationId: string;
     readonly progress: ReportProgress;
+    readonly tell: (event: unknown) => boolean;
     readonly signal: AbortSignal;
   },
 ) => Promise<unknown>;
@@ -131,9 +132,10 @@ export class HttpCalls {
     if (!isHandler(handler))
       throw new DoorwardError({ code: "INTERNAL", message: `No handler for ${match.id}` });
     const progress: ReportProgress = streams ? answer.progress : () => undefined;
+    const tell = (event: unknown): boolean => streams && answer.event(checkEvent(match.route, event));
     const result = checkResult(
       match.route,
-      await handler({ ...input, caller, correlationId, progress, signal }),
+      await handler({ ...input, caller, correlationId, progress, tell, signal }),
     );
     if (signal.aborted && response.destroyed) return;
     if (streams) answer.result(result);

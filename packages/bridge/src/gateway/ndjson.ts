@@ -6,7 +6,7 @@ import { COMMON_HEADERS } from "./respond.ts";
 
 const bufferLimit = 1_048_576;
 
-/** An answer of `progress` lines that ends with one `result` or `error` line; it begins with the first line. */
+/** An answer of `progress` and `event` lines that ends with one `result` or `error` line; it begins with the first line. */
 export class NdjsonAnswer {
   readonly #response: ServerResponse;
   readonly #correlationId: string;
@@ -32,6 +32,13 @@ export class NdjsonAnswer {
       elapsedMs: Math.round(performance.now() - this.#began),
     });
   };
+
+  /** Sends an event line; false when the client reads too slowly and it was dropped. */
+  event(event: unknown): boolean {
+    if (this.#response.writableEnded || this.#response.writableLength > bufferLimit) return false;
+    this.#write({ type: "event", event });
+    return true;
+  }
 
   /** Ends the answer with the route's result. */
   result(result: unknown): void {

@@ -80,12 +80,12 @@ function answerOf(id: string, route: Route, schemas: Json): Json {
   if (route.answer === "json")
     return { description: "The result", content: { "application/json": { schema } } };
   return {
-    description: "Lines of JSON: any number of progress lines, then one result or error line",
-    content: { "application/x-ndjson": { schema: linesOf(id, schema, schemas) } },
+    description: "Lines of JSON: any number of progress and event lines, then one result or error line",
+    content: { "application/x-ndjson": { schema: linesOf(id, route, schema, schemas) } },
   };
 }
 
-function linesOf(id: string, result: unknown, schemas: Json): Json {
+function linesOf(id: string, route: Route, result: unknown, schemas: Json): Json {
   const line = (type: string, field: string, schema: unknown): Json => ({
     title: `${id} ${type}`,
     type: "object",
@@ -96,10 +96,15 @@ function linesOf(id: string, result: unknown, schemas: Json): Json {
   return {
     oneOf: [
       schemaOf(ProgressLine, "output", schemas),
+      ...(tells(route) ? [line("event", "event", schemaOf(route.event, "output", schemas))] : []),
       line("result", "result", result),
       line("error", "error", { $ref: "#/components/schemas/Problem" }),
     ],
   };
+}
+
+function tells(route: Route): boolean {
+  return route.event instanceof z.ZodObject && Object.keys(route.event.shape).length > 0;
 }
 
 /** Schema of a shape; named contracts in it become components. */

@@ -4,6 +4,7 @@ import type {
   ErrorCode,
   HostInterfaceGrant,
   Operation,
+  RouteEvent,
   RouteId,
   RouteInput,
   RouteResult,
@@ -150,6 +151,8 @@ export interface RouteCall<Id extends RouteId> extends RouteInput<Id> {
   readonly caller: Caller;
   readonly correlationId: string;
   readonly progress: ReportProgress;
+  /** Tells an event of an `ndjson` route; false when the client reads too slowly and it was dropped. */
+  readonly tell: (event: RouteEvent<Id>) => boolean;
   /** Aborts when the client goes away or the bridge stops. */
   readonly signal: AbortSignal;
 }

@@ -31,6 +31,16 @@ export function checkResult(route: Route, result: unknown): unknown {
   });
 }
 
+/** What of a handler's event its schema accepts; a misfit is a fault of ours. */
+export function checkEvent(route: Route, event: unknown): unknown {
+  const judged = route.event.safeParse(event);
+  if (judged.success) return judged.data;
+  throw new DoorwardError({
+    code: "INTERNAL",
+    message: `Event of ${route.method} ${route.path} does not fit its contract: ${describe(judged.error)}`,
+  });
+}
+
 function checked(schema: z.ZodType, value: unknown, where: "path" | "query" | "body"): unknown {
   const judged = schema.safeParse(value);
   if (judged.success) return judged.data;

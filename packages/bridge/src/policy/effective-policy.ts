@@ -1,12 +1,15 @@
 import { createHash } from "node:crypto";
 import canonicalize from "canonicalize";
 import {
+  DEFAULT_EGRESS,
   DEFAULT_PROFILE,
   DEFAULT_TERMINAL_DOOR,
   type AgentMachineProfileSpec,
+  type EgressSpec,
   type Policy,
   type PolicyProfile,
 } from "@doorward/contracts";
+import { EGRESS_PRESET_RULES } from "../egress/presets.ts";
 import { HOME_PLACES, SYSTEM_PLACES } from "./deny-places.ts";
 import { PROTECTED_IN_GIT, PROTECTED_IN_REPO } from "./protected-names.ts";
 
@@ -15,7 +18,7 @@ export const EMPTY_POLICY: Policy = { version: 1, roots: [] };
 
 /** A profile of the policy file with the defaults filled in, field by field. */
 export function mergeProfile(written: PolicyProfile): AgentMachineProfileSpec {
-  const { image, limits, isolation, mounts, doors, ...plain } = written;
+  const { image, limits, isolation, mounts, egress, doors, ...plain } = written;
   return {
     ...DEFAULT_PROFILE,
     ...defined(plain),
@@ -23,8 +26,14 @@ export function mergeProfile(written: PolicyProfile): AgentMachineProfileSpec {
     limits: { ...DEFAULT_PROFILE.limits, ...defined(limits ?? {}) },
     isolation: { ...DEFAULT_PROFILE.isolation, ...defined(isolation ?? {}) },
     mounts: { ...DEFAULT_PROFILE.mounts, ...defined(mounts ?? {}) },
+    egress: mergeEgress(egress),
     doors: { terminal: { ...DEFAULT_TERMINAL_DOOR, ...defined(doors?.terminal ?? {}) } },
   };
+}
+
+/** Egress of the policy file with the defaults filled in. */
+export function mergeEgress(written: Policy["egress"]): EgressSpec {
+  return { ...DEFAULT_EGRESS, ...defined(written ?? {}) };
 }
 
 /** Every profile of a policy by name; `default` is always there. */
@@ -47,6 +56,8 @@ export function effectivePolicy(policy: Policy, documents: readonly object[] = [
     builtInProtect: { repo: PROTECTED_IN_REPO, git: PROTECTED_IN_GIT },
     profiles: Object.fromEntries(mergedProfiles(policy)),
     grants: policy.grants ?? [],
+    egress: mergeEgress(policy.egress),
+    builtInEgress: EGRESS_PRESET_RULES,
     limits: policy.limits ?? {},
     bridge: policy.bridge ?? {},
     interfaces: documents,

@@ -1,5 +1,5 @@
 export { LONGEST_GRANT_SECONDS } from "./check-policy.ts";
-export { effectivePolicy, mergeProfile, policyHash } from "./effective-policy.ts";
+export { effectivePolicy, mergeEgress, mergeProfile, policyHash } from "./effective-policy.ts";
 export { compileGlob, type Glob } from "./glob.ts";
 export { type GrantAsk } from "./grant-rules.ts";
 export { denial, holdFolder, type HeldPath, type HoldAsk } from "./hold-repo.ts";

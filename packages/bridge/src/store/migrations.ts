@@ -21,4 +21,14 @@ export const MIGRATIONS: readonly Migration[] = [
          ) STRICT, WITHOUT ROWID`,
       ),
   },
+  {
+    // Profiles of stored machines say what they may reach: until then, nothing.
+    version: 2,
+    up: (connection) =>
+      connection.execute(
+        `UPDATE documents SET value = json_set(
+           value, '$.profile.egress', json('{"presets":[],"allow":[],"deny":[],"askSeconds":0}'))
+         WHERE collection = 'machines' AND json_extract(value, '$.profile.egress') IS NULL`,
+      ),
+  },
 ];

@@ -1,11 +1,20 @@
 import type * as z from "zod";
+import { APPROVAL_ROUTES } from "./approvals.ts";
 import { BRIDGE_ROUTES } from "./bridge.ts";
+import { EGRESS_ROUTES } from "./egress.ts";
 import { EVIDENCE_ROUTES } from "./evidence.ts";
 import { GRANT_ROUTES } from "./grants.ts";
 import { MACHINE_ROUTES } from "./machines.ts";
 
 /** Every route of the control API by its operation id: the gateway serves them, the client calls them, OpenAPI shows them. */
-export const ROUTES = { ...BRIDGE_ROUTES, ...MACHINE_ROUTES, ...GRANT_ROUTES, ...EVIDENCE_ROUTES } as const;
+export const ROUTES = {
+  ...BRIDGE_ROUTES,
+  ...MACHINE_ROUTES,
+  ...GRANT_ROUTES,
+  ...EVIDENCE_ROUTES,
+  ...EGRESS_ROUTES,
+  ...APPROVAL_ROUTES,
+} as const;
 
 /** Operation id of a route. */
 export type RouteId = keyof typeof ROUTES;
@@ -19,3 +28,6 @@ export interface RouteInput<Id extends RouteId> {
 
 /** What a route answers. */
 export type RouteResult<Id extends RouteId> = z.infer<(typeof ROUTES)[Id]["result"]>;
+
+/** What a route tells while its answer goes on. */
+export type RouteEvent<Id extends RouteId> = z.infer<(typeof ROUTES)[Id]["event"]>;

@@ -9,6 +9,7 @@ export interface Route<
   Query extends z.ZodType = z.ZodType,
   Body extends z.ZodType = z.ZodType,
   Result extends z.ZodType = z.ZodType,
+  Event extends z.ZodType = z.ZodType,
 > {
   readonly method: "GET" | "POST" | "DELETE";
   /** Path with `{name}` parameters, as OpenAPI writes them. */
@@ -19,20 +20,31 @@ export interface Route<
   readonly query: Query;
   readonly body: Body;
   readonly result: Result;
-  /** `ndjson`: the answer is a stream of `progress` lines that ends with one `result` or `error` line. */
+  /** What an `ndjson` answer may tell in `event` lines before its end. */
+  readonly event: Event;
+  /** `ndjson`: the answer is a stream of `progress` and `event` lines that ends with one `result` or `error` line. */
   readonly answer: "json" | "ndjson";
 }
 
 /** No parameters, no query, or no body. */
 export const Nothing = z.strictObject({});
 
-type Shapes = Partial<Pick<Route, "params" | "query" | "body" | "answer">>;
+type Shapes = Partial<Pick<Route, "params" | "query" | "body" | "event" | "answer">>;
 
 /** Declares a route; shapes that are left out are empty. */
 export function route<
   const Given extends Shapes & Pick<Route, "method" | "path" | "access" | "summary" | "result">,
->(given: Given): Route<Of<Given, "params">, Of<Given, "query">, Of<Given, "body">, Given["result"]> {
-  const full = { params: Nothing, query: Nothing, body: Nothing, answer: "json" as const, ...given };
+>(
+  given: Given,
+): Route<Of<Given, "params">, Of<Given, "query">, Of<Given, "body">, Given["result"], Of<Given, "event">> {
+  const full = {
+    params: Nothing,
+    query: Nothing,
+    body: Nothing,
+    event: Nothing,
+    answer: "json" as const,
+    ...given,
+  };
   return full as never;
 }
 

@@ -7,6 +7,7 @@ import {
   DenialsPredicate,
   PolicyChangePredicate,
 } from "./decision-records.ts";
+import { EgressChangePredicate, EgressPredicate } from "./egress-records.ts";
 import {
   GrantExpiredPredicate,
   GrantMintedPredicate,
@@ -47,6 +48,8 @@ export const EVIDENCE_PREDICATES = {
   "grant-renewed": GrantRenewedPredicate,
   "grant-revoked": GrantRevokedPredicate,
   "grant-expired": GrantExpiredPredicate,
+  egress: EgressPredicate,
+  "egress-change": EgressChangePredicate,
   denial: DenialPredicate,
   denials: DenialsPredicate,
   approval: ApprovalPredicate,
@@ -128,6 +131,8 @@ export const EvidenceStatement = z.discriminatedUnion("predicateType", [
   statement("grant-renewed", GrantRenewedPredicate),
   statement("grant-revoked", GrantRevokedPredicate),
   statement("grant-expired", GrantExpiredPredicate),
+  statement("egress", EgressPredicate),
+  statement("egress-change", EgressChangePredicate),
   statement("denial", DenialPredicate),
   statement("denials", DenialsPredicate),
   statement("approval", ApprovalPredicate),

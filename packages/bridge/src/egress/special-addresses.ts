@@ -1,0 +1,81 @@
+/**
+ * Addresses that no machine reaches unless a rule names them: the special-purpose registries of IANA in full, the
+ * globally reachable entries included where nobody fetches anything from them, and addresses of cloud platforms. Of
+ * IPv6 only 2000::/3 is ever global unicast, so what lies outside it needs no line to be refused; it has one for its name.
+ */
+export const SPECIAL_RANGES: readonly (readonly [string, string])[] = [
+  ["0.0.0.0/8", "this network"],
+  ["10.0.0.0/8", "private"],
+  ["100.64.0.0/10", "carrier-grade NAT"],
+  ["127.0.0.0/8", "loopback"],
+  ["169.254.0.0/16", "link-local"],
+  ["172.16.0.0/12", "private"],
+  ["192.0.0.0/24", "protocol assignments"],
+  ["192.0.2.0/24", "documentation"],
+  ["192.31.196.0/24", "AS112"],
+  ["192.52.193.0/24", "automatic multicast tunneling"],
+  ["192.88.99.0/24", "6to4 relay"],
+  ["192.168.0.0/16", "private"],
+  ["192.175.48.0/24", "AS112"],
+  ["198.18.0.0/15", "benchmarking"],
+  ["198.51.100.0/24", "documentation"],
+  ["203.0.113.0/24", "documentation"],
+  ["224.0.0.0/4", "multicast"],
+  ["255.255.255.255/32", "broadcast"],
+  ["240.0.0.0/4", "reserved"],
+  ["::1/128", "loopback"],
+  ["::/128", "unspecified"],
+  ["::ffff:0:0/96", "IPv4-mapped"],
+  ["::ffff:0:0:0/96", "IPv4-translated"],
+  ["::/96", "IPv4-compatible"],
+  ["64:ff9b::/96", "NAT64"],
+  ["64:ff9b:1::/48", "NAT64"],
+  ["100::/64", "discard"],
+  ["100:0:0:1::/64", "dummy prefix"],
+  ["2001::/32", "Teredo"],
+  ["2001:2::/48", "benchmarking"],
+  ["2001:10::/28", "ORCHID"],
+  ["2001:20::/28", "ORCHID"],
+  ["2001:30::/28", "drone remote identification"],
+  ["2001::/23", "protocol assignments"],
+  ["2001:db8::/32", "documentation"],
+  ["2002::/16", "6to4"],
+  ["2620:4f:8000::/48", "AS112"],
+  ["3ffe::/16", "6bone"],
+  ["3fff::/20", "documentation"],
+  ["5f00::/16", "segment routing"],
+  ["fc00::/7", "unique local"],
+  ["fe80::/10", "link-local"],
+  ["fec0::/10", "site-local"],
+  ["ff00::/8", "multicast"],
+];
+
+/** Where clouds hand out credentials: reached only by a rule that names exactly this address. */
+export const METADATA_ADDRESSES: readonly string[] = [
+  "169.254.169.254",
+  "169.254.170.2",
+  "169.254.170.23",
+  "100.100.100.200",
+  "168.63.129.16",
+  "192.0.0.192",
+  "fd00:ec2::254",
+  "fd00:ec2::23",
+  "fd20:ce::254",
+];
+
+/** Names that never mean a host of the public internet, by their last labels. */
+export const LOCAL_SUFFIXES: readonly string[] = [
+  "alt",
+  "arpa",
+  "corp",
+  "home",
+  "internal",
+  "intranet",
+  "invalid",
+  "lan",
+  "local",
+  "localdomain",
+  "localhost",
+  "onion",
+  "private",
+];
