@@ -27,6 +27,13 @@ export const FingerprintMount = z.strictObject({
     .max(40)
     .describe('Device number of the source at decision time; "own" for what Doorward makes by itself'),
   ino: z.string().max(40).describe('Inode number of the source at decision time; "own" likewise'),
+  owner: z
+    .string()
+    .max(40)
+    .nullable()
+    .describe(
+      "uid:gid on the host that the machine's user acts as on this mount; null where ids are not mapped",
+    ),
 });
 export type FingerprintMount = z.infer<typeof FingerprintMount>;
 

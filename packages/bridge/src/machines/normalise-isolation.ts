@@ -18,6 +18,7 @@ export function decidedMount(mount: EngineMount, machineId: string): DecidedMoun
     access: mount.access,
     dev: ours ? "own" : String(mount.identity.dev),
     ino: ours ? "own" : String(mount.identity.ino),
+    owner: mount.mapOwner ? `${String(mount.owner.uid)}:${String(mount.owner.gid)}` : null,
   };
 }
 
