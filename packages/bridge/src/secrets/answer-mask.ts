@@ -1,0 +1,86 @@
+import { Transform, type TransformCallback } from "node:stream";
+import type { BoundSecret } from "../egress/ports.ts";
+import { EchoAutomaton } from "./echo-automaton.ts";
+import { echoForms } from "./echo-forms.ts";
+
+const STAR = 0x2a;
+const KEPT_MASKS = 16;
+
+/**
+ * Takes the values of secrets out of answers: every byte of an echo becomes `*`, so that lengths stay as announced.
+ * An echo is recognised in the forms of {@link echoForms}, wherever the stream was cut.
+ */
+export class AnswerMask {
+  readonly #automaton: EchoAutomaton;
+
+  constructor(values: readonly string[]) {
+    this.#automaton = new EchoAutomaton(values.flatMap(echoForms));
+  }
+
+  /** A reason phrase, header or other short text. */
+  text(text: string): string {
+    const bytes = Buffer.from(text, "latin1");
+    this.#automaton.scan(bytes, 0, 0, (begin, end) => bytes.fill(STAR, begin, end));
+    return bytes.toString("latin1");
+  }
+
+  /** Headers or trailers of an answer, also of an interim one, as Node reads them: name, value, name, value. */
+  headers(rawHeaders: readonly string[]): string[] {
+    return rawHeaders.map((text) => this.text(text));
+  }
+
+  /** A body on its way; what may be the begin of an echo waits for what follows, everything else goes on at once. */
+  body(): Transform {
+    return new BodyMask(this.#automaton);
+  }
+}
+
+class BodyMask extends Transform {
+  readonly #automaton: EchoAutomaton;
+  #state = 0;
+  #held: Buffer = Buffer.alloc(0);
+
+  constructor(automaton: EchoAutomaton) {
+    super();
+    this.#automaton = automaton;
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    const before = this.#held.length;
+    let bytes = before === 0 ? chunk : Buffer.concat([this.#held, chunk]);
+    let own = before !== 0;
+    // The far side's chunk is not ours to write to; few chunks have anything to mask.
+    const mask = (begin: number, end: number): void => {
+      if (!own) bytes = Buffer.from(bytes);
+      own = true;
+      bytes.fill(STAR, begin, end);
+    };
+    this.#state = this.#automaton.scan(bytes, before, this.#state, mask);
+    const free = bytes.length - this.#automaton.pending(this.#state);
+    this.#held = bytes.subarray(free);
+    done(null, bytes.subarray(0, free));
+  }
+
+  override _flush(done: TransformCallback): void {
+    done(null, this.#held);
+  }
+}
+
+const masks = new Map<string, AnswerMask>();
+
+/** The mask of the secrets that are bound to a host; made once for the same values. */
+export async function answerMask(bound: readonly BoundSecret[]): Promise<AnswerMask> {
+  const values = [...new Set(await Promise.all(bound.map((secret) => secret.value())))].sort();
+  const key = values.join("\n");
+  const mask = masks.get(key) ?? new AnswerMask(values);
+  masks.delete(key);
+  masks.set(key, mask);
+  const [oldest] = masks.keys();
+  if (masks.size > KEPT_MASKS && oldest !== undefined) masks.delete(oldest);
+  return mask;
+}
+
+/** Drops every mask that was made; called when a value changes. */
+export function forgetMasks(): void {
+  masks.clear();
+}
