@@ -95,6 +95,7 @@ export class Bridge implements AsyncDisposable {
       policy,
       grants: this.#grants,
       machines: () => this.#machines.value,
+      cutTransports: () => this.#gateway.cutRefusedTransports(),
       evidence,
       log,
     });
@@ -112,8 +113,8 @@ export class Bridge implements AsyncDisposable {
         gateway: () => this.#gateway,
         stop: () => options.onStop("command"),
       }),
-      grants: implicitGrants(this.#grants, this.#records),
-      machines: gatewayMachines(this.#records, () => this.#machines.get()),
+      grants: implicitGrants(this.#grants, this.#records, policy),
+      machines: gatewayMachines(this.#records, () => this.#machines.get(), policy),
       doors: DOOR_REGISTRY,
       evidence: gatewayEvidence({ log: evidence, denials: this.#denials, policyHash }),
       config: {

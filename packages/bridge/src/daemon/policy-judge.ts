@@ -11,6 +11,8 @@ export interface JudgeSources {
   readonly policy: PolicyFile;
   readonly grants: GrantAuthority;
   readonly machines: () => Machines | undefined;
+  /** Cuts the sessions that came a way which interface profiles do not allow any more. */
+  readonly cutTransports: () => number;
   readonly evidence: EvidenceLog;
   readonly log: Logger;
 }
@@ -52,8 +54,9 @@ export class PolicyJudge implements AsyncDisposable {
   }
 
   async #judge(event: Extract<PolicyEvent, { kind: "changed" }>): Promise<void> {
-    const { policy, grants, machines, evidence } = this.#sources;
+    const { policy, grants, machines, cutTransports, evidence } = this.#sources;
     const { revoked } = grants.rejudge(policy);
+    cutTransports();
     const machinesCut = (await machines()?.rejudge()) ?? 0;
     await evidence.append({
       type: "policy-change",

@@ -64,6 +64,14 @@ export class DoorSessions implements AsyncDisposable {
     return this.#cut((session) => session.opened.machine.id === machineId, error);
   }
 
+  /** Judges every session again and cuts those that are refused; answers how many. */
+  rejudge(refusalOf: (opened: SessionOpened) => DoorwardError | undefined): number {
+    return [...this.#sessions].filter((session) => {
+      const refusal = refusalOf(session.opened);
+      return refusal !== undefined && session.cut(refusal);
+    }).length;
+  }
+
   /** Tells everyone at a machine's doors of something; answers how many sessions. */
   warn(machineId: string, notice: DoorNotice): number {
     const told = [...this.#sessions].filter((session) => session.opened.machine.id === machineId);

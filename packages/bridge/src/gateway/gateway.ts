@@ -8,6 +8,7 @@ import { Denials } from "./denials.ts";
 import { DoorSessions } from "./door-sessions.ts";
 import { DoorUpgrades } from "./door-upgrades.ts";
 import { DoorRegistry } from "./door-registry.ts";
+import { transportRefusal } from "./handshake.ts";
 import { HttpCalls } from "./http-calls.ts";
 import { makeHttpServer } from "./http-server.ts";
 import type {
@@ -45,6 +46,8 @@ export interface Gateway extends AsyncDisposable {
   listenTcp(port: number): Promise<TcpState>;
   readonly tcp: TcpState;
   readonly sessions: DoorSessions;
+  /** Cuts the sessions over loopback TCP at doors whose interface profile does not allow it any more; answers how many. */
+  cutRefusedTransports(): number;
 }
 
 /** Makes a gateway that listens nowhere yet. */
@@ -85,6 +88,13 @@ class BridgeGateway implements Gateway {
 
   get tcp(): TcpState {
     return this.#tcp;
+  }
+
+  cutRefusedTransports(): number {
+    return this.sessions.rejudge(({ listener, machine, door }) => {
+      const found = listener === "tcp" ? this.#options.machines.find(machine.id) : undefined;
+      return found === undefined ? undefined : transportRefusal(found, door);
+    });
   }
 
   async listenUnix(path: string): Promise<void> {
@@ -149,7 +159,8 @@ class BridgeGateway implements Gateway {
   }
 }
 
-function endOf({ id, status, reason }: EndedGrant): DoorwardError {
+function endOf({ id, status, reason, error }: EndedGrant): DoorwardError {
+  if (error !== undefined) return error;
   return new DoorwardError({
     code: status === "expired" ? "GRANT_EXPIRED" : "GRANT_REVOKED",
     message: `Cannot keep the door open: grant "${id}" is ${status}: ${reason}`,

@@ -57,6 +57,7 @@ export function judgeHandshake(handshake: Handshake, options: HandshakeOptions):
   handshake.machine = machine;
   guardRunning(machine);
   guardOffered(machine, entry.id);
+  guardTransport(machine, entry.id, listener);
   if (caller.kind === "grant")
     guardGranted(caller.grant.grantId, machine.id, endpoint.operations, options.grants);
   options.sessions.guardLimits(caller.kind === "grant" ? caller.grant.grantId : null);
@@ -110,6 +111,23 @@ function guardOffered(machine: GatewayMachine, door: DoorName): void {
     code: "DOOR_NOT_OFFERED",
     rule: `profile.doors.${door}`,
     message: `Cannot open door "${door}" of machine "${machine.name}": its profile does not offer it`,
+  });
+}
+
+/** Refuses loopback TCP where the interface profile of the door says "unix-socket". */
+function guardTransport(machine: GatewayMachine, door: DoorName, listener: ListenerKind): void {
+  const refusal = listener === "tcp" ? transportRefusal(machine, door) : undefined;
+  if (refusal !== undefined) throw refusal;
+}
+
+/** Why a door of a machine is not reached over loopback TCP; undefined when it is. */
+export function transportRefusal(machine: GatewayMachine, door: DoorName): DenialError | undefined {
+  if (machine.socketOnly?.includes(door) !== true) return undefined;
+  return new DenialError({
+    code: "POLICY_DENIED",
+    rule: `interface.${door}.transportMode`,
+    message: `Cannot use door "${door}" of machine "${machine.name}" over loopback TCP: its interface profile allows the bridge's own socket only`,
+    hint: `doorward contracts show SecureHostInterfaceProfile PROFILE`,
   });
 }
 

@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import type {
   DoorName,
+  DoorwardError,
   ErrorCode,
   HostInterfaceGrant,
   Operation,
@@ -56,6 +57,8 @@ export interface GatewayMachine {
   readonly doors: readonly DoorName[];
   /** The terminal part of its profile. */
   readonly terminal: TerminalDoorSpec;
+  /** Doors whose interface profile lets clients come through the bridge's own socket only. */
+  readonly socketOnly?: readonly DoorName[];
 }
 
 /** What the gateway needs of the machines: find one by name or id, and a fresh stream to its guest. */
@@ -129,6 +132,8 @@ export interface EndedGrant {
   readonly id: string;
   readonly status: "expired" | "revoked";
   readonly reason: string;
+  /** Why its sessions end, where that is no decision of anybody but a failure. */
+  readonly error?: DoorwardError | undefined;
 }
 
 /** What the gateway writes to the evidence. */

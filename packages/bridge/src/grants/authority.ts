@@ -147,7 +147,7 @@ export class GrantAuthority implements AsyncDisposable {
   /** Puts another policy in force and revokes what it does not allow. */
   rejudge(policy: GrantPolicy): Ended {
     this.#policy = policy;
-    const judged = parentsFirst(this.#ledger.live().filter(({ implicit }) => !implicit));
+    const judged = parentsFirst(this.#ledger.live());
     const refused = judged.flatMap((entry) => {
       const reason = refusalOf(policy, entry);
       const ending = { status: "revoked", cause: "policy", by: null } as const;

@@ -13,6 +13,8 @@ export interface Ending {
   readonly cause: "time" | RevocationCause;
   readonly reason: string;
   readonly by: string | null;
+  /** What its sessions are closed with, where the end is no decision of anybody but a failure. */
+  readonly error?: DoorwardError;
 }
 
 /** What ended, and how many sessions were cut by that. */
@@ -53,9 +55,10 @@ export class GrantEndings {
   /** Ends grants like `end`, each in its own way. */
   endEach(roots: readonly (readonly [GrantEntry, Ending])[]): Ended {
     const doomed = this.#doom(roots);
+    const errors = new Map(roots.map(([{ id }, { error }]) => [id, error]));
     const failure = this.#persist(() => this.#ledger.saveEnds(doomed));
     let closedSockets = 0;
-    for (const entry of doomed) closedSockets += this.#cut(entry);
+    for (const entry of doomed) closedSockets += this.#cut(entry, errors.get(entry.id));
     this.record(doomed.filter((entry) => !entry.minting));
     if (failure !== undefined) throw failure;
     return { revoked: doomed.map(({ id }) => id), closedSockets };
@@ -123,10 +126,11 @@ export class GrantEndings {
     }
   }
 
-  #cut(entry: GrantEntry): number {
+  #cut(entry: GrantEntry, error: DoorwardError | undefined): number {
     const { end } = entry.stored;
     if (end === null) return 0;
-    const ended = { id: entry.id, machine: entry.grant.machine, status: end.status, reason: end.reason };
+    const { status, reason } = end;
+    const ended = { id: entry.id, machine: entry.grant.machine, status, reason, error };
     let cut = 0;
     for (const listener of this.#listeners) {
       try {

@@ -77,9 +77,11 @@ export function judge(policy: GrantPolicy, ask: GrantAsk): string {
 /** Why the policy does not allow a grant any more; undefined when it does. What can't be judged is not allowed. */
 export function refusalOf(policy: GrantPolicy, { grant, stored }: GrantEntry): string | undefined {
   const { subject, doors, operations } = grant;
-  const { time, machine } = stored;
+  const { time, machine, implicit } = stored;
+  // An implicit grant ends with its connection; its time is an outer bound that nobody asked for.
+  const seconds = implicit ? 1 : time.seconds;
   try {
-    judge(policy, { subject, doors, operations, seconds: time.seconds, profile: machine.profile });
+    judge(policy, { subject, doors, operations, seconds, profile: machine.profile });
     return undefined;
   } catch (error) {
     const rule = error instanceof DenialError ? error.rule : "policy";

@@ -1,4 +1,4 @@
-import { DenialError, DoorwardError, type Operation } from "@doorward/contracts";
+import { DenialError, DoorwardError, toDoorwardError, type Operation } from "@doorward/contracts";
 import { earlier, remaining, type Clock } from "./clock.ts";
 import type { GrantEndings } from "./endings.ts";
 import { endedError, type GrantEntry, type LiveGrant } from "./entry.ts";
@@ -142,11 +142,15 @@ export class GrantIssuing {
     ledger.save([entry]);
     ledger.add(entry);
     this.#parts.deadlinesChanged();
-    const end = (reason: string): void => endings.tryEnd([entry], connectionEnd(reason));
     const event = { ...eventOf(entry, subject), implicit: true, rule: "grant.implicit" };
     const written = durable(() => evidence.minted(event), `grant ${operations.join(", ")}`);
-    endings.background(written.catch(() => end("its record could not be written")));
-    return implicitGrant(entry, () => end("its connection was closed"));
+    endings.background(
+      written.catch((cause: unknown) => {
+        const ending = connectionEnd("its record could not be written");
+        endings.tryEnd([entry], { ...ending, error: toDoorwardError(cause) });
+      }),
+    );
+    return implicitGrant(entry, () => endings.tryEnd([entry], connectionEnd("its connection was closed")));
   }
 
   /**

@@ -1,4 +1,10 @@
-import type { DoorName, GrantStatus, HostInterfaceGrant, Operation } from "@doorward/contracts";
+import type {
+  DoorName,
+  DoorwardError,
+  GrantStatus,
+  HostInterfaceGrant,
+  Operation,
+} from "@doorward/contracts";
 
 /** What somebody asks to be granted, as the policy judges it. */
 export interface GrantAsk {
@@ -84,6 +90,8 @@ export interface EndedGrant {
   readonly machine: string;
   readonly status: Exclude<GrantStatus, "active">;
   readonly reason: string;
+  /** Why its sessions end, where that is no decision of anybody but a failure. */
+  readonly error?: DoorwardError | undefined;
 }
 
 /** Cuts what the grant holds open, before it returns; answers how many sessions that were. */

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import {
   DOORS,
   doorOf,
@@ -8,6 +9,7 @@ import {
   type Policy,
   type SecureHostInterfaceProfile,
   type TerminalDoor,
+  type TerminalDoorSpec,
 } from "@doorward/contracts";
 import { globProblems } from "../policy/check-policy.ts";
 import { hostAdapter } from "./derive.ts";
@@ -58,7 +60,7 @@ export function checkProfiles(profiles: SortedDocuments["profiles"], policy: Pol
   }
 }
 
-/** Throws unless each terminal door belongs to a profile that has none of its own. */
+/** Throws unless each terminal door belongs to a profile, and says nothing else of it than the profile itself. */
 export function checkTerminals(
   terminals: SortedDocuments["terminals"],
   profiles: ReadonlyMap<string, AgentMachineProfile>,
@@ -73,7 +75,8 @@ export function checkTerminals(
   for (const { document, invalid } of terminals) {
     const profile = profileOf(document, profiles, invalid);
     if (!explicit.has(profile.name)) continue;
-    const what = `the profile "${profile.name}" says itself what its terminal door is`;
+    if (isDeepStrictEqual(doorSpec(document), profile.doors.terminal)) continue;
+    const what = `the profile "${profile.name}" itself has another terminal door`;
     throw invalid({ path: ["agentMachineProfileRef"], what });
   }
 }
@@ -135,8 +138,15 @@ function checkEnforceable(document: SecureHostInterfaceProfile, invalid: LoadedD
   }
 }
 
+/** What a terminal door's document says of the door, without its head. */
+export function doorSpec(document: TerminalDoor): TerminalDoorSpec {
+  const { id: _id, type: _type, specVersion: _version, name: _name, ...rest } = document;
+  const { agentMachineProfileRef: _profile, ...spec } = rest;
+  return spec;
+}
+
 /** The profile that a document names by its URN. */
-export function profileOf(
+function profileOf(
   { agentMachineProfileRef: ref }: { readonly agentMachineProfileRef: string },
   profiles: ReadonlyMap<string, AgentMachineProfile>,
   invalid: (problem: { path: readonly string[]; what: string }) => DoorwardError,

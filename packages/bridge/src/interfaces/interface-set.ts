@@ -7,13 +7,13 @@ import {
   type Policy,
   type SecureHostInterfaceProfile,
   type TerminalDoor,
-  type TerminalDoorSpec,
 } from "@doorward/contracts";
 import { mergedProfiles } from "../policy/effective-policy.ts";
 import {
   checkInterfaces,
   checkProfiles,
   checkTerminals,
+  doorSpec,
   sortDocuments,
   type SortedDocuments,
 } from "./check-documents.ts";
@@ -183,7 +183,7 @@ export class InterfaceSet {
     for (const { document } of this.#sorted.terminals) {
       for (const [name, profile] of joined) {
         if (profile.id !== document.agentMachineProfileRef) continue;
-        joined.set(name, { ...profile, doors: { ...profile.doors, terminal: specOf(document) } });
+        joined.set(name, { ...profile, doors: { ...profile.doors, terminal: doorSpec(document) } });
       }
     }
     return joined;
@@ -208,10 +208,4 @@ export class InterfaceSet {
 
 function isForThisHost({ document }: LoadedDocument<SecureHostInterfaceProfile>): boolean {
   return document.hostAdapter === hostAdapter();
-}
-
-function specOf(document: TerminalDoor): TerminalDoorSpec {
-  const { id: _id, type: _type, specVersion: _version, name: _name, ...rest } = document;
-  const { agentMachineProfileRef: _profile, ...spec } = rest;
-  return spec;
 }

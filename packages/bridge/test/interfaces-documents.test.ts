@@ -1,0 +1,426 @@
+import assert from "node:assert/strict";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  DEFAULT_TERMINAL_DOOR,
+  DoorwardError,
+  SecureHostInterfaceProfile,
+  TerminalDoor,
+} from "@doorward/contracts";
+import { PolicyFile, type PolicyEvent } from "../src/policy/index.ts";
+import { interfaceDocument, profileDocumentOf, terminalDocument, writeDocument } from "./interfaces-lab.ts";
+import { PolicyLab, refused } from "./policy-lab.ts";
+
+const ROOTS = "version: 1\nroots:\n  - { path: ~/src, access: rw }\n";
+const linuxOnly = process.platform === "linux" ? false : "the documents are for Linux";
+
+type Documents = Readonly<Record<string, unknown>>;
+
+async function load(lab: PolicyLab, documents: Documents, policy = ROOTS): Promise<PolicyFile> {
+  for (const [name, document] of Object.entries(documents)) writeDocument(lab.configDir, name, document);
+  return lab.policy(policy);
+}
+
+const bad: readonly [string, Documents, RegExp, ("POLICY_INVALID" | "DOOR_NOT_BUILT")?, string?][] = [
+  [
+    "an unknown field",
+    { "a.json": interfaceDocument({ sudo: true }) },
+    /a\.json": \d+:\d+: sudo: unknown field/,
+  ],
+  ["an unknown type", { "a.json": { type: "RootDoor" } }, /type: "RootDoor" is none of/],
+  ["a prototype as type", { "a.json": { type: "constructor" } }, /type: "constructor" is none of/],
+  ["no type", { "a.json": {} }, /type: it is missing/],
+  ["a list", { "a.json": [interfaceDocument()] }, /type: it is missing/],
+  ["no text", { "a.json": "" }, /a\.json": 1:1/],
+  ["two documents in one file", { "a.yaml": "type: TerminalDoor\n---\ntype: TerminalDoor\n" }, /a\.yaml/],
+  ["a double key", { "a.json": '{"type":"TerminalDoor","type":"BrowserDoor"}' }, /unique/],
+  ["an alias", { "a.yaml": "type: &a TerminalDoor\nname: *a\n" }, /(?:aliases|anchors) are not accepted/],
+  ["a tag", { "a.yaml": "type: !!js/function TerminalDoor\n" }, /tag|Unresolved/],
+  ["a future version", { "a.json": interfaceDocument({ specVersion: "9.0.0" }) }, /specVersion/],
+  ["the URN of something else", { "a.json": interfaceDocument({ id: "urn:srcos:grant:x" }) }, / id: /],
+  [
+    "a default that permits",
+    {
+      "a.json": interfaceDocument({
+        denialBehavior: { defaultDecision: "permit", onExpiry: "close", recordDenials: true },
+      }),
+    },
+    /denialBehavior\.defaultDecision/,
+  ],
+  [
+    "a default that asks, which nothing serves",
+    {
+      "a.json": interfaceDocument({
+        denialBehavior: { defaultDecision: "ask", onExpiry: "close", recordDenials: true },
+      }),
+    },
+    /denialBehavior\.defaultDecision/,
+    "DOOR_NOT_BUILT",
+  ],
+  [
+    "commands that leave no record",
+    {
+      "a.json": interfaceDocument({
+        evidenceRequirements: { sessionOpen: "durable-before-open", sessionClose: true, commands: false },
+      }),
+    },
+    /evidenceRequirements\.commands/,
+  ],
+  [
+    "a transport that nothing serves",
+    { "a.json": interfaceDocument({ transportMode: "native-messaging" }) },
+    /transportMode: .*native-messaging/,
+    "DOOR_NOT_BUILT",
+  ],
+  [
+    "a profile that does not exist",
+    { "a.json": interfaceDocument({ agentMachineProfileRef: "urn:srcos:agent-machine-profile:gone" }) },
+    /agentMachineProfileRef: .*names no profile/,
+  ],
+  [
+    "a door that does not exist",
+    { "a.json": interfaceDocument({ doorRef: "urn:srcos:terminal-door:gone" }) },
+    /doorRef: .*names no door/,
+  ],
+  [
+    "the door of another profile",
+    {
+      "a.json": interfaceDocument({ doorRef: "urn:srcos:terminal-door:work" }),
+      "p.json": profileDocumentOf(),
+    },
+    /doorRef: .* of the profile "work"/,
+  ],
+  [
+    "the operation of another door",
+    { "a.json": interfaceDocument({ allowedOperations: ["browser.navigate"] }) },
+    /allowedOperations\[0\]: .*no operation of the terminal door/,
+  ],
+  [
+    "a door kind that is not built",
+    { "a.json": interfaceDocument({ interfaceKind: "browser", doorRef: "urn:srcos:browser-door:default" }) },
+    /interfaceKind: this build has no browser door/,
+    "DOOR_NOT_BUILT",
+  ],
+  [
+    "a browser door",
+    { "a.json": { type: "BrowserDoor" } },
+    /type: this build has no door for "BrowserDoor"/,
+    "DOOR_NOT_BUILT",
+  ],
+  [
+    "an editor door",
+    { "a.json": { type: "EditorDoor" } },
+    /type: this build has no door for "EditorDoor"/,
+    "DOOR_NOT_BUILT",
+  ],
+  [
+    "an agent-tool door",
+    { "a.json": { type: "AgentToolDoor" } },
+    /type: this build has no door for "AgentToolDoor"/,
+    "DOOR_NOT_BUILT",
+  ],
+  [
+    "two interface profiles for one door",
+    {
+      "a.json": interfaceDocument(),
+      "b.yaml": JSON.stringify(interfaceDocument({ id: "urn:srcos:secure-host-interface:other" })),
+    },
+    /b\.yaml.*agentMachineProfileRef: .*a\.json" is for the same/,
+  ],
+  [
+    "two documents with one URN",
+    { "a.json": interfaceDocument(), "b.json": interfaceDocument({ hostAdapter: "macos" }) },
+    /b\.json.* id: .*has the same id/,
+  ],
+  [
+    "two terminal doors of one profile",
+    { "a.json": terminalDocument(), "b.json": terminalDocument({ id: "urn:srcos:terminal-door:b" }) },
+    /is the terminal door of the same profile/,
+  ],
+  [
+    "a terminal door of no profile",
+    { "a.json": terminalDocument({ agentMachineProfileRef: "urn:srcos:agent-machine-profile:gone" }) },
+    /names no profile/,
+  ],
+  [
+    "a terminal door without limits",
+    { "a.json": terminalDocument({ attach: { allowed: true } }) },
+    /attach\.maxTerminals/,
+  ],
+  [
+    "endless scrollback",
+    { "a.json": terminalDocument({ attach: { ...DEFAULT_TERMINAL_DOOR.attach, scrollbackBytes: 1e12 } }) },
+    /attach\.scrollbackBytes/,
+  ],
+  [
+    "another terminal door than the profile's own",
+    {
+      "a.json": terminalDocument({
+        agentMachineProfileRef: "urn:srcos:agent-machine-profile:work",
+        execution: { operator: false, agent: false, maxConcurrent: 1 },
+      }),
+      "p.json": profileDocumentOf(),
+    },
+    /a\.json.*has another terminal door/,
+  ],
+  [
+    "a terminal door that policy.yaml has too",
+    { "a.json": terminalDocument({ execution: { operator: false, agent: false, maxConcurrent: 1 } }) },
+    /has another terminal door/,
+    "POLICY_INVALID",
+    `${ROOTS}profiles: { default: { doors: { terminal: { execution: { operator: true, agent: false, maxConcurrent: 2 } } } } }\n`,
+  ],
+  [
+    "a profile that policy.yaml has too",
+    { "p.json": profileDocumentOf() },
+    /name: policy\.yaml defines the profile "work" too/,
+    "POLICY_INVALID",
+    `${ROOTS}profiles: { work: { home: tmpfs } }\n`,
+  ],
+  [
+    "two profiles of one name",
+    {
+      "p.json": profileDocumentOf(),
+      "q.json": profileDocumentOf({ id: "urn:srcos:agent-machine-profile:q" }),
+    },
+    /defines the same profile/,
+  ],
+  [
+    "a profile whose name can't be one",
+    { "p.json": profileDocumentOf({ name: "../work" }) },
+    /name: .*not a profile's name/,
+  ],
+  [
+    "a profile with a network",
+    { "p.json": profileDocumentOf({ isolation: { network: "host", relaxations: [] } }) },
+    /isolation\.network/,
+  ],
+  [
+    "a profile with a glob that can't be",
+    { "p.json": profileDocumentOf({ mounts: { defaultAccess: "rw", hide: ["../x"] } }) },
+    /mounts\.hide\[0\]/,
+  ],
+  ["a file that is neither JSON nor YAML", { "a.jsonc": "{}" }, /a\.jsonc": its name ends with neither/],
+];
+
+for (const [what, documents, message, code = "POLICY_INVALID", policy] of bad) {
+  test(`${what} is refused at load with file and field`, { skip: linuxOnly }, async () => {
+    using lab = new PolicyLab();
+    const error = await refused(load(lab, documents, policy), code);
+    assert.match(error.message, message);
+    assert.match(error.message, /^Cannot read document "[^"]+"/);
+  });
+}
+
+test("a document of 10 MB is refused without reading it all", async () => {
+  using lab = new PolicyLab();
+  const error = await refused(load(lab, { "a.json": " ".repeat(10_000_000) }), "POLICY_INVALID");
+  assert.match(error.message, /a\.json": it is larger than 262144 bytes/);
+});
+
+test("a symlinked document, a folder of that name, and a folder that is a symlink are refused", async () => {
+  using lab = new PolicyLab();
+  const folder = join(lab.configDir, "interfaces");
+  mkdirSync(folder, { mode: 0o700 });
+  writeFileSync(join(lab.base, "outside.json"), JSON.stringify(interfaceDocument()));
+  symlinkSync(join(lab.base, "outside.json"), join(folder, "a.json"));
+  assert.match((await refused(lab.policy(), "POLICY_INVALID")).message, /a\.json": it is a symlink/);
+  rmSync(join(folder, "a.json"));
+  mkdirSync(join(folder, "a.json"));
+  assert.match((await refused(lab.policy(), "POLICY_INVALID")).message, /not a regular file/);
+  rmSync(folder, { recursive: true });
+  mkdirSync(join(lab.base, "elsewhere"));
+  symlinkSync(join(lab.base, "elsewhere"), folder);
+  assert.match((await refused(lab.policy(), "POLICY_INVALID")).message, /not a folder of its own/);
+});
+
+test("a document that others may write to is refused", async () => {
+  using lab = new PolicyLab();
+  chmodSync(writeDocument(lab.configDir, "a.json", interfaceDocument()), 0o666);
+  assert.match((await refused(lab.policy(), "POLICY_INVALID")).message, /group or others may write/);
+});
+
+test("without documents everything is derived, and each derived document fits its contract", async () => {
+  using lab = new PolicyLab();
+  const policy = await lab.policy();
+  const rows = policy.contracts();
+  assert.deepEqual(
+    rows.map(({ path, inForce, document }) => [path, inForce, document.type]),
+    [
+      [null, true, "AgentMachineProfile"],
+      [null, true, "TerminalDoor"],
+      [null, true, "SecureHostInterfaceProfile"],
+    ],
+  );
+  assert.equal(TerminalDoor.safeParse(rows[1]?.document).success, true);
+  assert.equal(SecureHostInterfaceProfile.safeParse(rows[2]?.document).success, true);
+});
+
+test("an interface profile narrows what grants may hold", { skip: linuxOnly }, async () => {
+  using lab = new PolicyLab();
+  const policy = await load(lab, { "a.json": interfaceDocument({ allowedOperations: ["terminal.exec"] }) });
+  assert.deepEqual(policy.interfaceProfile("default", "terminal")?.allowedOperations, ["terminal.exec"]);
+  const ask = { subject: "operator:ada", doors: ["terminal"], seconds: 60, profile: "default" } as const;
+  assert.deepEqual(policy.decideGrant({ ...ask, operations: ["terminal.exec"] }), {
+    rule: "policy.operator",
+  });
+  assert.throws(() => policy.decideGrant({ ...ask, operations: ["terminal.attach"] }), {
+    code: "POLICY_DENIED",
+    rule: "urn:srcos:secure-host-interface:test allowedOperations",
+  });
+});
+
+test("an interface profile widens nothing that the door does not offer", { skip: linuxOnly }, async () => {
+  using lab = new PolicyLab();
+  const execution = { operator: true, agent: false, maxConcurrent: 4 };
+  const attach = { ...DEFAULT_TERMINAL_DOOR.attach, observers: false };
+  const policy = await load(lab, {
+    "a.json": interfaceDocument({
+      doorRef: "urn:srcos:terminal-door:test",
+      allowedOperations: ["terminal.observe", "terminal.exec", "terminal.agent-exec"],
+    }),
+    "t.yaml": JSON.stringify(terminalDocument({ execution, attach })),
+  });
+  assert.deepEqual(policy.interfaceProfile("default", "terminal")?.allowedOperations, ["terminal.exec"]);
+  const row = policy.contracts().find(({ document }) => document.type === "SecureHostInterfaceProfile");
+  assert.match(row?.note ?? "", /not offered by the door: terminal\.observe, terminal\.agent-exec/);
+});
+
+test("an interface profile that leaves nothing over opens nothing", { skip: linuxOnly }, async () => {
+  using lab = new PolicyLab();
+  const policy = await load(lab, {
+    "a.json": interfaceDocument({
+      doorRef: "urn:srcos:terminal-door:test",
+      allowedOperations: ["terminal.exec"],
+    }),
+    "t.json": terminalDocument({ execution: { operator: false, agent: false, maxConcurrent: 1 } }),
+  });
+  assert.equal(policy.interfaceProfile("default", "terminal"), null);
+  assert.deepEqual(policy.operations("default", "terminal"), []);
+});
+
+test("an interface profile for another host is listed and not applied", { skip: linuxOnly }, async () => {
+  using lab = new PolicyLab();
+  const policy = await load(lab, {
+    "mac.json": interfaceDocument({ hostAdapter: "macos", allowedOperations: ["terminal.exec"] }),
+  });
+  assert.ok(policy.operations("default", "terminal").includes("terminal.attach"));
+  const row = policy.contracts().find(({ path }) => path !== null);
+  assert.equal(row?.inForce, false);
+  assert.match(row?.note ?? "", /for hosts of the kind "macos"/);
+});
+
+test(
+  "a profile of a document can be named by policy.yaml, and its door and interface by others",
+  { skip: linuxOnly },
+  async () => {
+    using lab = new PolicyLab();
+    const policy = await load(
+      lab,
+      {
+        "p.json": profileDocumentOf({ doors: {} }),
+        "t.json": terminalDocument({ agentMachineProfileRef: "urn:srcos:agent-machine-profile:work" }),
+        "i.json": interfaceDocument({
+          agentMachineProfileRef: "urn:srcos:agent-machine-profile:work",
+          doorRef: "urn:srcos:terminal-door:test",
+          allowedOperations: ["terminal.agent-exec"],
+        }),
+      },
+      "version: 1\nroots: [{ path: ~/src, access: rw, profiles: [work] }]\n",
+    );
+    assert.deepEqual(policy.profileNames(), ["default", "work"]);
+    assert.equal(policy.profile("work").id, "urn:srcos:agent-machine-profile:work");
+    assert.deepEqual(policy.operations("work", "terminal"), ["terminal.agent-exec"]);
+    assert.ok(policy.operations("default", "terminal").length > 1);
+  },
+);
+
+test("a profile without a door offers none", async () => {
+  using lab = new PolicyLab();
+  const policy = await load(lab, { "p.json": profileDocumentOf({ doors: {} }) });
+  assert.equal(policy.interfaceProfile("work", "terminal"), null);
+});
+
+test(
+  "every document counts in the policy's hash, its file's name does not",
+  { skip: linuxOnly },
+  async () => {
+    using lab = new PolicyLab();
+    const before = (await lab.policy()).hash;
+    const path = writeDocument(lab.configDir, "a.json", interfaceDocument());
+    const policy = await lab.policy();
+    assert.notEqual(policy.hash, before);
+    renameSync(path, join(lab.configDir, "interfaces", "b.yaml"));
+    assert.equal(await policy.reload(), false);
+    writeDocument(lab.configDir, "b.yaml", interfaceDocument({ transportMode: "unix-socket" }));
+    assert.equal(await policy.reload(), true);
+    rmSync(join(lab.configDir, "interfaces"), { recursive: true });
+    await policy.reload();
+    assert.equal(policy.hash, before);
+  },
+);
+
+test(
+  "documents are watched, and a bad one leaves the last good policy in force",
+  { skip: linuxOnly },
+  async () => {
+    using lab = new PolicyLab();
+    const policy = await lab.policy();
+    const events: PolicyEvent[] = [];
+    policy.onEvent((event) => events.push(event));
+    const abort = new AbortController();
+    await policy.watch(abort.signal);
+    try {
+      const until = async (holds: () => boolean): Promise<void> => {
+        for (let round = 0; !holds() && round < 400; round += 1) await sleep(10);
+        assert.ok(holds(), JSON.stringify(events));
+      };
+      writeDocument(lab.configDir, "a.json", interfaceDocument({ allowedOperations: ["terminal.exec"] }));
+      await until(() => policy.operations("default", "terminal").length === 1);
+      writeDocument(lab.configDir, "a.json", { type: "BrowserDoor" });
+      await until(() => policy.problem?.code === "DOOR_NOT_BUILT");
+      assert.deepEqual(policy.operations("default", "terminal"), ["terminal.exec"]);
+      await refused(policy.allow(lab.src, "ro"), "DOOR_NOT_BUILT");
+      writeDocument(lab.configDir, "a.json", interfaceDocument({ allowedOperations: ["terminal.attach"] }));
+      await until(() => policy.operations("default", "terminal")[0] === "terminal.attach");
+      assert.equal(policy.problem, null);
+      assert.deepEqual(
+        events.map(({ kind }) => kind),
+        ["changed", "problem", "changed"],
+      );
+    } finally {
+      abort.abort();
+    }
+  },
+);
+
+test("the contracts' own examples for this host load together", { skip: linuxOnly }, async () => {
+  using lab = new PolicyLab();
+  const folder = join(lab.configDir, "interfaces");
+  mkdirSync(folder, { mode: 0o700 });
+  const examples = new URL("../../contracts/examples/", import.meta.url);
+  for (const [type, name] of [
+    ["AgentMachineProfile", "linux-podman-default.json"],
+    ["TerminalDoor", "linux-default.json"],
+    ["SecureHostInterfaceProfile", "linux-terminal.json"],
+  ] as const) {
+    copyFileSync(new URL(`${type}/valid/${name}`, examples), join(folder, `${type}.json`));
+    chmodSync(join(folder, `${type}.json`), 0o600);
+  }
+  const policy = await lab.policy().catch((error: unknown) => {
+    throw error instanceof DoorwardError ? new Error(error.message) : error;
+  });
+  assert.equal(policy.interfaceProfile("linux-podman-default", "terminal")?.transportMode, "unix-socket");
+  assert.equal(readdirSync(folder).length, 3);
+});

@@ -1,0 +1,58 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DEFAULT_PROFILE, DEFAULT_TERMINAL_DOOR } from "@doorward/contracts";
+
+/** An interface profile of the terminal door of a profile, as an operator writes it for this host. */
+export function interfaceDocument(over: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  return {
+    id: "urn:srcos:secure-host-interface:test",
+    type: "SecureHostInterfaceProfile",
+    specVersion: "0.1.0",
+    name: "Terminal of tests",
+    hostAdapter: "linux",
+    interfaceKind: "terminal",
+    agentMachineProfileRef: "urn:srcos:agent-machine-profile:default",
+    doorRef: "urn:srcos:terminal-door:default",
+    transportMode: "loopback-websocket",
+    allowedOperations: ["terminal.attach", "terminal.observe", "terminal.input", "terminal.exec"],
+    denialBehavior: { defaultDecision: "deny", onExpiry: "close", recordDenials: true },
+    evidenceRequirements: { sessionOpen: "durable-before-open", sessionClose: true, commands: true },
+    ...over,
+  };
+}
+
+/** A terminal door of a profile. */
+export function terminalDocument(over: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  return {
+    id: "urn:srcos:terminal-door:test",
+    type: "TerminalDoor",
+    specVersion: "0.1.0",
+    name: "Terminal of tests",
+    agentMachineProfileRef: "urn:srcos:agent-machine-profile:default",
+    ...DEFAULT_TERMINAL_DOOR,
+    ...over,
+  };
+}
+
+/** A profile called `work`. */
+export function profileDocumentOf(over: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  return {
+    id: "urn:srcos:agent-machine-profile:work",
+    type: "AgentMachineProfile",
+    specVersion: "0.1.0",
+    name: "work",
+    ...DEFAULT_PROFILE,
+    ...over,
+  };
+}
+
+/** Writes a document into the folder of interface documents; answers its path. */
+export function writeDocument(configDir: string, name: string, document: unknown): string {
+  const folder = join(configDir, "interfaces");
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const path = join(folder, name);
+  writeFileSync(path, typeof document === "string" ? document : JSON.stringify(document, null, 2), {
+    mode: 0o600,
+  });
+  return path;
+}
