@@ -120,8 +120,8 @@ ensure_podman() {
   step "Installing Podman and its helpers" install_system_packages "${apt_packages[@]}"
 }
 
-# Code of other projects that the tests check evidence with; only CI insists on it, elsewhere those tests skip.
+# Code of other projects that the tests check contracts and evidence with; only CI insists on it, elsewhere those tests skip.
 ensure_verifiers() {
-  if command -v go >/dev/null && [ -d /usr/share/gocode/src/golang.org/x/mod ] && python3 -c 'import securesystemslib' 2>/dev/null; then return; fi
-  step "Installing independent verifiers" install_system_packages golang-go golang-golang-x-mod-dev python3-securesystemslib
+  if command -v go >/dev/null && [ -d /usr/share/gocode/src/golang.org/x/mod ] && python3 -c 'import jsonschema, securesystemslib' 2>/dev/null; then return; fi
+  step "Installing independent verifiers" install_system_packages golang-go golang-golang-x-mod-dev python3-securesystemslib python3-jsonschema
 }

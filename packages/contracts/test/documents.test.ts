@@ -90,7 +90,11 @@ function assertClosed(node: unknown, path: string): void {
     assert.ok(open === false || typeof open === "object", `${path} is open`);
     const properties = (object["properties"] ?? {}) as Record<string, Record<string, unknown>>;
     for (const [name, property] of Object.entries(properties)) {
-      assert.match(String(property["description"] ?? ""), /\w{2}/, `${path}.${name} has no description`);
+      const { description } = property;
+      assert.ok(
+        typeof description === "string" && description.length > 2,
+        `${path}.${name} is not described`,
+      );
     }
   }
   for (const [key, value] of Object.entries(object)) assertClosed(value, `${path}.${key}`);
