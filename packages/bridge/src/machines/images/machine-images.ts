@@ -150,7 +150,8 @@ function describeImage(image: z.infer<typeof Inspected>, name: string): EngineIm
     id: `sha256:${image.Id.replace(/^sha256:/, "")}`,
     digest: image.Digest,
     tag: image.RepoTags?.includes(name) === true ? name : (image.RepoTags?.[0] ?? name),
-    recipe: image.Labels?.[recipeLabel] ?? "",
+    // An image that was made from ours inherits the label, and anybody can write it.
+    recipe: name.startsWith(`${imageRepository}:`) ? (image.Labels?.[recipeLabel] ?? "") : name,
     sizeBytes: image.Size,
     createdAt: new Date(image.Created).toISOString(),
   };
