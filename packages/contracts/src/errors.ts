@@ -64,6 +64,7 @@ export const ERRORS = {
   ABORTED: { status: 499, exit: 1, close: 1001, when: "The caller went away or asked to stop" },
   // policy
   POLICY_INVALID: { ...invalid, exit: 5, when: "policy.yaml does not have the documented shape" },
+  CONTRACT_NOT_FOUND: { ...absent, when: "No contract has this URN, or this type and profile" },
   DOOR_NOT_BUILT: {
     ...invalid,
     exit: 5,

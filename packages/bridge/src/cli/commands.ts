@@ -77,6 +77,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/policy.ts")).definePolicy,
   },
   {
+    name: "contracts",
+    summary: "list, show and validate the contracts of doors, profiles and grants",
+    load: async () => (await import("./commands/contracts.ts")).defineContracts,
+  },
+  {
     name: "evidence",
     summary: "list, show, verify and export evidence",
     load: async () => (await import("./commands/evidence.ts")).defineEvidence,

@@ -85,7 +85,7 @@ export function checkTerminals(
 export function checkInterfaces(
   interfaces: SortedDocuments["interfaces"],
   profiles: ReadonlyMap<string, AgentMachineProfile>,
-  doorIds: ReadonlyMap<string, { readonly profile: string; readonly door: DoorName }>,
+  doorIds: ReadonlyMap<string, { readonly profile: string; readonly door: string }>,
 ): void {
   const key = ({ document }: Loaded<SecureHostInterfaceProfile>): string =>
     [document.agentMachineProfileRef, document.interfaceKind, document.hostAdapter].join(" ");

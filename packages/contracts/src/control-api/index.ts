@@ -1,6 +1,7 @@
 import type * as z from "zod";
 import { APPROVAL_ROUTES } from "./approvals.ts";
 import { BRIDGE_ROUTES } from "./bridge.ts";
+import { CONTRACT_ROUTES } from "./contracts.ts";
 import { EGRESS_ROUTES } from "./egress.ts";
 import { EVIDENCE_ROUTES } from "./evidence.ts";
 import { GRANT_ROUTES } from "./grants.ts";
@@ -9,6 +10,7 @@ import { MACHINE_ROUTES } from "./machines.ts";
 /** Every route of the control API by its operation id: the gateway serves them, the client calls them, OpenAPI shows them. */
 export const ROUTES = {
   ...BRIDGE_ROUTES,
+  ...CONTRACT_ROUTES,
   ...MACHINE_ROUTES,
   ...GRANT_ROUTES,
   ...EVIDENCE_ROUTES,

@@ -10,6 +10,7 @@ import type { PolicyJudge } from "../policy-judge.ts";
 import type { Reviews } from "../reviews.ts";
 import type { Slot } from "../slot.ts";
 import { bridgeHandlers } from "./bridge.ts";
+import { contractHandlers } from "./contracts.ts";
 import { evidenceHandlers } from "./evidence.ts";
 import { grantHandlers } from "./grants.ts";
 import { imageHandlers } from "./images.ts";
@@ -36,6 +37,7 @@ export function allHandlers(sources: HandlerSources): Handlers {
   const { engine, machines, policy, judge } = sources;
   return {
     ...bridgeHandlers(sources),
+    ...contractHandlers(policy),
     ...policyHandlers(policy, () => judge.settled()),
     ...imageHandlers(
       () => engine.get(),
