@@ -2,6 +2,7 @@ import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -40,6 +41,8 @@ export interface Lab extends AsyncDisposable {
   readonly folder: string;
   readonly socketPath: string;
   readonly guest: ChildProcess;
+  /** Where the guest takes connections out. */
+  readonly egressPort: number;
   link: GuestLink;
   /** Closes the link and listens again at the same path, as a restarted bridge does. */
   restartBridge(): Promise<void>;
@@ -48,14 +51,28 @@ export interface Lab extends AsyncDisposable {
 /** A log that says nothing. */
 export const quiet = pino({ level: "silent" });
 
+/** A loopback port that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
 /** Starts a guest against a temporary socket and waits until it is ready. */
-export async function startLab(): Promise<Lab> {
+export async function startLab(port?: number): Promise<Lab> {
+  const egressPort = port ?? (await freePort());
   const folder = await mkdtemp(join(tmpdir(), "dw-lab-"));
   const socketPath = join(folder, "m", "guest.sock");
   const link = await listenForGuest({ socketPath, log: quiet });
   const guest = spawn(
     process.execPath,
-    [guestBundle(), "--socket", socketPath, "--pty", nativePty, "--ffi", nativeFfi],
+    [
+      guestBundle(),
+      ...["--socket", socketPath, "--pty", nativePty, "--ffi", nativeFfi],
+      ...["--egress-port", String(egressPort)],
+    ],
     {
       stdio: ["ignore", "ignore", "inherit"],
       cwd: folder,
@@ -65,6 +82,7 @@ export async function startLab(): Promise<Lab> {
     folder,
     socketPath,
     guest,
+    egressPort,
     link,
     restartBridge: async () => {
       await lab.link[Symbol.asyncDispose]();

@@ -8,6 +8,7 @@ export {
   encodeMessage,
 } from "./frame.ts";
 export type { FrameRule, FrameRules, FrameSink } from "./frame.ts";
+export { dialPort } from "./host/dial-port.ts";
 export { GuestCommand, type CommandListener } from "./host/guest-command.ts";
 export { GuestTerminal, type TerminalListener } from "./host/guest-terminal.ts";
 export { plainText } from "./host/plain-text.ts";
@@ -24,10 +25,12 @@ export {
   GUEST_PROTOCOLS,
   HELLO_RULES,
   STDIN_WINDOW_BYTES,
+  STREAMS_OUT_PROTOCOL,
   StreamOpen,
   TERMINAL_FROM_GUEST_RULES,
   agreeOnProtocol,
   expectShape,
+  type DialOpen,
   type ExecOpen,
   type GuestHealth,
   type GuestHello,

@@ -15,6 +15,11 @@ export interface GuestLink extends GuestDialer, AsyncDisposable {
   health(signal: AbortSignal): Promise<GuestHealth>;
   /** Asks the guest for its terminals. */
   terminals(signal: AbortSignal): Promise<readonly TerminalInfo[]>;
+  /**
+   * Hands on each connection that a program of the machine makes to the way out: raw bytes, paused, with half-close.
+   * `end()` is an end in good order there, `destroy()` a reset. One listener at a time; without one they are refused.
+   */
+  onEgress(listener: (stream: Duplex) => void): Disposable;
   /** Calls back each time a control connection stands, until disposed. */
   onReady(listener: (hello: GuestHello) => void): Disposable;
   /** Calls back each time the control connection ends, until disposed. */

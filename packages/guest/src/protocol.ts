@@ -12,7 +12,10 @@ import * as z from "zod";
 import { MAX_DATA_BYTES, type FrameRule, type FrameRules } from "./frame.ts";
 
 /** Versions of this protocol that this build speaks, the newest first: this one, and the one before once there is one. */
-export const GUEST_PROTOCOLS: readonly number[] = [1];
+export const GUEST_PROTOCOLS: readonly number[] = [2, 1];
+
+/** First version with egress streams and dialled ports. */
+export const STREAMS_OUT_PROTOCOL = 2;
 
 /** The newest version that both sides speak, or `undefined`. */
 export function agreeOnProtocol(ours: readonly number[], theirs: readonly number[]): number | undefined {
@@ -86,13 +89,22 @@ const ExecCommand = z.strictObject({
   stdin: z.boolean(),
 });
 
-/** What a stream is for; further kinds (files, search, dialling a port) join this union. */
-export const StreamOpen = z.union([CreateTerminal, AttachTerminal, ExecCommand]);
+const DialPort = z.strictObject({
+  kind: z.literal("dial"),
+  port: z.int().min(1).max(65_535).describe("A port of the machine's own loopback"),
+});
+
+/** What a stream is for; further kinds (files, search) join this union. */
+export const StreamOpen = z.union([CreateTerminal, AttachTerminal, ExecCommand, DialPort]);
 export type StreamOpen = z.infer<typeof StreamOpen>;
 export type TerminalOpen = Extract<StreamOpen, { kind: "terminal" }>;
 export type ExecOpen = Extract<StreamOpen, { kind: "exec" }>;
+export type DialOpen = Extract<StreamOpen, { kind: "dial" }>;
 
-/** First frame on every connection from the guest: the control connection, or the stream that a nonce stands for. */
+/**
+ * First frame on every connection from the guest: the control connection, the stream that a nonce stands for, or (from
+ * protocol 2 on) one connection out of the machine, on which raw bytes follow both ways.
+ */
 export const ConnectionHello = z.discriminatedUnion("connection", [
   z.strictObject({
     connection: z.literal("control"),
@@ -106,6 +118,7 @@ export const ConnectionHello = z.discriminatedUnion("connection", [
     build: z.string().max(80).describe("Version of the guest"),
   }),
   z.strictObject({ connection: z.literal("stream"), nonce: Nonce }),
+  z.strictObject({ connection: z.literal("egress") }),
 ]);
 export type ConnectionHello = z.infer<typeof ConnectionHello>;
 
@@ -164,6 +177,7 @@ export type ControlFromGuest = z.infer<typeof ControlFromGuest>;
 export const StreamFailed = z.strictObject({
   code: z.enum([
     "COMMAND_NOT_FOUND",
+    "PORT_CLOSED",
     "PATH_NOT_FOUND",
     "TERMINAL_NOT_FOUND",
     "TERMINAL_LIMIT",
@@ -191,6 +205,9 @@ export const ExecStarted = z.strictObject({
   stdinWindow: z.int().min(0).max(1_048_576),
 });
 export type ExecStarted = z.infer<typeof ExecStarted>;
+
+/** A port is connected; raw bytes follow both ways. */
+export const PortDialled = z.strictObject({});
 
 /** Output in `[from, to)` was overwritten before this viewer got it. */
 export const Gap = z.strictObject({ from: Offset, to: Offset });
@@ -258,6 +275,12 @@ export const EXEC_FROM_BRIDGE_RULES: FrameRules = new Map([
   [FRAME.stdin, data("stdin")],
   [FRAME.stdinEnd, { name: "stdin-end", min: 0, max: 0, streamed: false }],
   [FRAME.signal, message("signal", 4096)],
+]);
+
+/** The one frame of a dialled port's stream; after it there are raw bytes. */
+export const DIAL_FROM_GUEST_RULES: FrameRules = new Map([
+  [FRAME.started, message("started", 4096)],
+  [FRAME.failed, message("failed", 16_384)],
 ]);
 
 /** Checks a decoded message against its schema; a mismatch is a GUEST_PROTOCOL error that names the field. */

@@ -69,7 +69,7 @@ export class ControlConnection {
   }
 
   #open(nonce: string, open: StreamOpen): void {
-    const socket = connect(this.#socketPath);
+    const socket = connect({ path: this.#socketPath, allowHalfOpen: open.kind === "dial" });
     const hello: ConnectionHello = { connection: "stream", nonce };
     socket.on("error", () => undefined);
     socket.once("connect", () => {

@@ -4,6 +4,8 @@ import { parseArgs } from "node:util";
 import { encodeMessage } from "../frame.ts";
 import { FRAME, type ControlFromGuest } from "../protocol.ts";
 import { ControlConnection } from "./connection.ts";
+import { runDialStream } from "./dial-stream.ts";
+import { EGRESS_PORT, listenForEgress } from "./egress-listener.ts";
 import { ExecStream } from "./exec-stream.ts";
 import { PipeMaker } from "./pipe-maker.ts";
 import { loadNativePty } from "./pty.ts";
@@ -14,11 +16,16 @@ import { TerminalTable } from "./terminal-table.ts";
 const BUILD = "0.1.0";
 const DEFAULT_SOCKET = "/run/doorward/guest.sock";
 
-/** Runs the guest: `guest.mjs [--socket PATH] [--pty PATH] [--ffi PATH]`. It reads nothing else from its arguments or environment. */
+/** Runs the guest: `guest.mjs [--socket PATH] [--pty PATH] [--ffi PATH] [--egress-port PORT]`. It reads nothing else from its arguments or environment. */
 function main(argv: readonly string[]): void {
   const { values } = parseArgs({
     args: [...argv],
-    options: { socket: { type: "string" }, pty: { type: "string" }, ffi: { type: "string" } },
+    options: {
+      socket: { type: "string" },
+      pty: { type: "string" },
+      ffi: { type: "string" },
+      "egress-port": { type: "string" },
+    },
   });
   // capturing a stack costs more than the system call that answers EAGAIN
   Error.stackTraceLimit = 3;
@@ -27,7 +34,9 @@ function main(argv: readonly string[]): void {
   loadNativePty(values.pty ?? beside("./pty.node"));
   keepRunning();
   stopOnSignal(table);
-  serve(values.socket ?? DEFAULT_SOCKET, table, pipes);
+  const socketPath = values.socket ?? DEFAULT_SOCKET;
+  serve(socketPath, table, pipes);
+  listenForEgress(socketPath, Number(values["egress-port"] ?? EGRESS_PORT));
 }
 
 function serve(socketPath: string, table: TerminalTable, pipes: PipeMaker): void {
@@ -37,6 +46,10 @@ function serve(socketPath: string, table: TerminalTable, pipes: PipeMaker): void
     serve: (open, socket) => {
       if (open.kind === "terminal") {
         TerminalStream.run(open, socket, table);
+        return;
+      }
+      if (open.kind === "dial") {
+        void runDialStream(open, socket);
         return;
       }
       commands += 1;

@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { DoorwardError } from "@doorward/contracts";
 import {
   GUEST_PROTOCOLS,
+  STREAMS_OUT_PROTOCOL,
   agreeOnProtocol,
   type ConnectionHello,
   type GuestHealth,
@@ -23,8 +24,14 @@ import { waitFor } from "./wait-for.ts";
 const DIAL_TIMEOUT_MS = 5000;
 /** A control connection that does not answer for this long gives way to a new one. */
 const PROBE_TIMEOUT_MS = 1000;
-/** Connections that said no hello yet, beyond those that were asked for. */
-const MAX_NAMELESS = 32;
+/** Connections out of one machine that are carried at once. */
+const MAX_EGRESS = 512;
+/** Connections that said no hello yet, beyond those that were asked for: a whole burst of egress is accepted before the first is read. */
+const MAX_NAMELESS = 32 + MAX_EGRESS;
+/** Connections that broke the rules and are put up with in one second. */
+const REFUSED_PER_SECOND = 200;
+/** Connections out of the machine, carried or refused, that are put up with in one second. */
+const EGRESS_PER_SECOND = 2000;
 /** How long a socket that was flooded stays closed. */
 const FLOOD_PAUSE_MS = 1000;
 
@@ -45,6 +52,7 @@ export async function listenForGuest(options: GuestListenOptions): Promise<Guest
 type ControlHello = Extract<ConnectionHello, { connection: "control" }>;
 
 interface Expected {
+  readonly kind: StreamOpen["kind"];
   readonly resolve: (socket: Socket) => void;
 }
 
@@ -55,7 +63,10 @@ class GuestListener implements GuestLink {
   readonly #expected = new Map<string, Expected>();
   readonly #readyListeners = new Set<(hello: GuestHello) => void>();
   readonly #lostListeners = new Set<() => void>();
-  readonly #intruders = new IntruderLimit();
+  readonly #egress = new Set<Socket>();
+  readonly #intruders = new IntruderLimit(REFUSED_PER_SECOND);
+  readonly #egressRate = new IntruderLimit(EGRESS_PER_SECOND);
+  #egressListener: ((stream: Duplex) => void) | undefined;
   #server: Server | undefined;
   #control: ControlLink | undefined;
   #nameless = 0;
@@ -97,8 +108,9 @@ class GuestListener implements GuestLink {
 
   async dial(open: StreamOpen, signal: AbortSignal): Promise<Duplex> {
     const control = this.#requireControl(`open ${open.kind} stream`);
+    if (open.kind === "dial") requireStreamsOut(control.hello);
     const nonce = randomBytes(16).toString("base64url");
-    const arrival = new Promise<Socket>((resolve) => this.#expected.set(nonce, { resolve }));
+    const arrival = new Promise<Socket>((resolve) => this.#expected.set(nonce, { kind: open.kind, resolve }));
     control.open({ type: "open", nonce, open });
     try {
       return await waitFor(arrival, DIAL_TIMEOUT_MS, signal, `${open.kind} stream`);
@@ -120,6 +132,15 @@ class GuestListener implements GuestLink {
     const answer = await this.#requireControl("list terminals").ask("terminals", signal);
     if (answer.what !== "terminals") throw unreachable("list terminals", "it answered something else");
     return answer.terminals;
+  }
+
+  onEgress(listener: (stream: Duplex) => void): Disposable {
+    this.#egressListener = listener;
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#egressListener === listener) this.#egressListener = undefined;
+      },
+    };
   }
 
   onReady(listener: (hello: GuestHello) => void): Disposable {
@@ -152,6 +173,7 @@ class GuestListener implements GuestLink {
       this.#nameless -= 1;
       if (hello === undefined) this.#refuse(socket, "no hello");
       else if (hello.connection === "control") void this.#welcome(socket, hello);
+      else if (hello.connection === "egress") this.#carry(socket);
       else this.#arrive(socket, hello.nonce);
     });
   }
@@ -163,7 +185,28 @@ class GuestListener implements GuestLink {
       return;
     }
     this.#expected.delete(nonce);
+    if (expected.kind === "dial") keepHalfOpen(socket);
     expected.resolve(socket);
+  }
+
+  /**
+   * One connection out of the machine. Who sent the hello does not matter: a program that talks to this socket by itself
+   * gets what the guest's port would give it. Too many are no fault (a package manager may open hundreds), a flood is.
+   */
+  #carry(socket: Socket): void {
+    const listener = this.#egressListener;
+    if (this.#egressRate.exceeded()) {
+      socket.destroy();
+      this.#floodPause();
+    } else if (listener === undefined || this.#egress.size >= MAX_EGRESS) {
+      this.#log.debug({ live: this.#egress.size, served: listener !== undefined }, "egress refused");
+      socket.destroy();
+    } else {
+      this.#egress.add(socket);
+      socket.once("close", () => this.#egress.delete(socket));
+      keepHalfOpen(socket);
+      listener(socket);
+    }
   }
 
   /** A second control connection is refused while the first one answers. */
@@ -218,10 +261,14 @@ class GuestListener implements GuestLink {
 
   #refuse(socket: Socket, reason: string): void {
     socket.destroy();
-    if (!this.#intruders.refused()) {
+    if (!this.#intruders.exceeded()) {
       this.#log.debug({ reason }, "connection to the guest's socket refused");
       return;
     }
+    this.#floodPause();
+  }
+
+  #floodPause(): void {
     if (this.#server !== undefined && !this.#closing.signal.aborted) void this.#pauseListening(this.#server);
   }
 
@@ -248,6 +295,28 @@ class GuestListener implements GuestLink {
       this.#closing.signal.aborted ? "the link was closed" : "the machine's guest is not connected",
     );
   }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * Lets one direction end without the other. A guest that ended its direction and one that cut the stream both look like
+ * an end; only the second takes nothing more, so that a write of nothing fails and destroys the socket.
+ */
+function keepHalfOpen(socket: Socket): void {
+  socket.allowHalfOpen = true;
+  socket.once("end", () => {
+    if (!socket.writableEnded) socket.write(NOTHING);
+  });
+}
+
+/** A guest of an earlier bridge that outlived it may speak protocol 1 only. */
+function requireStreamsOut(hello: GuestHello): void {
+  if (hello.protocol >= STREAMS_OUT_PROTOCOL) return;
+  throw unreachable(
+    "reach a port of the machine",
+    "its guest is older than this bridge; start the machine anew",
+  );
 }
 
 function closed(server: Server | undefined): Promise<void> {
