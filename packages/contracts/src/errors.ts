@@ -98,6 +98,12 @@ export const ERRORS = {
   PROFILE_NOT_FOUND: { ...absent, when: "The policy has no profile of this name" },
   SECRET_NOT_FOUND: { ...absent, when: "No secret has this name" },
   SECRET_IN_USE: { ...conflict, when: "A machine uses the secret" },
+  APPROVAL_DENIED: {
+    ...denied,
+    when: "The operator refused what needed approval, or nobody decided in time",
+  },
+  APPROVAL_NOT_FOUND: { ...absent, when: "No pending decision has this id" },
+  APPROVAL_CHANGED: { ...conflict, when: "What is asked is not what was shown when it was approved" },
   // machines
   MACHINE_NOT_FOUND: { ...absent, when: "No machine has this name or id" },
   MACHINE_AMBIGUOUS: { ...conflict, exit: 2, when: "More than one machine fits; a name is needed" },

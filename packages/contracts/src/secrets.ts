@@ -81,6 +81,10 @@ const FORBIDDEN_HEADERS: ReadonlySet<string> = new Set([
   "via",
 ]);
 
+/** Variables that decide how programs of a machine run, or that Doorward sets. */
+const FORBIDDEN_VARIABLES =
+  /^(?:HOME|USER|LOGNAME|PATH|LANG|SHELL|TERM|NODE_OPTIONS|LD_.*|DOORWARD_.*|(?:.*_)?PROXY|.*_CA_.*|SSL_CERT_.*)$/;
+
 /** Why a list of secrets can't be used, in words; undefined when it can. */
 export function secretsProblem(secrets: readonly MachineSecret[]): string | undefined {
   const variables = new Map<string, string>();
@@ -98,6 +102,7 @@ function bindingProblem(
   places: Set<string>,
 ): string | undefined {
   const variable = secretVariable(secret);
+  if (FORBIDDEN_VARIABLES.test(variable)) return `variable "${variable}" never holds a secret`;
   const holds = isHeaderSecret(secret) ? `${secret.name} ${secret.prefix ?? ""}` : `${secret.name} file`;
   const other = variables.get(variable);
   if (other !== undefined && other !== holds) return `variable "${variable}" would hold two secrets`;

@@ -77,6 +77,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/policy.ts")).definePolicy,
   },
   {
+    name: "secret",
+    summary: "keep secrets on the host for machines that may use them",
+    load: async () => (await import("./commands/secret.ts")).defineSecret,
+  },
+  {
     name: "contracts",
     summary: "list, show and validate the contracts of doors, profiles and grants",
     load: async () => (await import("./commands/contracts.ts")).defineContracts,

@@ -20,6 +20,7 @@ import {
 } from "../machines/life/index.ts";
 import { PodmanEngine } from "../machines/podman/podman-engine.ts";
 import { PolicyFile } from "../policy/index.ts";
+import { MachineSecrets, SecretStore } from "../secrets/index.ts";
 import { installationId, type Folders } from "../state/index.ts";
 import { Store } from "../store/index.ts";
 import { DenialCounter } from "./denial-counter.ts";
@@ -59,13 +60,21 @@ export class Bridge implements AsyncDisposable {
   readonly #engine: Slot<MachineEngine>;
   readonly #machines: Slot<Machines>;
   readonly #reviews: Reviews;
+  readonly #secretStore: SecretStore;
+  readonly #secrets: MachineSecrets;
   readonly #judge: PolicyJudge;
   readonly #gateway: Gateway;
   readonly #previous: PreviousRun;
 
   private constructor(
     options: BridgeOptions,
-    parts: { store: Store; evidence: EvidenceLog; policy: PolicyFile; installation: string },
+    parts: {
+      store: Store;
+      evidence: EvidenceLog;
+      policy: PolicyFile;
+      secrets: SecretStore;
+      installation: string;
+    },
   ) {
     const { folders, log } = options;
     const { store, evidence, policy } = parts;
@@ -90,6 +99,12 @@ export class Bridge implements AsyncDisposable {
     });
     this.#engine = new Slot(() => this.#openEngine());
     this.#machines = new Slot(() => this.#openMachines());
+    this.#secretStore = parts.secrets;
+    this.#secrets = new MachineSecrets({
+      store: parts.secrets,
+      secretsOf: (id) => this.#records.get(id)?.profile.secrets ?? [],
+      runtimeDir: folders.runtime,
+    });
     this.#reviews = new Reviews({ stateDir: folders.state, evidence, policy });
     this.#judge = new PolicyJudge({
       policy,
@@ -110,6 +125,8 @@ export class Bridge implements AsyncDisposable {
         engine: this.#engine,
         machines: this.#machines,
         reviews: this.#reviews,
+        secrets: this.#secretStore,
+        records: this.#records,
         gateway: () => this.#gateway,
         stop: () => options.onStop("command"),
       }),
@@ -143,7 +160,8 @@ export class Bridge implements AsyncDisposable {
       runtimeDir: folders.runtime,
       home: homedir(),
     });
-    const bridge = new Bridge(options, { store, evidence, policy, installation });
+    const secrets = await SecretStore.open(folders.state);
+    const bridge = new Bridge(options, { store, evidence, policy, secrets, installation });
     await bridge.#listen();
     return bridge;
   }
@@ -194,6 +212,7 @@ export class Bridge implements AsyncDisposable {
         this.#options.log.error({ err: error }, "the bridge's end could not be recorded"),
       );
     await this.#evidence[Symbol.asyncDispose]();
+    this.#secretStore[Symbol.dispose]();
     this.#settings.ended();
     this.#store[Symbol.dispose]();
   }
@@ -250,6 +269,7 @@ export class Bridge implements AsyncDisposable {
       engine,
       policy: this.#policy,
       reviews: this.#reviews,
+      secrets: this.#secrets,
       records: this.#records,
       evidence: this.#evidence,
       runtime: () => ensureGuestRuntime({ stateDir: folders.state, log }),

@@ -6,6 +6,7 @@ import { EGRESS_ROUTES } from "./egress.ts";
 import { EVIDENCE_ROUTES } from "./evidence.ts";
 import { GRANT_ROUTES } from "./grants.ts";
 import { MACHINE_ROUTES } from "./machines.ts";
+import { SECRET_ROUTES } from "./secrets.ts";
 
 /** Every route of the control API by its operation id: the gateway serves them, the client calls them, OpenAPI shows them. */
 export const ROUTES = {
@@ -16,6 +17,7 @@ export const ROUTES = {
   ...EVIDENCE_ROUTES,
   ...EGRESS_ROUTES,
   ...APPROVAL_ROUTES,
+  ...SECRET_ROUTES,
 } as const;
 
 /** Operation id of a route. */

@@ -9,6 +9,7 @@ import { escapeLine } from "../escape-text.ts";
 import { parseOptions, usage } from "../parse-input.ts";
 import { Progress } from "../progress.ts";
 import { leaf, type Run } from "../run.ts";
+import { parseSecretBinding } from "../secret-input.ts";
 import { showUp, upDocument } from "../up-view.ts";
 
 const Path = z
@@ -24,6 +25,7 @@ const UpOptions = z.object({
   name: MachineName.optional(),
   image: z.string().min(1).max(200).optional(),
   ttl: Duration.optional(),
+  secret: z.array(z.string().max(600)).max(20).optional(),
   new: z.boolean().optional(),
 });
 type UpOptions = z.infer<typeof UpOptions>;
@@ -67,6 +69,11 @@ export function addUpOptions(command: Command): Command {
     .option("--review", "work on a private clone, whose changes are looked at before they come back")
     .option("--hide <glob>", "mask names in the repos; may be repeated", collect)
     .option("--image <image>", "local image instead of the profile's")
+    .option(
+      "--secret <binding>",
+      "NAME=host,header[,env=VAR]: a placeholder whose value stays on the host; NAME=file hands it in; may be repeated",
+      collect,
+    )
     .option("--ttl <time>", "time after which it is stopped, e.g. 8h");
 }
 
@@ -156,6 +163,7 @@ function definedUp(options: UpOptions): Omit<UpRequest, "repos"> {
     ...(options.ttl === undefined ? {} : { timeToLive: options.ttl }),
     ...(options.review === undefined ? {} : { review: options.review }),
     ...(options.hide === undefined ? {} : { hide: options.hide }),
+    ...(options.secret === undefined ? {} : { secrets: options.secret.map(parseSecretBinding) }),
     ...(options.new === undefined ? {} : { fresh: options.new }),
   };
 }

@@ -3,7 +3,9 @@ import type { Gateway, Handlers } from "../../gateway/index.ts";
 import type { GrantAuthority } from "../../grants/index.ts";
 import type { MachineEngine } from "../../machines/engine.ts";
 import type { Machines } from "../../machines/life/index.ts";
+import type { MachineRecords } from "../../machines/life/index.ts";
 import type { PolicyFile } from "../../policy/index.ts";
+import type { SecretStore } from "../../secrets/index.ts";
 import type { Folders } from "../../state/index.ts";
 import type { Bridge } from "../bridge.ts";
 import type { PolicyJudge } from "../policy-judge.ts";
@@ -16,6 +18,7 @@ import { grantHandlers } from "./grants.ts";
 import { imageHandlers } from "./images.ts";
 import { machineHandlers } from "./machines.ts";
 import { policyHandlers } from "./policy.ts";
+import { secretHandlers } from "./secrets.ts";
 
 /** The parts of a bridge that its handlers use. */
 export interface HandlerSources {
@@ -28,6 +31,8 @@ export interface HandlerSources {
   readonly engine: Slot<MachineEngine>;
   readonly machines: Slot<Machines>;
   readonly reviews: Reviews;
+  readonly secrets: SecretStore;
+  readonly records: MachineRecords;
   readonly gateway: () => Gateway;
   readonly stop: () => void;
 }
@@ -47,5 +52,6 @@ export function allHandlers(sources: HandlerSources): Handlers {
     ...machineHandlers(() => machines.get(), sources.reviews, sources.evidence),
     ...grantHandlers(sources.grants, () => machines.get()),
     ...evidenceHandlers(sources.evidence),
+    ...secretHandlers(sources.secrets, sources.records, policy),
   };
 }

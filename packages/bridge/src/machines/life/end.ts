@@ -37,6 +37,7 @@ export async function settleEnded(
   ending: Ending,
 ): Promise<MachineRecord> {
   await rm(socketFolder(context, record.id), { recursive: true, force: true });
+  await context.secrets.clear(record.id);
   const notices = [...record.notices, ...(await appeared(context, record))].slice(-100);
   const stateReason = ending.why.slice(0, 300);
   const stopped: MachineRecord = { ...record, state: "stopped", stateReason, containerId: null, notices };
@@ -59,6 +60,7 @@ export async function settleEnded(
 /** Removes everything of a machine that is kept on disk; its container is gone already. */
 export async function forgetMachine(context: LifeContext, id: string): Promise<void> {
   await rm(socketFolder(context, id), { recursive: true, force: true });
+  await context.secrets.clear(id);
   await rm(homeFolder(context, id), { recursive: true, force: true });
   await context.reviews.remove(id);
   context.records.delete(id);

@@ -61,6 +61,7 @@ export async function launch(context: LifeContext, request: LaunchRequest): Prom
     await link[Symbol.asyncDispose]();
     if (machine !== undefined) await context.engine.remove(machine.containerId, 0);
     await rm(folder, { recursive: true, force: true });
+    await context.secrets.clear(record.id);
     throw error;
   }
 }

@@ -1,7 +1,8 @@
-import type { AgentMachineProfile, EvidenceInput, Policy } from "@doorward/contracts";
+import type { AgentMachineProfile, EvidenceInput, MachineSecret, Policy } from "@doorward/contracts";
 import type { GuestLink } from "@doorward/guest";
 import type { Logger } from "pino";
 import type { HeldPath, HoldAsk } from "../../policy/index.ts";
+import type { PlacedSecrets } from "../../secrets/index.ts";
 import type { MachineEngine } from "../engine.ts";
 import type { Clocks } from "./lease.ts";
 import type { MachineRecords } from "./machine-records.ts";
@@ -43,11 +44,26 @@ export interface MachineSessions {
   warn(machineId: string, notice: string): void;
 }
 
+/** What the life of machines asks of the secrets. */
+export interface SecretsPort {
+  /** Refuses secrets that contradict each other or that nobody set. */
+  check(secrets: readonly MachineSecret[]): void;
+  /** Makes what a launch takes into the machine: placeholders, and files where the operator insists. */
+  place(
+    machineId: string,
+    secrets: readonly MachineSecret[],
+    owner: { readonly uid: number; readonly gid: number },
+  ): Promise<PlacedSecrets>;
+  /** Deletes the files of a machine that has ended. */
+  clear(machineId: string): Promise<void>;
+}
+
 /** Everything that the life of machines is made of. */
 export interface LifeContext {
   readonly engine: MachineEngine;
   readonly policy: MachinePolicy;
   readonly reviews: ReviewClones;
+  readonly secrets: SecretsPort;
   readonly records: MachineRecords;
   readonly evidence: { append(input: EvidenceInput): Promise<{ readonly index: number }> };
   readonly runtime: () => Promise<GuestRuntime>;

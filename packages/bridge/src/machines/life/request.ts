@@ -15,6 +15,7 @@ export interface AllowedRequest {
 /** Judges and holds every repo of a request; what was held is let go when one is refused. */
 export async function allowRequest(context: LifeContext, request: UpRequest): Promise<AllowedRequest> {
   const profile = tailored(context, request);
+  context.secrets.check(profile.secrets);
   const repos: HeldPath[] = [];
   try {
     for (const { path, access = profile.mounts.defaultAccess } of request.repos) {
@@ -89,11 +90,12 @@ export function fits(record: MachineRecord, allowed: AllowedRequest): boolean {
   );
 }
 
-/** The profile as this request changes it: another image, or a home in memory. */
+/** The profile as this request changes it: another image, more secrets, or a home in memory. */
 function tailored(context: LifeContext, request: UpRequest): MachineRecord["profile"] {
   const profile = context.policy.profile(request.profile ?? "default");
   const image = request.image === undefined ? profile.image : { ...profile.image, name: request.image };
-  return { ...profile, image, home: request.temporary === true ? "tmpfs" : profile.home };
+  const secrets = [...profile.secrets, ...(request.secrets ?? [])];
+  return { ...profile, image, secrets, home: request.temporary === true ? "tmpfs" : profile.home };
 }
 
 function refuseDoubles(repos: readonly HeldPath[]): void {

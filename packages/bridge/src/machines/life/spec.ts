@@ -36,6 +36,11 @@ export async function engineSpec(
 ): Promise<EngineSpec> {
   const { limits, isolation, home, homeMiB } = record.profile;
   const homeMounts = home === "volume" ? [await homeMount(context, record)] : [];
+  const secrets = await context.secrets.place(
+    record.id,
+    record.profile.secrets,
+    machineOwner(context, record),
+  );
   const homeTmpfs = home === "tmpfs" ? [{ target: HOME, sizeBytes: homeMiB * MiB, mode: 0o777 }] : [];
   return {
     name: `doorward-${context.installationId.slice(-6)}-${record.id}`,
@@ -45,7 +50,7 @@ export async function engineSpec(
     command: runtime.command,
     workdir: plan.repos[0]?.machinePath ?? "/workspace",
     hostname: record.name,
-    env: environment(record, plan),
+    env: environment(record, plan, secrets.env),
     user: MACHINE_USER,
     idRangeStart: rangeStart(record.idRange),
     mounts: [
@@ -53,6 +58,7 @@ export async function engineSpec(
       await ownMount(socketFolder(context, record.id), "/run/doorward", "guest-socket"),
       await gitConfigMount(masksFolder(context), machineGitConfig(await operatorGitIdentity(context.home))),
       ...homeMounts,
+      ...secrets.mounts,
       ...plan.mounts,
     ],
     tmpfs: [{ target: "/tmp", sizeBytes: limits.tmpMiB * MiB, mode: 0o1777 }, ...homeTmpfs],
@@ -69,9 +75,14 @@ export async function engineSpec(
   };
 }
 
-function environment(record: MachineRecord, plan: MountPlan): Record<string, string> {
+function environment(
+  record: MachineRecord,
+  plan: MountPlan,
+  secrets: Readonly<Record<string, string>>,
+): Record<string, string> {
   return {
     ...record.profile.environment,
+    ...secrets,
     HOME,
     USER: "agent",
     LOGNAME: "agent",
@@ -80,6 +91,12 @@ function environment(record: MachineRecord, plan: MountPlan): Record<string, str
     DOORWARD_MACHINE: record.name,
     DOORWARD_WORKDIR: plan.repos[0]?.machinePath ?? "/workspace",
   };
+}
+
+/** Who the machine's user is on the host. */
+function machineOwner(context: LifeContext, record: MachineRecord): { uid: number; gid: number } {
+  const start = context.engine.facts.ownership === "idmapped" ? rangeStart(record.idRange) : 0;
+  return { uid: start + MACHINE_USER.uid, gid: start + MACHINE_USER.gid };
 }
 
 /** The home volume belongs to the machine's own range of ids (or to us, where machines run as us). */

@@ -1,0 +1,15 @@
+import type { Command } from "commander";
+import type { Cli } from "../cli.ts";
+import { defineSecretLs } from "./secret-ls.ts";
+import { defineSecretRm } from "./secret-rm.ts";
+import { defineSecretSet } from "./secret-set.ts";
+
+/** `doorward secret`. */
+export function defineSecret(command: Command, cli: Cli): void {
+  defineSecretSet(
+    command.command("set").description("set or replace a value, typed unseen or piped to stdin"),
+    cli,
+  );
+  defineSecretLs(command.command("ls").description("list names; values are never shown"), cli);
+  defineSecretRm(command.command("rm").description("delete a secret"), cli);
+}

@@ -1,0 +1,155 @@
+import { createHmac, hkdfSync } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { DoorwardError, SecretName, SecretValue } from "@doorward/contracts";
+import { armor, Decrypter, Encrypter, identityToRecipient } from "age-encryption";
+import * as z from "zod";
+import { syncFolder, writeDurably } from "../state/index.ts";
+import { forgetMasks } from "./answer-mask.ts";
+import { secretIdentity } from "./identity.ts";
+
+const KEPT_MS = 60_000;
+const MOST = 500;
+const SUFFIX = ".age";
+
+/** What a file of the store holds, encrypted; the name is in it so that files can't be exchanged. */
+const Sealed = z.strictObject({ name: SecretName, value: SecretValue, setAt: z.iso.datetime() });
+type Sealed = z.infer<typeof Sealed>;
+
+/** A secret without its value. */
+export interface StoredSecret {
+  readonly name: string;
+  readonly setAt: string;
+}
+
+/** The operator's secrets: one age file for each, below the state folder; values leave by {@link SecretStore.value} alone. */
+export class SecretStore {
+  readonly #folder: string;
+  readonly #identity: string;
+  readonly #recipient: string;
+  /** Decrypted values of the last minute: decryption takes milliseconds, which no request should wait for. */
+  readonly #opened = new Map<string, { readonly sealed: Sealed; readonly timer: NodeJS.Timeout }>();
+
+  private constructor(folder: string, identity: string, recipient: string) {
+    this.#folder = folder;
+    this.#identity = identity;
+    this.#recipient = recipient;
+  }
+
+  /** Opens the store below a state folder; its key is made at the first time. */
+  static async open(stateFolder: string): Promise<SecretStore> {
+    const folder = join(stateFolder, "secrets");
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const identity = await secretIdentity(join(folder, "identity.key"));
+    return new SecretStore(folder, identity, await identityToRecipient(identity));
+  }
+
+  has(name: string): boolean {
+    return existsSync(this.#path(name));
+  }
+
+  /** Names and times of all secrets, sorted by name. */
+  async list(): Promise<StoredSecret[]> {
+    const names = readdirSync(this.#folder)
+      .filter((file) => file.endsWith(SUFFIX))
+      .map((file) => file.slice(0, -SUFFIX.length))
+      .filter((name) => SecretName.safeParse(name).success);
+    const sealed = await Promise.all(names.sort().map((name) => this.#open(name)));
+    return sealed.map(({ name, setAt }) => ({ name, setAt }));
+  }
+
+  /** Sets or replaces a value; durable when it returns, the old or the new one after a crash. */
+  async set(name: string, value: string): Promise<StoredSecret> {
+    if (!this.has(name) && readdirSync(this.#folder).length > MOST) throw full();
+    const sealed: Sealed = { name, value, setAt: new Date().toISOString() };
+    const encrypter = new Encrypter();
+    encrypter.addRecipient(this.#recipient);
+    writeDurably(this.#path(name), armor.encode(await encrypter.encrypt(JSON.stringify(sealed))));
+    this.#forget(name);
+    return { name, setAt: sealed.setAt };
+  }
+
+  /** Deletes a secret; SECRET_NOT_FOUND when there is none. */
+  remove(name: string): void {
+    if (!this.has(name)) throw unknownSecret(name, "Cannot delete the secret");
+    rmSync(this.#path(name));
+    syncFolder(this.#folder);
+    this.#forget(name);
+  }
+
+  /** The value, for a request that is on its way to the bound host. */
+  async value(name: string): Promise<string> {
+    return (await this.#open(name)).value;
+  }
+
+  /** Bytes that only this installation can derive, the same each time for the same label. */
+  derive(label: string): Buffer {
+    const key = hkdfSync("sha256", this.#identity, "", "doorward placeholders", 32);
+    return createHmac("sha256", Buffer.from(key)).update(label).digest();
+  }
+
+  [Symbol.dispose](): void {
+    for (const { timer } of this.#opened.values()) clearTimeout(timer);
+    this.#opened.clear();
+    forgetMasks();
+  }
+
+  async #open(name: string): Promise<Sealed> {
+    const known = this.#opened.get(name);
+    if (known !== undefined) {
+      known.timer.refresh();
+      return known.sealed;
+    }
+    const sealed = await this.#decrypt(name);
+    clearTimeout(this.#opened.get(name)?.timer);
+    const timer = setTimeout(() => this.#forget(name), KEPT_MS).unref();
+    this.#opened.set(name, { sealed, timer });
+    return sealed;
+  }
+
+  async #decrypt(name: string): Promise<Sealed> {
+    const path = this.#path(name);
+    if (!existsSync(path)) throw unknownSecret(name, "Cannot use the secret");
+    try {
+      const decrypter = new Decrypter();
+      decrypter.addIdentity(this.#identity);
+      const text = await decrypter.decrypt(armor.decode(readFileSync(path, "utf8")), "text");
+      const sealed = Sealed.parse(JSON.parse(text));
+      if (sealed.name === name) return sealed;
+    } catch {
+      // Whatever failed may quote the value: none of it goes into the error.
+    }
+    throw new DoorwardError({
+      code: "STATE_INVALID",
+      message: `Cannot read secret "${name}": "${path}" is damaged, or was encrypted to another key`,
+      hint: `doorward secret set ${name}`,
+    });
+  }
+
+  #forget(name: string): void {
+    clearTimeout(this.#opened.get(name)?.timer);
+    this.#opened.delete(name);
+    forgetMasks();
+  }
+
+  #path(name: string): string {
+    return join(this.#folder, `${SecretName.parse(name)}${SUFFIX}`);
+  }
+}
+
+/** The refusal for a secret that nobody set. */
+export function unknownSecret(name: string, what: string): DoorwardError {
+  return new DoorwardError({
+    code: "SECRET_NOT_FOUND",
+    message: `${what}: no secret is called "${name}"`,
+    hint: `doorward secret set ${name}`,
+  });
+}
+
+function full(): DoorwardError {
+  return new DoorwardError({
+    code: "INPUT_TOO_LARGE",
+    message: `Cannot store the secret: there are ${String(MOST)} already`,
+    hint: "doorward secret ls",
+  });
+}
