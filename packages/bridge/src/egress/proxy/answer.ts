@@ -1,0 +1,75 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { pipeline } from "node:stream/promises";
+import { toDoorwardError } from "@doorward/contracts";
+import { guardBoundAnswer } from "../../secrets/index.ts";
+import type { Exchange } from "./exchange.ts";
+import { endToEnd, headSize, pairs, safeTrailers, valuesOf } from "./header-rules.ts";
+import { refusalOf } from "./refusal.ts";
+
+/** The head of an answer as the machine gets it: end-to-end headers, with no secret in them. */
+export function answerHead(answer: IncomingMessage, { mask, permit }: Exchange): AnswerHead {
+  const status = answer.statusCode ?? 502;
+  const reason = answer.statusMessage ?? "";
+  const headers = endToEnd(answer.rawHeaders);
+  if (mask === null) return { status, reason, headers };
+  guardBoundAnswer(permit.target.host, status, answer.rawHeaders);
+  return { status, reason: mask.text(reason), headers: mask.headers(headers) };
+}
+
+/** Status, reason and headers of an answer. */
+export interface AnswerHead {
+  readonly status: number;
+  readonly reason: string;
+  readonly headers: string[];
+}
+
+/** Passes an answer on to the machine as it comes, with its trailers; resolves when all of it is handed over. */
+export async function passAnswer(
+  answer: IncomingMessage,
+  response: ServerResponse,
+  exchange: Exchange,
+  moved: () => void,
+): Promise<void> {
+  const { books, mask, method, target } = exchange;
+  const { status, reason, headers } = answerHead(answer, exchange);
+  const trailers = valuesOf(answer.rawHeaders, "trailer");
+  if (trailers.length > 0 && valuesOf(headers, "content-length").length === 0) {
+    headers.push("Trailer", trailers.join(", "));
+  }
+  books.received(headSize(answer.rawHeaders));
+  books.request(method, target.path, status);
+  response.sendDate = false;
+  response.writeHead(status, reason, headers);
+  response.flushHeaders();
+  answer.on("data", (chunk: Buffer) => {
+    moved();
+    books.received(chunk.length);
+  });
+  answer.once("end", () => {
+    const after = safeTrailers(answer.rawTrailers);
+    if (after.length > 0) response.addTrailers([...pairs(mask?.headers(after) ?? after)]);
+  });
+  if (mask === null) await pipeline(answer, response);
+  else await pipeline(answer, mask.body(), response);
+}
+
+/** Answers a request with a refusal, or breaks its connection when its answer has begun. */
+export function answerRefusal(request: IncomingMessage, response: ServerResponse, thrown: unknown): void {
+  const error = toDoorwardError(thrown);
+  if (response.headersSent || response.destroyed) {
+    request.socket.destroy();
+    return;
+  }
+  const refusal = refusalOf(error, request.headers.accept);
+  response.sendDate = false;
+  if (hasBody(request) || error.code === "PROTOCOL_ERROR" || error.code === "EGRESS_MISMATCH") {
+    response.shouldKeepAlive = false;
+  }
+  response.writeHead(refusal.status, refusal.reason, [...refusal.headers]);
+  response.end(request.method === "HEAD" ? undefined : refusal.body);
+}
+
+function hasBody(request: IncomingMessage): boolean {
+  const { "content-length": length, "transfer-encoding": coding } = request.headers;
+  return coding !== undefined || (length !== undefined && length !== "0");
+}

@@ -1,0 +1,76 @@
+import type { IncomingMessage } from "node:http";
+import type { DoorwardError } from "@doorward/contracts";
+import { answerMask, boundRequestHeaders, substituteHeaders, type AnswerMask } from "../../secrets/index.ts";
+import type { EgressConnection, EgressPermit } from "../ports.ts";
+import { endToEnd } from "./header-rules.ts";
+import { refuseUnlisted } from "./path-rules.ts";
+import { absoluteTarget, originTarget, refuseAmbiguous, type RequestTarget } from "./request-rules.ts";
+import type { FrontParts, RequestScope } from "./scope.ts";
+
+/** One request that was allowed: its permit, its place in the books, and its headers as they go out. */
+export interface Exchange extends Disposable {
+  readonly permit: EgressPermit;
+  readonly target: RequestTarget;
+  readonly method: string;
+  readonly books: EgressConnection;
+  /** End-to-end headers with real values in, without framing. */
+  readonly headers: readonly string[];
+  /** What takes values out of the answer; null for a host that no secret is bound to. */
+  readonly mask: AnswerMask | null;
+}
+
+/** Checks a request, asks the gate about it and puts secrets in; throws what refuses it. `cut` ends it later. */
+export async function openExchange(
+  parts: FrontParts,
+  scope: RequestScope,
+  request: IncomingMessage,
+  signal: AbortSignal,
+  cut: (reason: DoorwardError) => void,
+): Promise<Exchange> {
+  const method = request.method ?? "";
+  refuseAmbiguous(request, parts.limits);
+  const target =
+    scope.authority === null
+      ? absoluteTarget(request)
+      : originTarget(request, scope.authority, scope.scheme === "http" ? 80 : 443);
+  const permit = await parts.gate.decide(
+    { machine: scope.machine, ...target.authority, via: scope.via },
+    signal,
+  );
+  refuseUnlisted(permit, method, target.path);
+  const books = parts.gate.track(permit, cut);
+  try {
+    const filled = await withSecrets(parts, scope, permit, books, request);
+    return {
+      permit,
+      target,
+      method,
+      books,
+      ...filled,
+      [Symbol.dispose]: () => {
+        books[Symbol.dispose]();
+      },
+    };
+  } catch (error) {
+    books[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Values leave over TLS to the bound host only; in the clear the placeholder goes out as it is, and it is worthless. */
+async function withSecrets(
+  parts: FrontParts,
+  scope: RequestScope,
+  permit: EgressPermit,
+  books: EgressConnection,
+  request: IncomingMessage,
+): Promise<Pick<Exchange, "headers" | "mask">> {
+  const { machine, host, port } = permit.target;
+  const bound = scope.scheme === "https" ? parts.secrets.boundTo(machine, host, port) : [];
+  if (bound.length === 0) return { headers: endToEnd(request.rawHeaders), mask: null };
+  const { method = "", rawHeaders } = request;
+  const whole = boundRequestHeaders({ host, method, rawHeaders });
+  const { rawHeaders: headers, used } = await substituteHeaders(endToEnd(whole), bound);
+  for (const name of used) books.usedSecret(name);
+  return { headers, mask: await answerMask(bound) };
+}

@@ -1,0 +1,74 @@
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
+
+/** What a splice tells of what it moved, and when it gives up. */
+export interface SplicePlan {
+  sent(bytes: number): void;
+  received(bytes: number): void;
+  readonly idleMs: number;
+}
+
+/** How a splice ended: both sides in order, or one of them not. */
+export type SpliceEnd = "ended" | "broken" | "idle";
+
+/**
+ * Moves bytes both ways between the machine's stream and the far side until both have ended, with back-pressure and
+ * half-close; when one side breaks, the other is broken too, so that nobody takes a cut for an end.
+ */
+export function splice(near: Duplex, far: Duplex, plan: SplicePlan): Promise<SpliceEnd> {
+  return new Promise((resolve) => {
+    let open = 2;
+    const finish = (how: SpliceEnd): void => {
+      clearTimeout(idle);
+      if (how !== "ended") {
+        sever(near);
+        sever(far);
+      }
+      resolve(how);
+    };
+    const idle = setTimeout(() => {
+      finish("idle");
+    }, plan.idleMs);
+    const closed = (stream: Duplex): void => {
+      const orderly = stream.readableEnded && stream.writableFinished && stream.errored === null;
+      if (!orderly) finish("broken");
+      else if (--open === 0) finish("ended");
+    };
+    const broken = (): void => {
+      finish("broken");
+    };
+    // Either side may end its half long before the other does.
+    near.allowHalfOpen = true;
+    far.allowHalfOpen = true;
+    for (const [from, to, count] of [
+      [near, far, plan.sent.bind(plan)],
+      [far, near, plan.received.bind(plan)],
+    ] as const) {
+      from.on("data", (chunk: Buffer) => {
+        idle.refresh();
+        count(chunk.length);
+        if (!to.write(chunk)) from.pause();
+      });
+      to.on("drain", () => {
+        idle.refresh();
+        from.resume();
+      });
+      from.once("end", () => to.end());
+      from.on("error", broken);
+      from.once("close", () => {
+        closed(from);
+      });
+    }
+    if (near.destroyed || far.destroyed) broken();
+    else if (near.readableEnded) far.end();
+  });
+}
+
+/** Ends a stream so that its peer sees an error where the transport has one, not an orderly end. */
+export function sever(stream: Duplex): void {
+  if (stream.destroyed) return;
+  const tcp = stream instanceof Socket && !(stream instanceof TLSSocket) && stream.remoteFamily !== undefined;
+  if (tcp) stream.resetAndDestroy();
+  else stream.destroy();
+}

@@ -1,0 +1,146 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { DoorwardError, toDoorwardError } from "@doorward/contracts";
+import { answerHead } from "./answer.ts";
+import { openExchange, type Exchange } from "./exchange.ts";
+import { startFar } from "./forward.ts";
+import { pairs, valuesOf } from "./header-rules.ts";
+import { refusalBytes, refusalOf } from "./refusal.ts";
+import type { FrontParts, RequestScope } from "./scope.ts";
+import { sever, splice } from "./splice.ts";
+
+/** Passes on a request that turns its connection into a WebSocket; no other protocol may follow. Resolves when it is over. */
+export async function forwardUpgrade(
+  parts: FrontParts,
+  scope: RequestScope,
+  request: IncomingMessage,
+  stream: Duplex,
+): Promise<void> {
+  const life = new AbortController();
+  const end = (): void => {
+    life.abort();
+  };
+  stream.once("close", end);
+  scope.signal.addEventListener("abort", end, { once: true });
+  try {
+    refuseOtherProtocols(request);
+    using exchange = await openExchange(parts, scope, request, life.signal, (reason) => {
+      life.abort(reason);
+      sever(stream);
+    });
+    await switchOver(parts, scope, { request, stream, exchange, signal: life.signal });
+  } catch (error) {
+    if (!stream.destroyed)
+      stream.end(refusalBytes(refusalOf(toDoorwardError(error), request.headers.accept)));
+  } finally {
+    scope.signal.removeEventListener("abort", end);
+  }
+}
+
+function refuseOtherProtocols({ rawHeaders, method }: IncomingMessage): void {
+  const framed =
+    valuesOf(rawHeaders, "content-length").length + valuesOf(rawHeaders, "transfer-encoding").length;
+  const [protocol] = valuesOf(rawHeaders, "upgrade");
+  if (method === "GET" && framed === 0 && protocol?.trim().toLowerCase() === "websocket") return;
+  throw new DoorwardError({
+    code: "PROTOCOL_ERROR",
+    message: `Cannot pass on a request: an upgrade to ${JSON.stringify(protocol)} does not pass, a GET to "websocket" does`,
+  });
+}
+
+interface Switch {
+  readonly request: IncomingMessage;
+  readonly stream: Duplex;
+  readonly exchange: Exchange;
+  readonly signal: AbortSignal;
+}
+
+function switchOver(parts: FrontParts, scope: RequestScope, of: Switch): Promise<void> {
+  const { request, stream, exchange, signal } = of;
+  const { books } = exchange;
+  const far = startFar(parts, scope, exchange, request, signal, [
+    "Connection",
+    "Upgrade",
+    "Upgrade",
+    "websocket",
+  ]);
+  return new Promise((resolve, reject) => {
+    const fail = (cause: unknown): void => {
+      const error = failure(cause, signal);
+      books.failed(error.code);
+      reject(error);
+    };
+    far.once("error", fail);
+    far.once("response", (answer) => {
+      passPlainAnswer(answer, of).then(resolve, fail);
+    });
+    far.once("upgrade", (answer, socket, head) => {
+      const protocol = valuesOf(answer.rawHeaders, "upgrade")[0]?.toLowerCase();
+      if (protocol !== "websocket" || signal.aborted) {
+        socket.destroy();
+        fail(new Error("the far side switched to another protocol"));
+        return;
+      }
+      writeHead(of, answer, ["Connection", "Upgrade", "Upgrade", "websocket"]);
+      if (head.length > 0) socket.unshift(head);
+      const cut = (): void => {
+        sever(socket);
+      };
+      signal.addEventListener("abort", cut, { once: true });
+      void splice(stream, socket, {
+        sent: (bytes) => {
+          books.sent(bytes);
+        },
+        received: (bytes) => {
+          books.received(bytes);
+        },
+        idleMs: parts.limits.idleMs,
+      }).then((how) => {
+        signal.removeEventListener("abort", cut);
+        if (how === "idle") books.failed("TIMED_OUT");
+        resolve();
+      });
+    });
+    far.end();
+  });
+}
+
+/** An answer that switches nothing ends the connection after its body. */
+async function passPlainAnswer(answer: IncomingMessage, of: Switch): Promise<void> {
+  writeHead(of, answer, ["Connection", "close"]);
+  for await (const chunk of answer) {
+    if (!Buffer.isBuffer(chunk)) continue;
+    of.exchange.books.received(chunk.length);
+    if (!of.stream.write(chunk)) await drained(of.stream, of.signal);
+  }
+  of.stream.end();
+}
+
+function drained(stream: Duplex, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const done = (): void => {
+      stream.off("drain", done);
+      signal.removeEventListener("abort", done);
+      if (signal.aborted) reject(new Error("the connection ended"));
+      else resolve();
+    };
+    stream.once("drain", done);
+    signal.addEventListener("abort", done, { once: true });
+    if (signal.aborted) done();
+  });
+}
+
+function writeHead({ stream, exchange }: Switch, answer: IncomingMessage, own: readonly string[]): void {
+  const head = answerHead(answer, exchange);
+  exchange.books.request(exchange.method, exchange.target.path, head.status);
+  const lines = [`HTTP/1.1 ${head.status} ${head.reason}`];
+  for (const [name, value] of pairs([...head.headers, ...own])) lines.push(`${name}: ${value}`);
+  stream.write(Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1"));
+}
+
+function failure(cause: unknown, signal: AbortSignal): DoorwardError {
+  if (signal.reason instanceof DoorwardError) return signal.reason;
+  if (cause instanceof DoorwardError) return cause;
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new DoorwardError({ code: "EGRESS_UNREACHABLE", message: `The far side failed: ${why}`, cause });
+}
