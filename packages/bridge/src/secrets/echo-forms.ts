@@ -32,19 +32,19 @@ function quotedTwice(plain: string): string[] {
 }
 
 function urlForms(value: string): string[] {
-  const strict = escaped(value, /[^A-Za-z0-9._~-]/g, true);
-  const forms = [
-    strict,
-    escaped(value, /[^A-Za-z0-9._~-]/g, false),
-    escaped(value, /[^A-Za-z0-9._*-]/g, true).replaceAll("%20", "+"),
+  const upper = [
     encodeURIComponent(value),
     encodeURI(value),
+    escaped(value, /[^A-Za-z0-9._~-]/g),
+    escaped(value, /[^A-Za-z0-9._*-]/g),
   ];
+  const spaced = [...upper, ...upper.map((form) => form.replaceAll("%20", "+"))];
+  const forms = spaced.flatMap((form) => [form, form.replace(/%../g, (hex) => hex.toLowerCase())]);
   return [...forms, ...forms.map((form) => form.replaceAll("%", "%25")), value.replaceAll("=", "=3D")];
 }
 
-function escaped(value: string, what: RegExp, upper: boolean): string {
-  return value.replace(what, (char) => `%${hexOf(char, upper)}`);
+function escaped(value: string, what: RegExp): string {
+  return value.replace(what, (char) => `%${hexOf(char, true)}`);
 }
 
 function htmlForms(value: string): string[] {
