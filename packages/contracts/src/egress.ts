@@ -68,6 +68,12 @@ export const EgressRule = z.strictObject({
     .max(100)
     .optional()
     .describe("Prefixes of the path that are allowed; all when absent"),
+  maxMiB: z
+    .int()
+    .min(1)
+    .max(1_048_576)
+    .optional()
+    .describe("Most that one connection may move in both directions together, in MiB; no limit when absent"),
   ca: z
     .string()
     .max(4096)

@@ -1,5 +1,6 @@
 import { doorOf, durationSeconds, type Policy } from "@doorward/contracts";
 import { compileGlob } from "./glob.ts";
+import { egressProblems } from "./egress-problems.ts";
 import type { FieldProblem } from "./strict-text.ts";
 
 /** Longest time of any grant, in seconds. */
@@ -13,6 +14,7 @@ export function policyProblems(policy: Policy, documented: ReadonlySet<string>):
     ...grantProblems(policy, known),
     ...profileProblems(policy),
     ...protectProblems(policy),
+    ...egressProblems(policy),
   ];
 }
 

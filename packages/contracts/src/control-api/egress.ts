@@ -26,7 +26,7 @@ export const EgressAllowance = z.strictObject({
   id: EgressAllowanceId,
   machine: MachineId,
   host: EgressHost,
-  ports: z.array(Port).min(1).max(20).describe("Ports"),
+  ports: z.array(Port).max(20).describe("Ports; empty for all, as a denial has it"),
   effect: z.enum(["allow", "deny"]).describe("Whether it opens the host for the machine or closes it"),
   by: Subject,
   createdAt: Timestamp.describe("When it was given"),

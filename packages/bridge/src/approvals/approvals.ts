@@ -1,0 +1,369 @@
+import {
+  DenialError,
+  DoorwardError,
+  type EvidencePredicate,
+  type PendingApproval,
+} from "@doorward/contracts";
+import type { Logger } from "pino";
+import { escapeControls } from "../evidence/index.ts";
+import { freshId } from "../machines/life/names.ts";
+import type { Documents, Store } from "../store/index.ts";
+import { approvalDigest, standingKey } from "./approval-digest.ts";
+import type {
+  ApprovalAsk,
+  ApprovalEvidence,
+  ApprovalGiven,
+  DecidedWhere,
+  Notifier,
+  Question,
+} from "./ports.ts";
+import { StandingApproval, StoredApproval } from "./stored.ts";
+
+/** What the queue is made from. */
+export interface ApprovalsOptions {
+  readonly store: Store;
+  readonly evidence: ApprovalEvidence;
+  readonly policyHash: () => string;
+  /** Subject of what the queue decides by itself. */
+  readonly bridgeSubject: string;
+  readonly notifier: Notifier | null;
+  readonly log: Logger;
+}
+
+/** Most decisions that one asker may have pending; more are refused at once. */
+export const PENDING_PER_ASKER = 20;
+/** Most decisions that may be pending together. */
+export const PENDING_TOTAL = 200;
+/** Longest time of an approval, in seconds. */
+export const LONGEST_APPROVAL_SECONDS = 86_400;
+
+interface Pending {
+  ask: ApprovalAsk;
+  view: PendingApproval;
+  readonly resolve: (given: ApprovalGiven) => void;
+  readonly reject: (error: DoorwardError) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+type Outcome = Pick<EvidencePredicate<"approval">, "decision" | "where" | "expiresAt" | "reason" | "subject">;
+
+/**
+ * The one queue of pending decisions, for egress, actions and tools alike. Only the operator answers it, over the bridge's
+ * own socket; what nobody answers is refused, and so is everything that a bridge which ended had pending.
+ */
+export class Approvals implements AsyncDisposable {
+  readonly #options: ApprovalsOptions;
+  readonly #stored: Documents<StoredApproval>;
+  readonly #standing: Documents<StandingApproval>;
+  readonly #pending = new Map<string, Pending>();
+  readonly #listeners = new Set<() => void>();
+  readonly #recording = new Set<Promise<void>>();
+
+  private constructor(options: ApprovalsOptions) {
+    this.#options = options;
+    this.#stored = options.store.documents("approvals", StoredApproval);
+    this.#standing = options.store.documents("standing-approvals", StandingApproval);
+  }
+
+  /** Opens the queue: what an ended bridge left pending is recorded as withdrawn, and never done. */
+  static async open(options: ApprovalsOptions): Promise<Approvals> {
+    const approvals = new Approvals(options);
+    for (const left of approvals.#stored.list()) await approvals.#drop(left);
+    approvals.#forgetOver();
+    return approvals;
+  }
+
+  /** Asks and waits. Rejects with APPROVAL_DENIED, RATE_LIMITED, or why the signal was aborted. */
+  async ask(ask: ApprovalAsk, signal: AbortSignal): Promise<ApprovalGiven> {
+    signal.throwIfAborted();
+    const standing = this.#covered(ask);
+    if (standing !== null) return standing;
+    using question = this.question(ask);
+    const stopped = new Promise<never>((_, reject) => {
+      const stop = (): void => reject(signal.reason);
+      signal.addEventListener("abort", stop, { once: true });
+      void question.decided.catch(() => undefined).finally(() => signal.removeEventListener("abort", stop));
+    });
+    return await Promise.race([question.decided, stopped]);
+  }
+
+  /** Asks without waiting; the question is withdrawn when it is disposed undecided. */
+  question(ask: ApprovalAsk): Question {
+    this.#refuseMany(ask);
+    const id = freshId("a");
+    let resolve: Pending["resolve"] = () => undefined;
+    let reject: Pending["reject"] = () => undefined;
+    const decided = new Promise<ApprovalGiven>((yes, no) => {
+      resolve = yes;
+      reject = no;
+    });
+    decided.catch(() => undefined);
+    const timer = setTimeout(() => this.#expire(id), ask.seconds * 1000);
+    const at = Date.now();
+    const pending: Pending = { ask, view: viewOf(id, ask, at), resolve, reject, timer };
+    this.#keep(pending);
+    this.#notify(pending.view);
+    return {
+      id,
+      decided,
+      amend: (changed) => this.#amend(id, changed),
+      [Symbol.dispose]: () => this.#withdraw(id, "whoever asked went away"),
+    };
+  }
+
+  /** Pending decisions, oldest first. */
+  list(): PendingApproval[] {
+    return [...this.#pending.values()].map(({ view }) => view);
+  }
+
+  /** Calls back whenever what is pending changed, until disposed. */
+  onChange(listener: () => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /**
+   * Approves what was shown. The record is durable before whoever asked hears of it. APPROVAL_NOT_FOUND, or
+   * APPROVAL_CHANGED when something else is asked by now.
+   */
+  async approve(
+    id: string,
+    given: { digest: string; by: string; seconds: number | null; where: DecidedWhere },
+  ): Promise<ApprovalGiven> {
+    const pending = this.#get(id);
+    const { ask, view } = pending;
+    if (given.digest !== view.digest) throw changed(id);
+    const expiresAt = expiryOf(view, given.seconds);
+    this.#take(pending);
+    try {
+      const { by, where } = given;
+      await this.#record(view, ask, { decision: "approved", where, expiresAt, reason: null, subject: by });
+    } catch (error) {
+      pending.reject(refusal(view, "the decision could not be recorded"));
+      throw error;
+    }
+    const approval: ApprovalGiven = { id, by: given.by, digest: view.digest, expiresAt };
+    this.#stand(ask, approval);
+    pending.resolve(approval);
+    return approval;
+  }
+
+  /** Refuses; the refusal is final for what asked. APPROVAL_NOT_FOUND. */
+  async deny(id: string, by: string, reason: string | null, where: DecidedWhere): Promise<void> {
+    const pending = this.#get(id);
+    this.#take(pending);
+    pending.reject(
+      refusal(pending.view, reason === null ? `${by} refused it` : `${by} refused it: ${reason}`),
+    );
+    const outcome = { decision: "denied", where, expiresAt: null, reason, subject: by } as const;
+    await this.#record(pending.view, pending.ask, outcome);
+  }
+
+  /** Withdraws everything that is pending and waits until that is recorded. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const id of [...this.#pending.keys()]) this.#withdraw(id, "the bridge stopped");
+    await Promise.all(this.#recording);
+  }
+
+  #covered(ask: ApprovalAsk): ApprovalGiven | null {
+    const key = standingKey(ask);
+    const found = key === null ? undefined : this.#standing.get(key);
+    if (found === undefined) return null;
+    if (Date.parse(found.expiresAt) <= Date.now()) {
+      this.#standing.delete(found.key);
+      return null;
+    }
+    return { id: found.id, by: found.by, digest: approvalDigest(ask), expiresAt: found.expiresAt };
+  }
+
+  #stand(ask: ApprovalAsk, { id, by, digest, expiresAt }: ApprovalGiven): void {
+    const key = standingKey(ask);
+    if (key !== null && expiresAt !== null) this.#standing.put(key, { id, by, key, digest, expiresAt });
+  }
+
+  #forgetOver(): void {
+    for (const { key, expiresAt } of this.#standing.list()) {
+      if (Date.parse(expiresAt) <= Date.now()) this.#standing.delete(key);
+    }
+  }
+
+  #amend(id: string, changes: Pick<ApprovalAsk, "title" | "lines" | "bound">): boolean {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return false;
+    pending.ask = { ...pending.ask, ...changes };
+    const { requestedAt, expiresAt } = pending.view;
+    pending.view = { ...viewOf(id, pending.ask, 0), requestedAt, expiresAt };
+    this.#keep(pending);
+    return true;
+  }
+
+  #keep(pending: Pending): void {
+    const { view, ask } = pending;
+    this.#stored.put(view.id, { view, grant: ask.grant, correlationId: ask.correlationId });
+    this.#pending.set(view.id, pending);
+    this.#tell();
+  }
+
+  #take(pending: Pending): void {
+    clearTimeout(pending.timer);
+    this.#pending.delete(pending.view.id);
+    this.#tell();
+  }
+
+  #expire(id: string): void {
+    const why = "nobody decided in time";
+    this.#end(id, why, { decision: "expired", where: "time", expiresAt: null, reason: null });
+  }
+
+  #withdraw(id: string, why: string): void {
+    this.#end(id, why, { decision: "withdrawn", where: "time", expiresAt: null, reason: why });
+  }
+
+  #end(id: string, why: string, outcome: Omit<Outcome, "subject">): void {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    this.#take(pending);
+    pending.reject(refusal(pending.view, why));
+    const subject = this.#options.bridgeSubject;
+    const recorded = this.#record(pending.view, pending.ask, { ...outcome, subject }).catch(
+      (error: unknown) =>
+        this.#options.log.error({ err: error, approval: id }, "a decision could not be recorded"),
+    );
+    this.#recording.add(recorded);
+    void recorded.finally(() => this.#recording.delete(recorded));
+  }
+
+  async #drop({ view, grant, correlationId }: StoredApproval): Promise<void> {
+    await this.#record(
+      view,
+      { grant, correlationId, shape: null },
+      {
+        decision: "withdrawn",
+        where: "time",
+        expiresAt: null,
+        reason: "the bridge restarted",
+        subject: this.#options.bridgeSubject,
+      },
+    );
+  }
+
+  async #record(
+    view: PendingApproval,
+    ask: Pick<ApprovalAsk, "grant" | "correlationId" | "shape">,
+    { subject, ...outcome }: Outcome,
+  ): Promise<void> {
+    const { evidence, policyHash } = this.#options;
+    const { shape } = ask;
+    await evidence.append({
+      type: "approval",
+      correlationId: ask.correlationId,
+      subject,
+      machine: view.machine,
+      grant: ask.grant,
+      policyHash: policyHash(),
+      approval: view.id,
+      operation: view.operation,
+      requestedBy: view.requestedBy,
+      requestedAt: view.requestedAt,
+      request: evidence.keyedDigest(view.digest),
+      shape:
+        shape === null || shape === "asker" || outcome.expiresAt === null
+          ? null
+          : evidence.keyedDigest(shape.of),
+      ...outcome,
+    });
+    this.#stored.delete(view.id);
+  }
+
+  #get(id: string): Pending {
+    const pending = this.#pending.get(id);
+    if (pending !== undefined) return pending;
+    throw new DoorwardError({
+      code: "APPROVAL_NOT_FOUND",
+      message: `Cannot decide "${id}": nothing of this id is pending`,
+      hint: "doorward action ls",
+    });
+  }
+
+  #refuseMany(ask: ApprovalAsk): void {
+    const same = [...this.#pending.values()].filter(
+      (each) => each.ask.requestedBy === ask.requestedBy && each.ask.machine?.id === ask.machine?.id,
+    ).length;
+    if (same < PENDING_PER_ASKER && this.#pending.size < PENDING_TOTAL) return;
+    throw new DenialError({
+      code: "RATE_LIMITED",
+      rule: "approvals.pending",
+      message: `Cannot ask for "${ask.operation}": ${same} decisions of "${ask.requestedBy}" are pending already`,
+      hint: "doorward action ls",
+    });
+  }
+
+  #notify(view: PendingApproval): void {
+    const { notifier, log } = this.#options;
+    void notifier
+      ?.notify(view.title, `doorward action ls; doorward action approve ${view.id}`)
+      .catch((error: unknown) => log.debug({ err: error }, "no desktop notification"));
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+function viewOf(id: string, ask: ApprovalAsk, at: number): PendingApproval {
+  return {
+    id,
+    operation: ask.operation,
+    requestedBy: ask.requestedBy,
+    machine: ask.machine,
+    title: escapeControls(ask.title).slice(0, 300),
+    lines: fullLines(ask),
+    digest: approvalDigest(ask),
+    lasting: ask.shape !== null,
+    requestedAt: new Date(at).toISOString(),
+    expiresAt: new Date(at + ask.seconds * 1000).toISOString(),
+  };
+}
+
+/** What does not fit to be shown can't be asked: nobody approves what he did not see. */
+function fullLines(ask: ApprovalAsk): string[] {
+  const lines = ask.lines.map(escapeControls);
+  if (lines.length <= 2000 && lines.every((line) => line.length <= 2000) && ask.title.length <= 300)
+    return lines;
+  throw new DenialError({
+    code: "INPUT_TOO_LARGE",
+    rule: "approvals.shown",
+    message: `Cannot ask for "${ask.operation}": its effect is too long to be shown`,
+  });
+}
+
+function expiryOf({ id, lasting }: PendingApproval, seconds: number | null): string | null {
+  if (seconds === null) return null;
+  if (!lasting || seconds > LONGEST_APPROVAL_SECONDS) {
+    throw new DoorwardError({
+      code: "INPUT_INVALID",
+      message: lasting
+        ? `Cannot approve "${id}" for so long: at most 24 hours`
+        : `Cannot approve "${id}" for a time: what it asks may be approved only once`,
+      hint: `doorward action approve ${id}`,
+    });
+  }
+  return new Date(Date.now() + seconds * 1000).toISOString();
+}
+
+function changed(id: string): DoorwardError {
+  return new DoorwardError({
+    code: "APPROVAL_CHANGED",
+    message: `Cannot approve "${id}": what it asks changed since it was shown`,
+    hint: "doorward action ls",
+  });
+}
+
+function refusal({ id, title, operation }: PendingApproval, why: string): DenialError {
+  return new DenialError({
+    code: "APPROVAL_DENIED",
+    rule: "approvals.operator",
+    message: `Cannot do "${operation}" (${title}): ${why}`,
+    details: { approval: id },
+  });
+}

@@ -1,0 +1,371 @@
+import {
+  DenialError,
+  DoorwardError,
+  EgressAllowance,
+  toDoorwardError,
+  type EgressTraffic,
+  type EgressView,
+} from "@doorward/contracts";
+import type { GuestLink } from "@doorward/guest";
+import type { Logger } from "pino";
+import type { ApprovalGiven, Approvals } from "../approvals/index.ts";
+import type { EvidenceLog } from "../evidence/index.ts";
+import type { Store } from "../store/index.ts";
+import { Activity, trafficOf, type ActivityRow } from "./activity.ts";
+import { readHost } from "./addresses.ts";
+import { Allowances } from "./allowances.ts";
+import { Asking, type AskedPlace } from "./asking.ts";
+import { Books } from "./books.ts";
+import { allowCommand, Gate, type GateLimits } from "./gate.ts";
+import { Guard } from "./guard.ts";
+import type { EgressPolicy, KnownMachine } from "./machine-rules.ts";
+import type { EgressFront } from "./ports.ts";
+import { matches } from "./rules.ts";
+
+/** What the way out is made from. */
+export interface EgressOptions {
+  readonly store: Store;
+  readonly evidence: Pick<EvidenceLog, "append">;
+  readonly policy: EgressPolicy & {
+    onEvent(listener: (event: { readonly kind: string }) => void): Disposable;
+  };
+  readonly approvals: Approvals;
+  /** A machine that runs. */
+  readonly machine: (id: string) => KnownMachine | undefined;
+  /** Subject of what the bridge does by itself. */
+  readonly bridgeSubject: string;
+  readonly guard?: Guard;
+  readonly limits?: Partial<GateLimits>;
+  readonly log: Logger;
+}
+
+/** Who changes what a machine may reach. */
+export interface EgressCaller {
+  readonly subject: string;
+  readonly correlationId: string;
+}
+
+const FLUSH_MS = 60_000;
+const TELL_MS = 200;
+
+interface Serving {
+  readonly listening: Disposable;
+  readonly over: AbortController;
+}
+
+/**
+ * The guarded way out of all machines: serves what their guests hand over, decides by policy, profile and what commands
+ * allowed, and writes what happened into the evidence.
+ */
+export class Egress implements AsyncDisposable {
+  readonly gate: Gate;
+  readonly #options: EgressOptions;
+  readonly #allowances: Allowances;
+  readonly #activity = new Activity();
+  readonly #asking: Asking;
+  readonly #books: Books;
+  readonly #serving = new Map<string, Serving>();
+  readonly #listening: Disposable;
+  readonly #flushing: NodeJS.Timeout;
+  readonly #recording = new Set<Promise<void>>();
+
+  constructor(options: EgressOptions) {
+    const { evidence, policy, approvals, machine, log } = options;
+    this.#options = options;
+    this.#books = new Books(
+      (input) => evidence.append(input),
+      () => policy.hash,
+    );
+    this.#allowances = new Allowances(options.store.documents("egress-allowances", EgressAllowance), (over) =>
+      this.#over(over),
+    );
+    this.#asking = new Asking(approvals, (asker, places, given) => this.#approved(asker, places, given));
+    this.gate = new Gate({
+      policy,
+      machine,
+      allowances: (id) => this.#allowances.of(id),
+      guard: options.guard ?? new Guard(),
+      books: this.#books,
+      activity: this.#activity,
+      asking: this.#asking,
+      limits: options.limits ?? {},
+      log,
+    });
+    // Called before a reload returns, so that it has cut what it no longer allows by then.
+    this.#listening = policy.onEvent(({ kind }) => {
+      if (kind === "changed") this.#rejudged();
+    });
+    this.#flushing = setInterval(() => this.#inBackground(this.#books.flush()), FLUSH_MS).unref();
+  }
+
+  /** Serves the connections that a machine's guest hands over, until it ends. */
+  start(
+    machine: { readonly id: string; readonly name: string },
+    link: Pick<GuestLink, "onEgress">,
+    front: EgressFront,
+  ): void {
+    this.#stop(machine.id, "the machine was launched again");
+    const over = new AbortController();
+    const listening = link.onEgress((stream) => {
+      front.serve(stream, machine, over.signal).catch((error: unknown) => {
+        stream.destroy();
+        this.#options.log.debug({ err: error, machine: machine.id }, "egress: a connection failed");
+      });
+    });
+    this.#serving.set(machine.id, { listening, over });
+  }
+
+  /** Ends all connections of a machine and records what they did. */
+  async end(machineId: string, reason: string): Promise<void> {
+    this.#stop(machineId, reason);
+    await this.#books.flush(machineId);
+  }
+
+  /** Forgets a machine that was removed, with everything that was allowed for it. */
+  forget(machineId: string): void {
+    this.#allowances.end(machineId, () => true);
+    this.#activity.forget(machineId);
+  }
+
+  /** What a machine may reach, reaches and was refused. */
+  view(machine: KnownMachine): EgressView {
+    const { rules, deny, presets, askSeconds } = this.gate.rules(machine);
+    return {
+      machine: machine.id,
+      name: machine.name,
+      presets: [...presets],
+      rules: rules.slice(0, 2000).map(({ host, ports, source, ranges, tls }) => {
+        return { host, ports: [...ports], source: source.slice(0, 300), internal: ranges !== null, tls };
+      }),
+      deny: deny.slice(0, 1000),
+      allowances: this.#allowances.of(machine.id),
+      refused: this.#activity.refusals(machine.id, (row) => command(machine, row)),
+      askSeconds,
+      connections: this.gate.open(machine.id),
+    };
+  }
+
+  /** Lets a machine reach a host; recorded before it is in force. */
+  async allow(
+    machine: KnownMachine,
+    ask: { readonly host: string; readonly ports: readonly number[]; readonly seconds: number | null },
+    by: EgressCaller,
+  ): Promise<EgressAllowance> {
+    const { host, ports, seconds } = ask;
+    refuseUnusable(host);
+    const denied = this.gate
+      .rules(machine)
+      .deny.filter((each) => !this.#closedByCommand(machine, each))
+      .find((each) => each === host || matches(each, host));
+    if (denied !== undefined) throw policyDenies(host, denied);
+    const expiresAt = seconds === null ? null : new Date(Date.now() + seconds * 1000).toISOString();
+    await this.#record(machine, by, { change: "allowed", host, ports, expiresAt, connectionsCut: 0 });
+    this.#allowances.end(
+      machine.id,
+      (each) => each.effect === "deny" && (each.host === host || matches(each.host, host)),
+    );
+    return this.#open(machine, { host, ports, by: by.subject, expiresAt });
+  }
+
+  /** Closes a host for a machine, live connections first; the record follows. */
+  async deny(
+    machine: KnownMachine,
+    host: string,
+    by: EgressCaller,
+  ): Promise<{ denied: EgressAllowance; ended: string[]; cut: number }> {
+    const ended = this.#allowances.end(machine.id, (each) => each.effect === "allow" && each.host === host);
+    const denied = this.#allowances.add({
+      machine: machine.id,
+      host,
+      ports: [],
+      effect: "deny",
+      by: by.subject,
+      expiresAt: null,
+    });
+    const cut = this.gate.rejudge(machine.id);
+    await this.#record(machine, by, {
+      change: "denied",
+      host,
+      ports: [],
+      expiresAt: null,
+      connectionsCut: cut,
+    });
+    return { denied, ended: ended.map(({ id }) => id), cut };
+  }
+
+  /** Tells the traffic of a machine, first what is known and then each change, until aborted or the machine ends. */
+  async watch(
+    machine: KnownMachine,
+    tell: (event: EgressTraffic) => boolean,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const changed = new Set<ActivityRow>(this.#activity.rows(machine.id));
+    using _watching = this.#activity.watch(machine.id, (row) => void changed.add(row));
+    const over = this.#serving.get(machine.id)?.over.signal;
+    const stop = over === undefined ? signal : AbortSignal.any([signal, over]);
+    while (!stop.aborted) {
+      for (const row of [...changed]) {
+        // A row that a slow reader did not get is told later, as it is then.
+        if (tell(trafficOf(machine.name, row))) changed.delete(row);
+      }
+      await pause(TELL_MS, stop);
+    }
+    return over?.aborted === true ? "the machine ended" : "the caller went away";
+  }
+
+  /** Ends every connection and records what is left. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listening[Symbol.dispose]();
+    clearInterval(this.#flushing);
+    for (const id of [...this.#serving.keys()]) this.#stop(id, "the bridge stops");
+    this.#allowances[Symbol.dispose]();
+    this.gate[Symbol.dispose]();
+    await Promise.all(this.#recording);
+    await this.#books
+      .flush()
+      .catch((error: unknown) => this.#options.log.error({ err: error }, "egress could not be recorded"));
+  }
+
+  #stop(machineId: string, why: string): void {
+    const serving = this.#serving.get(machineId);
+    this.#serving.delete(machineId);
+    const reason = new DoorwardError({
+      code: "MACHINE_NOT_RUNNING",
+      message: `The connection was ended: ${why}`,
+    });
+    serving?.listening[Symbol.dispose]();
+    serving?.over.abort(reason);
+    this.#asking.end(machineId);
+    this.gate.end(machineId, reason);
+  }
+
+  #rejudged(): void {
+    const cut = this.gate.rejudge();
+    if (cut > 0)
+      this.#options.log.info({ cut }, "egress: connections that the new policy does not allow were cut");
+  }
+
+  /** Every host of a question that the operator approved. */
+  #approved(asker: { readonly id: string }, places: readonly AskedPlace[], given: ApprovalGiven): void {
+    const machine = this.#options.machine(asker.id);
+    if (machine === undefined) return;
+    const by = { subject: given.by, correlationId: given.id };
+    for (const { host, port } of places) {
+      this.#open(machine, { host, ports: [port], by: given.by, expiresAt: given.expiresAt });
+      const { expiresAt } = given;
+      this.#inBackground(
+        this.#record(machine, by, { change: "allowed", host, ports: [port], expiresAt, connectionsCut: 0 }),
+      );
+    }
+  }
+
+  #open(machine: KnownMachine, given: AllowGiven): EgressAllowance {
+    const allowance = this.#allowances.add({ ...given, machine: machine.id, effect: "allow" });
+    const { host, ports } = allowance;
+    this.#activity.settled(machine.id, (asked, port) => matches(host, asked) && ports.includes(port));
+    return allowance;
+  }
+
+  #over(allowance: EgressAllowance): void {
+    const cut = this.gate.rejudge(allowance.machine);
+    const machine = this.#options.machine(allowance.machine);
+    if (machine === undefined) return;
+    const by = { subject: this.#options.bridgeSubject, correlationId: allowance.id };
+    const { host, ports, expiresAt } = allowance;
+    this.#inBackground(
+      this.#record(machine, by, { change: "ended", host, ports, expiresAt, connectionsCut: cut }),
+    );
+  }
+
+  #closedByCommand(machine: KnownMachine, pattern: string): boolean {
+    return (
+      this.#allowances.of(machine.id).some(({ effect, host }) => effect === "deny" && host === pattern) &&
+      !this.#deniedByPolicy(machine, pattern)
+    );
+  }
+
+  #deniedByPolicy(machine: KnownMachine, pattern: string): boolean {
+    const { policy } = this.#options;
+    const profile = policy.profile(machine.profile).egress.deny;
+    return [...(policy.policy.egress?.deny ?? []), ...profile].includes(pattern);
+  }
+
+  async #record(
+    machine: KnownMachine,
+    by: EgressCaller,
+    change: {
+      readonly change: "allowed" | "denied" | "ended";
+      readonly host: string;
+      readonly ports: readonly number[];
+      readonly expiresAt: string | null;
+      readonly connectionsCut: number;
+    },
+  ): Promise<void> {
+    await this.#options.evidence.append({
+      type: "egress-change",
+      correlationId: by.correlationId,
+      subject: by.subject,
+      machine: { id: machine.id, name: machine.name },
+      grant: null,
+      policyHash: this.#options.policy.hash,
+      ...change,
+      ports: [...change.ports],
+    });
+  }
+
+  #inBackground(work: Promise<void>): void {
+    const watched = work.catch((error: unknown) =>
+      this.#options.log.error({ err: toDoorwardError(error) }, "egress could not be recorded"),
+    );
+    this.#recording.add(watched);
+    void watched.finally(() => this.#recording.delete(watched));
+  }
+}
+
+interface AllowGiven {
+  readonly host: string;
+  readonly ports: readonly number[];
+  readonly by: string;
+  readonly expiresAt: string | null;
+}
+
+function command(machine: KnownMachine, { host, port, refused }: ActivityRow): string | null {
+  const asked = readHost(host);
+  const helps = refused?.code === "EGRESS_DENIED" && asked.kind === "name" && !asked.local;
+  return helps ? allowCommand(machine.name, host, port) : null;
+}
+
+/** By command only names of the public internet are opened: an internal target needs the addresses of a rule. */
+function refuseUnusable(host: string): void {
+  const asked = readHost(host.replace(/^\*\./, ""));
+  const wide = host.startsWith("*.") && !host.slice(2).includes(".");
+  if (asked.kind === "name" && !asked.local && !wide) return;
+  throw new DenialError({
+    code: "EGRESS_ADDRESS_DENIED",
+    rule: "egress.guard",
+    message: `Cannot allow "${host}": ${wide ? "it covers a whole top-level domain" : "it is no name of the public internet"}`,
+    hint: "An internal host needs a rule with its addresses under egress.allow in policy.yaml",
+  });
+}
+
+function policyDenies(host: string, pattern: string): DenialError {
+  return new DenialError({
+    code: "POLICY_DENIED",
+    rule: `egress.deny ${pattern}`,
+    message: `Cannot allow "${host}": the policy denies "${pattern}", and denials win`,
+    hint: "Remove it from egress.deny in policy.yaml",
+  });
+}
+
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    if (signal.aborted) done();
+    else signal.addEventListener("abort", done, { once: true });
+  });
+}

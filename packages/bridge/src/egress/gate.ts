@@ -1,0 +1,352 @@
+import { readFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import {
+  DenialError,
+  DoorwardError,
+  toDoorwardError,
+  type EgressAllowance,
+  type ErrorCode,
+} from "@doorward/contracts";
+import type { Logger } from "pino";
+import { Activity } from "./activity.ts";
+import { readHost } from "./addresses.ts";
+import type { Asking } from "./asking.ts";
+import { Books } from "./books.ts";
+import { Guard } from "./guard.ts";
+import { LiveConnection } from "./live-connection.ts";
+import { rulesOf, type EgressPolicy, type KnownMachine } from "./machine-rules.ts";
+import type { EgressConnection, EgressDialled, EgressGate, EgressPermit, EgressTarget } from "./ports.ts";
+import { decide, sameEffect, type EffectiveRule, type EffectiveRules, type Verdict } from "./rules.ts";
+
+/** Limits of the way out. */
+export interface GateLimits {
+  readonly perMachine: number;
+  readonly total: number;
+  /** After how long without a byte a connection is cut. */
+  readonly idleMs: number;
+}
+
+/** What the gate decides with. */
+export interface GateOptions {
+  readonly policy: EgressPolicy;
+  /** A machine that runs; undefined for any other. */
+  readonly machine: (id: string) => KnownMachine | undefined;
+  readonly allowances: (machineId: string) => readonly EgressAllowance[];
+  readonly guard: Guard;
+  readonly books: Books;
+  readonly activity: Activity;
+  readonly asking: Asking;
+  readonly limits?: Partial<GateLimits>;
+  readonly log: Logger;
+}
+
+const DEFAULT_LIMITS: GateLimits = { perMachine: 512, total: 4096, idleMs: 900_000 };
+const MIB = 1_048_576;
+const CA_BYTES = 1_048_576;
+
+interface Issued {
+  readonly rule: EffectiveRule;
+  readonly host: string;
+}
+
+/** The gate of the way out: decides by the rules in force, dials through the guard, and cuts what is no longer allowed. */
+export class Gate implements EgressGate, Disposable {
+  readonly #options: GateOptions;
+  readonly #limits: GateLimits;
+  readonly #live = new Map<string, Set<LiveConnection>>();
+  readonly #issued = new WeakMap<EgressPermit, Issued>();
+  readonly #sweep: NodeJS.Timeout;
+  #total = 0;
+
+  constructor(options: GateOptions) {
+    this.#options = options;
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#sweep = setInterval(() => this.#cutIdle(), Math.min(30_000, this.#limits.idleMs)).unref();
+  }
+
+  async decide(target: EgressTarget, signal: AbortSignal): Promise<EgressPermit> {
+    signal.throwIfAborted();
+    try {
+      return await this.#decide(target, signal);
+    } catch (thrown) {
+      const error = toDoorwardError(thrown);
+      if (error.code !== "ABORTED") this.#refused(target, error);
+      throw error;
+    }
+  }
+
+  async dial(permit: EgressPermit, signal: AbortSignal): Promise<EgressDialled> {
+    const { target } = permit;
+    try {
+      const { rule, host } = this.#stillAllowed(permit);
+      const asked = { scheme: "tcp", host, port: target.port, ranges: rule.ranges } as const;
+      return await this.#options.guard.dial(asked, signal);
+    } catch (thrown) {
+      const error = toDoorwardError(thrown);
+      if (error instanceof DenialError) this.#refused(target, error);
+      throw error;
+    }
+  }
+
+  track(permit: EgressPermit, cut: (reason: DoorwardError) => void): EgressConnection {
+    const { machine: known } = permit.target;
+    const { rule } = this.#stillAllowed(permit);
+    const live = this.#live.get(known.id) ?? new Set<LiveConnection>();
+    if (live.size >= this.#limits.perMachine || this.#total >= this.#limits.total) throw tooMany(permit);
+    const { books, activity } = this.#options;
+    const connection = new LiveConnection({
+      machine: this.#machine(permit.target),
+      permit,
+      books,
+      activity,
+      maxBytes: rule.maxMiB === null ? null : rule.maxMiB * MIB,
+      cut,
+      ended: (ending) => this.#ended(ending),
+    });
+    this.#live.set(known.id, live.add(connection));
+    this.#total += 1;
+    return connection;
+  }
+
+  /** Judges every live connection of a machine, or of all, by the rules in force now, and cuts what they no longer allow. Answers how many. */
+  rejudge(machineId?: string): number {
+    let cut = 0;
+    for (const connection of this.#connections(machineId)) {
+      try {
+        this.#stillAllowed(connection.permit);
+      } catch (error) {
+        connection.cut(toDoorwardError(error));
+        cut += 1;
+      }
+    }
+    return cut;
+  }
+
+  /** Cuts every connection of a machine. */
+  end(machineId: string, reason: DoorwardError): void {
+    for (const connection of this.#connections(machineId)) connection.cut(reason);
+  }
+
+  /** Connections of a machine that are open now. */
+  open(machineId: string): number {
+    return this.#live.get(machineId)?.size ?? 0;
+  }
+
+  /** The rules in force for a machine. */
+  rules(machine: KnownMachine): EffectiveRules {
+    return rulesOf(machine, this.#options.policy, this.#options.allowances(machine.id));
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#sweep);
+  }
+
+  async #decide(target: EgressTarget, signal: AbortSignal): Promise<EgressPermit> {
+    const machine = this.#machine(target);
+    const name = this.#nameOf(target, machine);
+    const verdict = decide(this.rules(machine), name, target.port);
+    if (verdict.kind === "allowed") return await this.#permit(target, name, verdict.rule);
+    if (verdict.kind === "denied") throw deniedBy(target, name, verdict.pattern);
+    if (readHost(name).kind !== "name" || isLocal(name)) throw special(target, "it is a name for local use");
+    const { askSeconds } = this.rules(machine);
+    const place = { host: name, port: target.port };
+    if (askSeconds === 0 || !this.#options.asking.wouldAsk(machine, place)) {
+      throw unknown(target, name, machine);
+    }
+    this.#options.activity.change(machine.id, name, target.port, (row) => (row.decision = "asked"));
+    await this.#asked(machine, target, place, askSeconds, signal);
+    const after = decide(this.rules(this.#machine(target)), name, target.port);
+    if (after.kind === "allowed") return await this.#permit(target, name, after.rule);
+    throw unknown(target, name, machine);
+  }
+
+  async #asked(
+    machine: KnownMachine,
+    target: EgressTarget,
+    place: { readonly host: string; readonly port: number },
+    seconds: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    try {
+      await this.#options.asking.wait(machine, place, seconds, signal);
+    } catch (thrown) {
+      const error = toDoorwardError(thrown);
+      if (error.code !== "APPROVAL_DENIED" && error.code !== "RATE_LIMITED") throw error;
+      throw unknown(target, place.host, machine, error);
+    }
+  }
+
+  /** The one normal form of what was asked for: a name, or an address that a rule may name as such. */
+  #nameOf(target: EgressTarget, machine: KnownMachine): string {
+    const asked = readHost(target.host);
+    if (asked.kind === "invalid") {
+      throw new DenialError({
+        code: "EGRESS_DENIED",
+        rule: "egress.guard",
+        message: `Cannot reach ${shownHost(target)}: ${asked.why}`,
+      });
+    }
+    if (asked.kind === "name") {
+      const internal = this.rules(machine).rules.some((rule) => rule.ranges !== null);
+      if (!asked.local || internal) return asked.name;
+      throw special(target, "it is a name for local use");
+    }
+    const named = this.rules(machine).rules.some(
+      ({ host, ranges }) => ranges !== null && host === asked.address,
+    );
+    if (asked.plain && asked.address !== null && named) return asked.address;
+    throw special(target, "hosts are reached by name, not by address");
+  }
+
+  async #permit(target: EgressTarget, host: string, rule: EffectiveRule): Promise<EgressPermit> {
+    const { tls, methods, paths } = rule;
+    const ca = rule.ca === null ? null : await readAuthorities(rule.ca);
+    const permit: EgressPermit = { target: { ...target, host }, rule: rule.source, tls, methods, paths, ca };
+    this.#issued.set(permit, { rule, host });
+    return permit;
+  }
+
+  /** The rule behind a permit, if what it permitted is still exactly what the rules in force say. */
+  #stillAllowed(permit: EgressPermit): Issued {
+    const issued = this.#issued.get(permit);
+    const { target } = permit;
+    const machine = this.#machine(target);
+    if (issued === undefined) {
+      throw new DoorwardError({
+        code: "INTERNAL",
+        message: "A permit was used that this gate did not issue",
+      });
+    }
+    const verdict: Verdict = decide(this.rules(machine), issued.host, target.port);
+    if (verdict.kind === "allowed" && sameEffect(verdict.rule, issued.rule)) return issued;
+    if (verdict.kind === "denied") throw deniedBy(target, issued.host, verdict.pattern);
+    throw unknown(target, issued.host, machine);
+  }
+
+  #machine({ machine }: EgressTarget): KnownMachine {
+    const known = this.#options.machine(machine.id);
+    if (known !== undefined) return known;
+    throw new DoorwardError({
+      code: "MACHINE_NOT_RUNNING",
+      message: `Cannot reach anything from "${machine.name}": it does not run`,
+    });
+  }
+
+  /** Counts a refusal, and records the first of a host at once. */
+  #refused(target: EgressTarget, error: DoorwardError): void {
+    const machine = this.#options.machine(target.machine.id);
+    if (machine === undefined) return;
+    const { books, activity, log } = this.#options;
+    const asked = readHost(target.host);
+    const host = asked.kind === "name" ? asked.name : target.host.slice(0, 300);
+    const first = activity.refused(machine.id, host, target.port, error.code);
+    const rule = error instanceof DenialError ? error.rule : null;
+    const { port } = target;
+    const group = {
+      machine,
+      host,
+      port,
+      address: null,
+      decision: "refused",
+      rule,
+      code: error.code,
+    } as const;
+    books.row(group).connections += 1;
+    if (!first) return;
+    books
+      .flush(machine.id)
+      .catch((cause: unknown) => log.error({ err: cause }, "egress could not be recorded"));
+  }
+
+  #ended(connection: LiveConnection): void {
+    const live = this.#live.get(connection.machineId);
+    if (live?.delete(connection) === true) this.#total -= 1;
+    if (live?.size === 0) this.#live.delete(connection.machineId);
+  }
+
+  #connections(machineId?: string): LiveConnection[] {
+    const of = machineId === undefined ? [...this.#live.values()] : [this.#live.get(machineId) ?? []];
+    return of.flatMap((all) => [...all]);
+  }
+
+  #cutIdle(): void {
+    const before = Date.now() - this.#limits.idleMs;
+    for (const connection of this.#connections()) {
+      if (connection.lastActive > before) continue;
+      const message = `Cannot go on with "${connection.permit.target.host}": nothing passed for a long time`;
+      connection.cut(new DoorwardError({ code: "TIMED_OUT", message }));
+    }
+  }
+}
+
+/** The command that allows a host for a machine. */
+export function allowCommand(machine: string, host: string, port: number): string {
+  return `doorward egress allow ${machine} ${host}${port === 443 ? "" : ` --port ${port}`}`;
+}
+
+function isLocal(name: string): boolean {
+  const asked = readHost(name);
+  return asked.kind === "name" && asked.local;
+}
+
+async function readAuthorities(path: string): Promise<string> {
+  const real = path.startsWith("~") ? `${homedir()}${path.slice(1)}` : path;
+  try {
+    const text = await readFile(real, "utf8");
+    if (text.length <= CA_BYTES && text.includes("-----BEGIN CERTIFICATE-----")) return text;
+  } catch {
+    // Told below: without the authorities of its rule a host can't be checked, and so is not reached.
+  }
+  throw new DenialError({
+    code: "EGRESS_DENIED",
+    rule: "egress.ca",
+    message: `Cannot use the authorities in "${path}": it is no readable file with PEM certificates`,
+    hint: `ls -l ${path}`,
+  });
+}
+
+function shownHost({ host, port }: EgressTarget): string {
+  return `${JSON.stringify(host.slice(0, 300))} port ${port}`;
+}
+
+function deniedBy(target: EgressTarget, host: string, pattern: string): DenialError {
+  return new DenialError({
+    code: "EGRESS_DENIED",
+    rule: `deny ${pattern}`,
+    message: `Cannot reach "${host}" port ${target.port}: "${pattern}" is denied, and denials win`,
+    hint: `doorward egress ls ${target.machine.name}`,
+  });
+}
+
+function unknown(
+  target: EgressTarget,
+  host: string,
+  machine: KnownMachine,
+  cause?: DoorwardError,
+): DenialError {
+  const code: ErrorCode = "EGRESS_DENIED";
+  return new DenialError({
+    code,
+    rule: "egress.none",
+    message: `Cannot reach "${host}" port ${target.port}: ${cause === undefined ? "no rule allows it" : cause.message}`,
+    hint: allowCommand(machine.name, host, target.port),
+    cause,
+  });
+}
+
+function special(target: EgressTarget, why: string): DenialError {
+  return new DenialError({
+    code: "EGRESS_ADDRESS_DENIED",
+    rule: "egress.guard",
+    message: `Cannot reach ${shownHost(target)}: ${why}`,
+    hint: "An internal host needs a rule with its addresses under egress.allow in policy.yaml",
+  });
+}
+
+function tooMany({ target }: EgressPermit): DoorwardError {
+  return new DenialError({
+    code: "RATE_LIMITED",
+    rule: "egress.connections",
+    message: `Cannot reach "${target.host}": too many connections are open`,
+  });
+}
