@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { AgentMachineFingerprint } from "../agent-machine-fingerprint.ts";
+import { AgentMachineMountEvidence } from "../agent-machine-mount-evidence.ts";
 import { AgentMachineProfile } from "../agent-machine-profile.ts";
 import { DoorName } from "../operations.ts";
 import {
@@ -160,6 +161,14 @@ export const MACHINE_ROUTES = {
     summary: "One machine with profile and fingerprint",
     params: ByMachine,
     result: MachineInspection,
+  }),
+  "machines.mountEvidence": route({
+    method: "GET",
+    path: "/v1/machines/{machine}/mount-evidence",
+    access: "operator",
+    summary: "AgentMachineMountEvidence of a machine's last launch",
+    params: ByMachine,
+    result: AgentMachineMountEvidence,
   }),
   "machines.start": route({
     method: "POST",

@@ -11,6 +11,9 @@ export const LaunchPredicate = z.strictObject({
   expiresAt: Timestamp.nullable().describe("When its time to live ends; null without one"),
   durationMs: Count.describe("Milliseconds from the request until the guest answered"),
   fingerprint: AgentMachineFingerprint.describe("What really runs, with every input that makes it"),
+  mountEvidence: Reference.optional().describe(
+    "The AgentMachineMountEvidence of this launch by digest; only records of older builds have none",
+  ),
 });
 
 /** A machine ended, and why. */

@@ -1,18 +1,30 @@
+import type { DoorwardClient } from "@doorward/client";
 import type { MachineIsolation } from "@doorward/contracts";
 import type { Command } from "commander";
+import * as z from "zod";
 import type { Cli } from "../cli.ts";
-import { escapeLine } from "../escape-text.ts";
-import { machineCommand, noOptions } from "../machine-action.ts";
+import { escapeLine, escapeText } from "../escape-text.ts";
+import { machineCommand } from "../machine-action.ts";
+import { parseOptions } from "../parse-input.ts";
+import type { Run } from "../run.ts";
 import { fields } from "../table.ts";
 import { ago, until } from "../times.ts";
 import { seen } from "../up-view.ts";
 
+const InspectOptions = z.object({ mountEvidence: z.boolean().optional() });
+
 /** `doorward inspect`. */
 export function defineInspect(command: Command, cli: Cli): void {
+  command.option("--mount-evidence", "print the AgentMachineMountEvidence of its last launch instead");
   machineCommand(command, cli, {
-    examples: ["doorward inspect shop", "doorward inspect shop --json"],
-    parse: noOptions,
-    act: async (run, client, name) => {
+    examples: [
+      "doorward inspect shop",
+      "doorward inspect shop --json",
+      "doorward inspect shop --mount-evidence > mounts.json",
+    ],
+    parse: (options) => parseOptions(InspectOptions, options),
+    act: async (run, client, name, { mountEvidence }) => {
+      if (mountEvidence === true) return await showMountEvidence(run, client, name);
       const result = await client.call(
         "machines.inspect",
         { params: { machine: name } },
@@ -60,6 +72,13 @@ export function defineInspect(command: Command, cli: Cli): void {
       return 0;
     },
   });
+}
+
+async function showMountEvidence(run: Run, client: DoorwardClient, name: string): Promise<number> {
+  const request = { params: { machine: name } };
+  const document = await client.call("machines.mountEvidence", request, { signal: run.cli.signal });
+  run.output.result(document, () => escapeText(JSON.stringify(document, null, 2)));
+  return 0;
 }
 
 /** Fingerprints name ids relative to the machine's own range, so that equal machines have equal ones. */

@@ -2,6 +2,7 @@ import { DenialError, type TerminalView } from "@doorward/contracts";
 import type { TerminalInfo } from "@doorward/guest";
 import type { EvidenceLog } from "../../evidence/index.ts";
 import type { Handlers, RouteCall } from "../../gateway/index.ts";
+import { readMountEvidence } from "../../interfaces/index.ts";
 import type { Asker, MachineRecord, Machines } from "../../machines/life/index.ts";
 import { BRIDGE_SUBJECT, machineView } from "../../machines/life/index.ts";
 import type { Caller } from "../../gateway/index.ts";
@@ -39,6 +40,10 @@ export function machineHandlers(
     "machines.inspect": async ({ params }) => {
       const record = (await open()).get(params.machine);
       return { machine: machineView(record), profile: record.profile, fingerprint: record.fingerprint };
+    },
+    "machines.mountEvidence": async ({ params }) => {
+      const { name, evidence } = (await open()).get(params.machine);
+      return readMountEvidence(log, name, evidence);
     },
     "machines.start": async (call) =>
       machineView(await (await open()).start(call.params.machine, call.body.timeToLive, asker(call))),

@@ -4,6 +4,7 @@ import type { GuestLink } from "@doorward/guest";
 import { findDrift, type Drift } from "../drift.ts";
 import type { EngineImage, EngineMachine, EngineSpec, Progress } from "../engine.ts";
 import { takeFingerprint } from "../fingerprint.ts";
+import { keepMountEvidence, mountEvidence } from "../../interfaces/index.ts";
 import { beginLease } from "./lease.ts";
 import { planMounts, type MountPlan, type RepoToMount } from "../mounts/index.ts";
 import type { GuestRuntime, LifeContext } from "./ports.ts";
@@ -111,6 +112,21 @@ async function confirm(context: LifeContext, started: Started): Promise<MachineR
     observedAt: lease.startedAt,
   });
   progress({ step: "Writing the launch record" });
+  const kept = await keepMountEvidence(
+    context.evidence,
+    mountEvidence({
+      machineId: record.id,
+      profile: record.profile,
+      interfaceRef: context.policy.interfaceProfile(record.profile.name, "terminal")?.id ?? null,
+      policyHash: context.policy.hash,
+      capturedAt: lease.startedAt,
+      home: context.home,
+      mounts: spec.mounts,
+      isolation,
+      guestDigest: started.runtime.digest,
+      listed: plan.listed,
+    }),
+  );
   const { index } = await context.evidence.append({
     type: "launch",
     correlationId: started.correlationId,
@@ -122,6 +138,7 @@ async function confirm(context: LifeContext, started: Started): Promise<MachineR
     expiresAt: lease.expiresAt,
     durationMs: Math.max(0, Math.round(context.clocks.wall() - started.began)),
     fingerprint,
+    mountEvidence: kept,
   });
   const running: MachineRecord = {
     ...record,

@@ -1,6 +1,13 @@
-import type { AgentMachineProfile, EvidenceInput, MachineSecret, Policy } from "@doorward/contracts";
+import type {
+  AgentMachineProfile,
+  DoorName,
+  EvidenceInput,
+  MachineSecret,
+  Policy,
+} from "@doorward/contracts";
 import type { GuestLink } from "@doorward/guest";
 import type { Logger } from "pino";
+import type { EvidenceKeeper } from "../../interfaces/index.ts";
 import type { HeldPath, HoldAsk } from "../../policy/index.ts";
 import type { PlacedSecrets } from "../../secrets/index.ts";
 import type { MachineEngine } from "../engine.ts";
@@ -14,6 +21,8 @@ export interface MachinePolicy {
   readonly policy: Policy;
   /** PROFILE_NOT_FOUND when the policy has none of this name. */
   profile(name: string): AgentMachineProfile;
+  /** How the host reaches a door of a profile; null when nothing may be done there. */
+  interfaceProfile(profile: string, door: DoorName): { readonly id: string } | null;
   /** Resolves, judges and holds a path; throws the refusal. */
   holdRepo(path: string, ask: HoldAsk): Promise<HeldPath>;
 }
@@ -65,7 +74,9 @@ export interface LifeContext {
   readonly reviews: ReviewClones;
   readonly secrets: SecretsPort;
   readonly records: MachineRecords;
-  readonly evidence: { append(input: EvidenceInput): Promise<{ readonly index: number }> };
+  readonly evidence: EvidenceKeeper & {
+    append(input: EvidenceInput): Promise<{ readonly index: number }>;
+  };
   readonly runtime: () => Promise<GuestRuntime>;
   readonly listen: (options: { readonly machineId: string; readonly folder: string }) => Promise<GuestLink>;
   readonly sessions: MachineSessions;
