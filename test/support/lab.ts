@@ -239,7 +239,13 @@ export class Lab implements AsyncDisposable {
 }
 
 /** The policy of a lab after its roots. */
-const defaultPolicy = `grants:
+const defaultPolicy = `profiles:
+  default:
+    doors:
+      terminal:
+        # Others than the operator only watch terminals unless a profile says that they may attach them.
+        attach: { allowed: true, agents: control, maxTerminals: 32, maxViewers: 16, observers: true, scrollbackBytes: 2097152 }
+grants:
   - to: "agent:test:*"
     doors: [terminal]
     operations: [terminal.attach, terminal.observe, terminal.input, terminal.exec, terminal.agent-exec]

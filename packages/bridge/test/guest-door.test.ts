@@ -58,7 +58,7 @@ let notify: (notice: DoorNotice) => void;
 /** The default door, with room for all the terminals that these tests leave behind. */
 const ROOMY: TerminalDoorSpec = {
   ...DEFAULT_TERMINAL_DOOR,
-  attach: { ...DEFAULT_TERMINAL_DOOR.attach, maxTerminals: 256 },
+  attach: { ...DEFAULT_TERMINAL_DOOR.attach, agents: "control", maxTerminals: 256 },
 };
 
 const operator = (): Caller => ({
@@ -428,6 +428,22 @@ test("what the profile does not offer is refused", async () => {
     await refusal(await attach({ terminal: { id }, mode: "observe" }, { spec })),
     "4403 DOOR_NOT_OFFERED",
   );
+});
+
+test("an agent with every operation attaches and watches only where the profile says so", async () => {
+  using shell = await attach();
+  await shell.until("ready", () => shell.find("ready") !== undefined);
+  const id = shell.find("ready")!.terminal;
+  for (const agents of ["deny", "observe", "control"] as const) {
+    const spec = { ...ROOMY, attach: { ...ROOMY.attach, agents } };
+    const as = { kind: "agent", spec } as const;
+    using watching = await attach({ terminal: { id }, mode: "observe" }, as);
+    if (agents === "deny") assert.equal(await refusal(watching), "4403 DOOR_NOT_OFFERED");
+    else await watching.until("ready", () => watching.find("ready") !== undefined);
+    using typing = await attach({ terminal: { new: {} } }, as);
+    if (agents === "control") await typing.until("ready", () => typing.find("ready") !== undefined);
+    else assert.equal(await refusal(typing), "4403 DOOR_NOT_OFFERED");
+  }
 });
 
 test("a transcript is refused until redaction exists", async () => {

@@ -18,9 +18,13 @@ export function authoriseTerminal(session: DoorSession, hello: TerminalHello): T
     if ("new" in hello.terminal) throw notOffered("observe", "an observer can't create a terminal");
     session.host.check("terminal.observe");
     if (!attach.observers) throw notOffered("attach.observers", "the profile allows no observers");
+    if (session.kind === "agent" && attach.agents === "deny")
+      throw notOffered("attach.agents", "the profile lets nobody but the operator watch terminals");
     return { mode: "observe", input: false };
   }
   session.host.check("terminal.attach");
+  if (session.kind === "agent" && attach.agents !== "control")
+    throw notOffered("attach.agents", "the profile lets nobody but the operator attach terminals");
   // A program of one's own choosing, or variables that a shell runs, are as good as typing.
   if (choosesProgram(hello)) session.host.check("terminal.input");
   return { mode: "control", input: session.operations.has("terminal.input") };
