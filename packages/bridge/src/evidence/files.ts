@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
 import { link, mkdir, open, rename, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -8,6 +9,8 @@ export interface ReplaceOptions {
   readonly sync?: boolean;
   /** Fails with EEXIST instead of replacing. */
   readonly exclusive?: boolean;
+  /** Several processes may write at once: the temporary neighbour has a name of its own. */
+  readonly own?: boolean;
 }
 
 /** Writes a file whole or not at all: a private temporary neighbour, then a rename. */
@@ -16,7 +19,7 @@ export async function replaceFile(
   bytes: Uint8Array,
   options: ReplaceOptions = {},
 ): Promise<void> {
-  const temporary = `${path}.tmp`;
+  const temporary = options.own === true ? `${path}.${randomUUID()}.tmp` : `${path}.tmp`;
   await unlink(temporary).catch(() => undefined);
   const file = await open(
     temporary,

@@ -24,3 +24,10 @@ export { noteVerifier, parseVkey, vkeyLine, type NoteVerifier } from "./signed-n
 export { escapeControls, summarize } from "./summarize.ts";
 export { verifyEvidence, type VerifyOptions, type VerifyReport } from "./verify.ts";
 export type { VerifyProblem } from "./verify-bundle.ts";
+export { Witness, seenLogs, readWitnessVkey, type SeenLog, type WitnessAnswer } from "./witness.ts";
+export { addWitness, readWitnessList, removeWitness, type WitnessPlace } from "./witness-list.ts";
+export type { WitnessState } from "./witnessing.ts";
+export type { KeepOptions } from "./referenced.ts";
+export { parseWitnessVkey } from "./cosignature.ts";
+export type { GivenWitness } from "./verify-kept.ts";
+export { serveWitness, type WitnessAddress, type WitnessServer } from "./witness-server.ts";

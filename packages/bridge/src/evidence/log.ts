@@ -1,6 +1,13 @@
 import { createHmac } from "node:crypto";
+import { dirname } from "node:path";
 import type { Logger } from "pino";
-import { DoorwardError, toDoorwardError, type EvidenceInput, type EvidenceType } from "@doorward/contracts";
+import {
+  DoorwardError,
+  toDoorwardError,
+  type EvidenceInput,
+  type EvidenceType,
+  type Reference,
+} from "@doorward/contracts";
 import { canonicalJson } from "./canonical.ts";
 import { signCheckpoint } from "./checkpoint.ts";
 import { GROUP_HEAD_BYTES } from "./journal-format.ts";
@@ -13,9 +20,11 @@ import { recoverLog, type LogPlace, type RecoveredLog } from "./log-open.ts";
 import type { LogTail } from "./log-tail.ts";
 import { TILE_WIDTH } from "./merkle.ts";
 import { Publisher } from "./publisher.ts";
+import { ReferencedFiles, type KeepOptions } from "./referenced.ts";
 import { indexOfRecordId, prepareRecord, readLeaf, sealRecord } from "./record.ts";
 import type { EvidenceEntry, PreparedRecord, SealedRecord } from "./record.ts";
 import { noteVerifier, vkeyLine } from "./signed-note.ts";
+import { Witnessing, type WitnessState } from "./witnessing.ts";
 
 /** How the log writes. */
 const limits = {
@@ -69,6 +78,8 @@ export class EvidenceLog implements AsyncDisposable {
   readonly #tail: LogTail;
   readonly #files: LogFiles;
   readonly #publisher: Publisher;
+  readonly #witnessing: Witnessing;
+  readonly #referenced: ReferencedFiles;
   #key: EvidenceKey;
   #lastAt: number;
   #queue: Waiting[] = [];
@@ -92,6 +103,8 @@ export class EvidenceLog implements AsyncDisposable {
     this.#lastAt = lastAt;
     this.#files = new LogFiles(dir);
     this.#publisher = new Publisher(dir);
+    this.#witnessing = new Witnessing(dir, log);
+    this.#referenced = new ReferencedFiles(dirname(dir));
   }
 
   /** Opens the log in a folder (or begins one), wipes a torn group, and brings tiles and checkpoint up to date. */
@@ -108,6 +121,18 @@ export class EvidenceLog implements AsyncDisposable {
       options.log.error({ err: error }, "evidence: tiles and checkpoint can't be written");
     });
     return evidence;
+  }
+
+  /** How the witnesses that cosign this log's checkpoints stand. */
+  get witnesses(): readonly WitnessState[] {
+    return this.#witnessing.states;
+  }
+
+  /** Publishes everything durable and waits until every witness was asked to cosign it. */
+  async witness(): Promise<readonly WitnessState[]> {
+    this.#witnessing.published(await this.checkpoint());
+    await this.#witnessing.settle();
+    return this.witnesses;
   }
 
   /** Number of durable records. */
@@ -159,6 +184,11 @@ export class EvidenceLog implements AsyncDisposable {
     return `sha256:${createHmac("sha256", this.#key.digestKey).update(bytes).digest("hex")}`;
   }
 
+  /** Keeps something that is too big for a record, durably, and returns how a record names it. */
+  keep(content: Uint8Array | AsyncIterable<Uint8Array>, options?: KeepOptions): Promise<Reference> {
+    return this.#referenced.keep(content, options);
+  }
+
   /** Publishes everything durable and returns the signed checkpoint over it. */
   checkpoint(): Promise<string> {
     this.#publishing = this.#publishing.catch(() => undefined).then(() => this.#publish());
@@ -195,6 +225,7 @@ export class EvidenceLog implements AsyncDisposable {
     await this.checkpoint().catch((error: unknown) => {
       this.#log.warn({ err: error }, "evidence: the last checkpoint can't be written");
     });
+    await this.#witnessing[Symbol.asyncDispose]();
     await this.#journal[Symbol.asyncDispose]();
   }
 
@@ -285,6 +316,7 @@ export class EvidenceLog implements AsyncDisposable {
       checkpoint,
       vkey: vkeyLine(noteVerifier(this.origin, key)),
     });
+    this.#witnessing.published(checkpoint);
     return checkpoint;
   }
 

@@ -47,6 +47,11 @@ export async function proveConsistency(files: LogFiles, from: number): Promise<C
   return { from, size, hashes: hashes.map(base64), checkpoint };
 }
 
+/** Hashes that prove that a log's tree of `size` leaves begins with its tree of `from` leaves; none for the empty tree. */
+export async function consistencyHashes(files: LogFiles, from: number, size: number): Promise<Buffer[]> {
+  return from === 0 ? [] : new StoredTree(files, size).subProof(from, 0, size, true);
+}
+
 /** An inclusion proof as C2SP tlog-proof text, with everything a verifier needs but the log's key. */
 export function tlogProof({ index, hashes, checkpoint }: InclusionProof): string {
   return ["c2sp.org/tlog-proof@v1", `index ${String(index)}`, ...hashes, "", checkpoint].join("\n");

@@ -20,6 +20,8 @@ export interface SignedNote {
     readonly hash: Buffer;
     readonly signature: Buffer;
   }[];
+  /** The signature lines as they stand, without newlines. */
+  readonly lines: readonly string[];
 }
 
 /** The verifier of a key under a name. */
@@ -66,7 +68,7 @@ export function openNote(note: string): SignedNote {
   if (/[\u0000-\u0009\u000b-\u001f\ufffd]/.test(note))
     throw noteInvalid("it holds control characters or is not UTF-8");
   const lines = note.slice(split + 2, -1).split("\n");
-  return { text, signatures: lines.map(signatureLine) };
+  return { text, lines, signatures: lines.map(signatureLine) };
 }
 
 /** Whether a note carries a valid signature of a key; throws when it carries a wrong one under its name and hash. */

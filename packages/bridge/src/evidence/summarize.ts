@@ -167,3 +167,11 @@ export function escapeControls(text: string): string {
     (char) => `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`,
   );
 }
+
+function hostPort({ host, port }: { readonly host: string | null; readonly port: number | null }): string {
+  return host === null ? "more hosts" : `${host}:${String(port)}`;
+}
+
+function times(count: number): string {
+  return count === 1 ? "once" : `${String(count)} times`;
+}

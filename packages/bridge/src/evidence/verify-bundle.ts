@@ -1,9 +1,10 @@
-import { evidenceTypeOf, EvidenceStatement } from "@doorward/contracts";
+import { evidenceTypeOf, EvidenceStatement, type Reference } from "@doorward/contracts";
 import { parseCanonicalJson } from "./canonical.ts";
 import { openEnvelope, verifySignature, type OpenedEnvelope } from "./dsse.ts";
 import type { EvidencePublicKey } from "./key.ts";
 import type { LogFiles } from "./log-files.ts";
 import { leafHash, rootOf, sha256 } from "./merkle.ts";
+import { REFERENCE_MARK, referencesIn } from "./referenced.ts";
 
 /** Something that does not verify. */
 export interface VerifyProblem {
@@ -16,6 +17,12 @@ export interface VerifyProblem {
 export interface KeySpan {
   readonly from: number;
   readonly key: EvidencePublicKey;
+}
+
+/** A file that a record refers to, and where the record stands. */
+export interface IndexedReference {
+  readonly index: number;
+  readonly reference: Reference;
 }
 
 /** One bundle to check. */
@@ -38,6 +45,8 @@ export interface BundleResult {
   readonly firstAt: string;
   readonly lastAt: string;
   readonly problems: readonly VerifyProblem[];
+  /** Kept files that its records refer to; none when only the tree is checked. */
+  readonly references: readonly IndexedReference[];
 }
 
 const bundleWidth = 256;
@@ -56,12 +65,14 @@ export async function checkBundle(
     entries = await files.entries(n, width);
   } catch (error) {
     problems.push({ index: first, reason: messageOf(error) });
-    return { n, width, hashes: nothing, root: nothing, firstAt: "", lastAt: "", problems };
+    return { n, width, hashes: nothing, root: nothing, firstAt: "", lastAt: "", problems, references: [] };
   }
   const hashes = Buffer.concat(entries.map(leafHash));
   problems.push(...(await compareTile(files, n, first, hashes)));
-  const times = records ? checkRecords(entries, first, spans, problems) : { firstAt: "", lastAt: "" };
-  return { n, width, hashes, root: rootOf(hashes), ...times, problems };
+  const found = records
+    ? checkRecords(entries, first, spans, problems)
+    : { firstAt: "", lastAt: "", references: [] };
+  return { n, width, hashes, root: rootOf(hashes), ...found, problems };
 }
 
 async function compareTile(
@@ -91,10 +102,11 @@ function checkRecords(
 ) {
   let firstAt = "";
   let lastAt = "";
+  const references: IndexedReference[] = [];
   for (const [offset, leaf] of entries.entries()) {
     const index = first + offset;
     try {
-      const at = checkRecord(leaf, index, spans);
+      const at = checkRecord(leaf, index, spans, references);
       if (at < lastAt)
         problems.push({ index, reason: `Its time "${at}" is before that of the record in front of it` });
       firstAt ||= at;
@@ -103,11 +115,16 @@ function checkRecords(
       problems.push({ index, reason: messageOf(error) });
     }
   }
-  return { firstAt, lastAt };
+  return { firstAt, lastAt, references };
 }
 
 /** Checks one record by itself and returns its time; throws the reason when something is wrong. */
-function checkRecord(leaf: Buffer, index: number, spans: readonly KeySpan[]): string {
+function checkRecord(
+  leaf: Buffer,
+  index: number,
+  spans: readonly KeySpan[],
+  references: IndexedReference[],
+): string {
   const opened = openEnvelope(leaf);
   const value = parseCanonicalJson(textOf(opened.payload), "payload", opened.payload);
   checkSignatures(opened, index, spans);
@@ -126,6 +143,8 @@ function checkRecord(leaf: Buffer, index: number, spans: readonly KeySpan[]): st
   if (own?.name !== `record/${predicate.recordId}` || own.digest.sha256 !== predicateDigest(opened.payload)) {
     throw new Error("Its first subject is not the record itself");
   }
+  if (opened.payload.includes(REFERENCE_MARK))
+    references.push(...referencesIn(predicate).map((reference) => ({ index, reference })));
   return predicate.at;
 }
 

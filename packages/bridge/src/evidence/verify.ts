@@ -1,4 +1,3 @@
-import { DoorwardError } from "@doorward/contracts";
 import { openCheckpoint, type OpenedCheckpoint } from "./checkpoint.ts";
 import { LogFiles } from "./log-files.ts";
 import { TILE_WIDTH, TreeEdge } from "./merkle.ts";
@@ -7,9 +6,12 @@ import {
   messageOf,
   type BundleResult,
   type BundleTask,
+  type IndexedReference,
   type KeySpan,
   type VerifyProblem,
 } from "./verify-bundle.ts";
+import { checkReference, referencedParent } from "./referenced.ts";
+import { keptSentences, openKept, type GivenWitness, type Kept, type KeptCheckpoint } from "./verify-kept.ts";
 import { keyChain } from "./verify-keys.ts";
 import { checkBundles } from "./verify-pool.ts";
 
@@ -21,6 +23,8 @@ export interface VerifyOptions {
   readonly vkey: string;
   /** Text of a checkpoint of this log that was kept elsewhere. */
   readonly checkpoint?: string | undefined;
+  /** Witnesses whose cosignature is asked for; one that has none is a problem. */
+  readonly witnesses?: readonly GivenWitness[] | undefined;
   /** False checks checkpoint and tree alone, not each record's signature and shape. */
   readonly records?: boolean | undefined;
   readonly onProgress?: ((checked: number, total: number) => void) | undefined;
@@ -56,6 +60,8 @@ class Verification {
   readonly #given: NoteVerifier;
   readonly #problems: VerifyProblem[] = [];
   #problemCount = 0;
+  readonly #references = new Map<string, IndexedReference>();
+  #missing = 0;
 
   constructor(options: VerifyOptions) {
     this.#options = options;
@@ -64,31 +70,20 @@ class Verification {
   }
 
   async report(): Promise<VerifyReport> {
-    const kept = this.#openKept();
+    const { dir, witnesses = [], checkpoint: given } = this.#options;
     const checkpoint = await this.#openNewest();
+    const kept = await openKept(dir, given, witnesses, checkpoint);
+    for (const reason of kept.problems) this.#found({ index: null, reason });
     const size = checkpoint?.size ?? 0;
     const { spans, problems } = await keyChain(this.#files, size, this.#given);
     for (const problem of problems) this.#found(problem);
     if (checkpoint !== null) {
       this.#checkNote(checkpoint, spans.slice(-1), "The checkpoint");
-      if (kept !== null) this.#checkKept(kept, checkpoint, spans);
-      await this.#checkTree(checkpoint, kept, spans);
+      for (const each of kept.checkpoints) this.#checkKept(each, checkpoint, spans);
+      await this.#checkTree(checkpoint, kept.checkpoints, spans);
+      await this.#checkReferences();
     }
     return this.#summary(checkpoint, kept, spans);
-  }
-
-  #openKept(): OpenedCheckpoint | null {
-    const { checkpoint } = this.#options;
-    if (checkpoint === undefined) return null;
-    try {
-      return openCheckpoint(checkpoint);
-    } catch (cause) {
-      throw new DoorwardError({
-        code: "INPUT_INVALID",
-        message: `Cannot use kept checkpoint: ${messageOf(cause)}`,
-        cause,
-      });
-    }
   }
 
   async #openNewest(): Promise<OpenedCheckpoint | null> {
@@ -116,23 +111,27 @@ class Verification {
     }
   }
 
-  #checkKept(kept: OpenedCheckpoint, checkpoint: OpenedCheckpoint, spans: readonly KeySpan[]): void {
-    this.#checkNote(kept, spans, "The kept checkpoint");
+  #checkKept(
+    { what, checkpoint: kept }: KeptCheckpoint,
+    checkpoint: OpenedCheckpoint,
+    spans: readonly KeySpan[],
+  ): void {
+    this.#checkNote(kept, spans, capital(what));
     if (kept.size <= checkpoint.size) return;
-    const reason = `Rollback or truncation: the kept checkpoint covers ${String(kept.size)} records, and the log ends at ${String(checkpoint.size)}`;
+    const reason = `Rollback or truncation: ${what} covers ${String(kept.size)} records, and the log ends at ${String(checkpoint.size)}`;
     this.#found({ index: checkpoint.size, reason });
   }
 
   async #checkTree(
     checkpoint: OpenedCheckpoint,
-    kept: OpenedCheckpoint | null,
+    kept: readonly KeptCheckpoint[],
     spans: readonly KeySpan[],
   ): Promise<void> {
     const { size } = checkpoint;
     const edge = new TreeEdge();
     const count = Math.ceil(size / TILE_WIDTH);
     let lastAt = "";
-    if (kept?.size === 0) this.#compareKept(kept, edge.root());
+    for (const each of kept) if (each.checkpoint.size === 0) this.#compareKept(each, edge.root());
     for await (const result of checkBundles(this.#options.dir, this.#tasks(size), count, spans)) {
       this.#options.signal?.throwIfAborted();
       for (const problem of result.problems) this.#found(problem);
@@ -142,6 +141,8 @@ class Verification {
           index: result.n * TILE_WIDTH,
           reason: "Its time is before that of the record in front of it",
         });
+      for (const { index, reference } of result.references)
+        this.#references.set(reference.digest, { index, reference });
       lastAt = result.lastAt === "" ? lastAt : result.lastAt;
       await this.#grow(edge, result, kept);
       this.#options.onProgress?.(edge.size, size);
@@ -160,24 +161,40 @@ class Verification {
   async #grow(
     edge: TreeEdge,
     { hashes, root, width, n }: BundleResult,
-    kept: OpenedCheckpoint | null,
+    kept: readonly KeptCheckpoint[],
   ): Promise<void> {
-    const inside = (kept?.size ?? 0) - n * TILE_WIDTH;
-    if (kept !== null && inside > 0 && inside <= width) {
+    for (const each of kept) {
+      const inside = each.checkpoint.size - n * TILE_WIDTH;
+      if (inside <= 0 || inside > width) continue;
       const copy = new TreeEdge(edge.size, edge.levels());
       addLeaves(copy, hashes.subarray(0, inside * 32));
-      this.#compareKept(kept, copy.root());
+      this.#compareKept(each, copy.root());
     }
     const full = width === TILE_WIDTH ? edge.addBundle(Buffer.from(root)) : addLeaves(edge, hashes);
     for (const tile of full) await this.#compareTile(tile.level, tile.n, tile.hashes);
   }
 
-  #compareKept(kept: OpenedCheckpoint, root: Buffer): void {
-    if (root.equals(kept.root)) return;
+  #compareKept({ what, checkpoint }: KeptCheckpoint, root: Buffer): void {
+    if (root.equals(checkpoint.root)) return;
     this.#found({
       index: null,
-      reason: `Fork: the first ${String(kept.size)} records are not those of the kept checkpoint`,
+      reason: `Fork: the first ${String(checkpoint.size)} records are not those of ${what}`,
     });
+  }
+
+  /** Files that records refer to: those that are there must have the digest that the record says. */
+  async #checkReferences(): Promise<void> {
+    const dir = await referencedParent(this.#options.dir);
+    for (const { index, reference } of this.#references.values()) {
+      this.#options.signal?.throwIfAborted();
+      const state = await checkReference(dir, reference);
+      if (state === "missing") this.#missing++;
+      if (state === "wrong")
+        this.#found({
+          index,
+          reason: `The file "${reference.path ?? ""}" that it refers to has another digest or length`,
+        });
+    }
   }
 
   /** Partial hash tiles above the lowest level; that one was compared with its bundle. */
@@ -206,20 +223,20 @@ class Verification {
     if (this.#problems.length < shownProblems) this.#problems.push(problem);
   }
 
-  #summary(
-    checkpoint: OpenedCheckpoint | null,
-    kept: OpenedCheckpoint | null,
-    spans: readonly KeySpan[],
-  ): VerifyReport {
+  #summary(checkpoint: OpenedCheckpoint | null, kept: Kept, spans: readonly KeySpan[]): VerifyReport {
     const { records = true } = this.#options;
+    const size = checkpoint?.size ?? 0;
+    const sentences = keptSentences(kept, size);
+    const [rotations, missing] = [spans.length - 1, this.#missing];
+    const present = this.#references.size - missing;
     return {
       ok: this.#problemCount === 0,
       origin: checkpoint?.origin ?? this.#given.name,
-      size: checkpoint?.size ?? 0,
+      size,
       root: checkpoint?.root.toString("base64") ?? "",
       keys: spans.map(({ from, key }) => ({ from, keyId: key.keyId })),
-      checked: checkedSentences(records, kept, spans.length - 1),
-      notChecked: notCheckedSentences(records, kept),
+      checked: [...checkedSentences(records, rotations, present), ...sentences.checked],
+      notChecked: [...notCheckedSentences(records, missing), ...sentences.notChecked],
       problems: this.#problems,
       problemCount: this.#problemCount,
     };
@@ -233,7 +250,7 @@ function addLeaves(edge: TreeEdge, hashes: Uint8Array) {
   return full;
 }
 
-function checkedSentences(records: boolean, kept: OpenedCheckpoint | null, rotations: number): string[] {
+function checkedSentences(records: boolean, rotations: number, files: number): string[] {
   const sentences = [
     "the checkpoint's signature, against the given key",
     "the tree: every entry, every hash tile and the signed root",
@@ -241,18 +258,17 @@ function checkedSentences(records: boolean, kept: OpenedCheckpoint | null, rotat
   if (records)
     sentences.push("every record: signature, canonical form, duplicate keys, schema, place and time order");
   if (rotations > 0) sentences.push(`${String(rotations)} key rotation(s), each signed by both keys`);
-  if (kept !== null)
-    sentences.push(
-      `rollback, truncation and fork, against the kept checkpoint over ${String(kept.size)} records`,
-    );
+  if (files > 0) sentences.push(`${String(files)} referenced file(s), by digest and length`);
   return sentences;
 }
 
-function notCheckedSentences(records: boolean, kept: OpenedCheckpoint | null): string[] {
+function notCheckedSentences(records: boolean, missing: number): string[] {
   const sentences = ["whether the bridge told the truth when it signed"];
   if (!records) sentences.push("the records' own signatures and shape");
-  if (kept === null)
-    sentences.push("rollback, truncation and fork: give a checkpoint that was kept elsewhere");
-  else sentences.push(`truncation behind the ${String(kept.size)} records of the kept checkpoint`);
+  if (missing > 0) sentences.push(`${String(missing)} referenced file(s) that are not there`);
   return sentences;
+}
+
+function capital(text: string): string {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
 }

@@ -38,8 +38,14 @@ export const Reference = z.strictObject({
     .string()
     .max(500)
     .nullable()
-    .describe("Where it lies below the evidence folder; null when not kept"),
+    .describe("Where it lies below the evidence folder, as referenced/<sha256>; null when not kept"),
+  mediaType: z
+    .string()
+    .regex(/^[a-z0-9.+-]{1,60}\/[a-z0-9.+-]{1,60}$/)
+    .optional()
+    .describe("Media type of its contents; absent when nobody said"),
 });
+export type Reference = z.infer<typeof Reference>;
 
 /** Id of a request that waits, or waited, for somebody's decision. */
 export const ApprovalId = z
