@@ -35,7 +35,7 @@ const SHOP: GatewayMachine = {
   name: "shop",
   running: true,
   doors: ["terminal"],
-  terminal: DEFAULT_TERMINAL_DOOR,
+  terminal: { ...DEFAULT_TERMINAL_DOOR, attach: { ...DEFAULT_TERMINAL_DOOR.attach, agents: "control" } },
 };
 
 /** What a handler of the lab is given. */
@@ -218,6 +218,8 @@ function openGateway(lab: CliLab, guest: Lab, authority: GrantAuthority): Gatewa
     machines: {
       find: (name) => (name === SHOP.name || name === SHOP.id ? SHOP : undefined),
       dial: (_machine, open, signal) => guest.link.dial(open, signal),
+      runningTerminals: async (_machine, signal) =>
+        (await guest.link.terminals(signal)).filter(({ exit }) => exit === null).map(({ id }) => id),
     },
     doors: DOOR_REGISTRY,
     evidence: {

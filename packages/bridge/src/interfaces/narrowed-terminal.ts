@@ -1,5 +1,8 @@
 import type { TerminalDoorSpec } from "@doorward/contracts";
 
+/** What agents may do at terminals, the least first. */
+const AGENTS = ["deny", "observe", "control"] as const;
+
 /** A terminal door that allows only what both allow; what is kept of it is as the first says. */
 export function narrowedTerminal(one: TerminalDoorSpec, other: TerminalDoorSpec): TerminalDoorSpec {
   const { attach, execution } = one;
@@ -7,7 +10,9 @@ export function narrowedTerminal(one: TerminalDoorSpec, other: TerminalDoorSpec)
     ...one,
     attach: {
       ...attach,
+      agents: lesser(attach.agents, other.attach.agents),
       allowed: attach.allowed && other.attach.allowed,
+      agents: AGENTS.find((most) => most === attach.agents || most === other.attach.agents) ?? "deny",
       observers: attach.observers && other.attach.observers,
       maxTerminals: Math.min(attach.maxTerminals, other.attach.maxTerminals),
       maxViewers: Math.min(attach.maxViewers, other.attach.maxViewers),
@@ -20,4 +25,10 @@ export function narrowedTerminal(one: TerminalDoorSpec, other: TerminalDoorSpec)
       maxConcurrent: Math.min(execution.maxConcurrent, other.execution.maxConcurrent),
     },
   };
+}
+
+const AGENTS = ["deny", "observe", "control"] as const;
+
+function lesser(one: (typeof AGENTS)[number], other: (typeof AGENTS)[number]): (typeof AGENTS)[number] {
+  return AGENTS.indexOf(one) < AGENTS.indexOf(other) ? one : other;
 }
