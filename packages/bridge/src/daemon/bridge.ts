@@ -5,6 +5,8 @@ import { DoorwardError } from "@doorward/contracts";
 import { DOOR_REGISTRY } from "@doorward/doors";
 import type { Logger } from "pino";
 import { version } from "../build-id.ts";
+import { Approvals } from "../approvals/index.ts";
+import { Egress } from "../egress/index.ts";
 import { openEvidence, type EvidenceLog } from "../evidence/index.ts";
 import { createGateway, type Gateway } from "../gateway/index.ts";
 import { GrantAuthority } from "../grants/index.ts";
@@ -27,6 +29,9 @@ import { DenialCounter } from "./denial-counter.ts";
 import { gatewayEvidence } from "./gateway-evidence.ts";
 import { gatewayMachines, implicitGrants } from "./gateway-ports.ts";
 import { grantEvidence } from "./grant-evidence.ts";
+import { desktopNotifier } from "../hosts/linux/desktop-notification.ts";
+import { doorApprovals } from "./door-approvals.ts";
+import { machineEgress, runningMachine } from "./machine-egress.ts";
 import { allHandlers } from "./handlers/index.ts";
 import { PolicyJudge } from "./policy-judge.ts";
 import { Reviews } from "./reviews.ts";
@@ -62,6 +67,8 @@ export class Bridge implements AsyncDisposable {
   readonly #reviews: Reviews;
   readonly #secretStore: SecretStore;
   readonly #secrets: MachineSecrets;
+  readonly #approvals: Approvals;
+  readonly #egress: Egress;
   readonly #judge: PolicyJudge;
   readonly #gateway: Gateway;
   readonly #previous: PreviousRun;
@@ -73,6 +80,7 @@ export class Bridge implements AsyncDisposable {
       evidence: EvidenceLog;
       policy: PolicyFile;
       secrets: SecretStore;
+      approvals: Approvals;
       installation: string;
     },
   ) {
@@ -105,6 +113,16 @@ export class Bridge implements AsyncDisposable {
       secretsOf: (id) => this.#records.get(id)?.profile.secrets ?? [],
       runtimeDir: folders.runtime,
     });
+    this.#approvals = parts.approvals;
+    this.#egress = new Egress({
+      store,
+      evidence,
+      policy,
+      approvals: parts.approvals,
+      machine: (id) => runningMachine(this.#records, id),
+      bridgeSubject: BRIDGE_SUBJECT,
+      log,
+    });
     this.#reviews = new Reviews({ stateDir: folders.state, evidence, policy });
     this.#judge = new PolicyJudge({
       policy,
@@ -127,12 +145,15 @@ export class Bridge implements AsyncDisposable {
         reviews: this.#reviews,
         secrets: this.#secretStore,
         records: this.#records,
+        egress: this.#egress,
+        approvals: this.#approvals,
         gateway: () => this.#gateway,
         stop: () => options.onStop("command"),
       }),
       grants: implicitGrants(this.#grants, this.#records, policy),
       machines: gatewayMachines(this.#records, () => this.#machines.get(), policy),
       doors: DOOR_REGISTRY,
+      approvals: doorApprovals(this.#approvals),
       evidence: gatewayEvidence({ log: evidence, denials: this.#denials, policyHash }),
       config: {
         login: userInfo().username,
@@ -161,7 +182,15 @@ export class Bridge implements AsyncDisposable {
       home: homedir(),
     });
     const secrets = await SecretStore.open(folders.state);
-    const bridge = new Bridge(options, { store, evidence, policy, secrets, installation });
+    const approvals = await Approvals.open({
+      store,
+      evidence,
+      policyHash: () => policy.hash,
+      bridgeSubject: BRIDGE_SUBJECT,
+      notifier: desktopNotifier(process.env),
+      log,
+    });
+    const bridge = new Bridge(options, { store, evidence, policy, secrets, approvals, installation });
     await bridge.#listen();
     return bridge;
   }
@@ -195,6 +224,8 @@ export class Bridge implements AsyncDisposable {
     this.#abort.abort(new DoorwardError({ code: "BRIDGE_STOPPING", message: "The bridge is shutting down" }));
     await this.#gateway[Symbol.asyncDispose]();
     await this.#judge[Symbol.asyncDispose]();
+    await this.#egress[Symbol.asyncDispose]();
+    await this.#approvals[Symbol.asyncDispose]();
     await this.#machines[Symbol.asyncDispose]();
     await this.#engine[Symbol.asyncDispose]();
     await this.#grants[Symbol.asyncDispose]();
@@ -270,6 +301,12 @@ export class Bridge implements AsyncDisposable {
       policy: this.#policy,
       reviews: this.#reviews,
       secrets: this.#secrets,
+      egress: machineEgress({
+        egress: this.#egress,
+        secrets: this.#secrets,
+        stateDir: folders.state,
+        log,
+      }),
       records: this.#records,
       evidence: this.#evidence,
       runtime: () => ensureGuestRuntime({ stateDir: folders.state, log }),

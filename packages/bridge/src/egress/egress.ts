@@ -115,10 +115,10 @@ export class Egress implements AsyncDisposable {
     this.#serving.set(machine.id, { listening, over });
   }
 
-  /** Ends all connections of a machine and records what they did. */
+  /** Ends all connections of a machine and records what they did; a machine ends also when that can't be recorded. */
   async end(machineId: string, reason: string): Promise<void> {
     this.#stop(machineId, reason);
-    await this.#books.flush(machineId);
+    await this.#flush(machineId);
   }
 
   /** Forgets a machine that was removed, with everything that was allowed for it. */
@@ -221,8 +221,12 @@ export class Egress implements AsyncDisposable {
     this.#allowances[Symbol.dispose]();
     this.gate[Symbol.dispose]();
     await Promise.all(this.#recording);
+    await this.#flush();
+  }
+
+  async #flush(machineId?: string): Promise<void> {
     await this.#books
-      .flush()
+      .flush(machineId)
       .catch((error: unknown) => this.#options.log.error({ err: error }, "egress could not be recorded"));
   }
 

@@ -1,3 +1,5 @@
+import type { Approvals } from "../../approvals/index.ts";
+import type { Egress } from "../../egress/index.ts";
 import type { EvidenceLog } from "../../evidence/index.ts";
 import type { Gateway, Handlers } from "../../gateway/index.ts";
 import type { GrantAuthority } from "../../grants/index.ts";
@@ -13,6 +15,8 @@ import type { Reviews } from "../reviews.ts";
 import type { Slot } from "../slot.ts";
 import { bridgeHandlers } from "./bridge.ts";
 import { contractHandlers } from "./contracts.ts";
+import { approvalHandlers } from "./approvals.ts";
+import { egressHandlers } from "./egress.ts";
 import { evidenceHandlers } from "./evidence.ts";
 import { grantHandlers } from "./grants.ts";
 import { imageHandlers } from "./images.ts";
@@ -33,6 +37,8 @@ export interface HandlerSources {
   readonly reviews: Reviews;
   readonly secrets: SecretStore;
   readonly records: MachineRecords;
+  readonly egress: Egress;
+  readonly approvals: Approvals;
   readonly gateway: () => Gateway;
   readonly stop: () => void;
 }
@@ -51,7 +57,9 @@ export function allHandlers(sources: HandlerSources): Handlers {
     ),
     ...machineHandlers(() => machines.get(), sources.reviews, sources.evidence),
     ...grantHandlers(sources.grants, () => machines.get()),
-    ...evidenceHandlers(sources.evidence),
+    ...evidenceHandlers(sources.evidence, () => policy.hash),
+    ...egressHandlers(sources.egress, sources.records),
+    ...approvalHandlers(sources.approvals),
     ...secretHandlers(sources.secrets, sources.records, policy),
   };
 }

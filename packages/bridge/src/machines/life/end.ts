@@ -4,6 +4,7 @@ import { shownPath } from "../../policy/index.ts";
 import { newProtectedNames, releasePins } from "../mounts/index.ts";
 import type { LifeContext } from "./ports.ts";
 import type { MachineRecord } from "./record.ts";
+import { forgetTrust } from "./egress-trust.ts";
 import { homeFolder, socketFolder } from "./spec.ts";
 
 /** Why and by whom a machine ends. */
@@ -61,6 +62,8 @@ export async function settleEnded(
 export async function forgetMachine(context: LifeContext, id: string): Promise<void> {
   await rm(socketFolder(context, id), { recursive: true, force: true });
   await context.secrets.clear(id);
+  context.egress.forget(id);
+  await forgetTrust(context, id);
   await rm(homeFolder(context, id), { recursive: true, force: true });
   await context.reviews.remove(id);
   context.records.delete(id);

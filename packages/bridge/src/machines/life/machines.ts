@@ -53,7 +53,7 @@ export class Machines implements AsyncDisposable {
   ): Promise<{ machines: Machines; adoption: Adoption }> {
     const machines = new Machines(context);
     const adoption = await adoptAll(context, signal);
-    for (const [id, link] of adoption.links) machines.#links.set(id, link);
+    for (const [id, link] of adoption.links) machines.#serve(id, link);
     machines.#watch();
     return { machines, adoption };
   }
@@ -303,7 +303,7 @@ export class Machines implements AsyncDisposable {
         }
       }
       const { record: running, link } = await launch(this.#context, { record, repos, trigger, ...asker });
-      this.#links.set(running.id, link);
+      this.#serve(running.id, link);
       return running;
     } finally {
       await letGo(clones);
@@ -316,6 +316,7 @@ export class Machines implements AsyncDisposable {
     if (record.state !== "running" && record.containerId === null) return record;
     this.#context.records.put({ ...record, state: "stopping" });
     this.#context.sessions.closeMachine(id, ending.why);
+    await this.#context.egress.end(id, ending.why);
     await this.#dropLink(id);
     if (record.containerId !== null) await this.#context.engine.remove(record.containerId, GRACE_SECONDS);
     return settleEnded(this.#context, record, ending);
@@ -367,6 +368,11 @@ export class Machines implements AsyncDisposable {
     } catch (error) {
       return toDoorwardError(error);
     }
+  }
+
+  #serve(id: string, link: GuestLink): void {
+    this.#links.set(id, link);
+    this.#context.egress.start({ id, name: this.get(id).name }, link);
   }
 
   async #dropLink(id: string): Promise<void> {

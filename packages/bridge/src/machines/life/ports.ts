@@ -67,12 +67,23 @@ export interface SecretsPort {
   clear(machineId: string): Promise<void>;
 }
 
+/** What the life of machines asks of the way out. */
+export interface EgressPort {
+  /** Begins to serve what the guest of a running machine hands over. */
+  start(machine: { readonly id: string; readonly name: string }, link: GuestLink): void;
+  /** Ends all connections of a machine and records them. */
+  end(machineId: string, reason: string): Promise<void>;
+  /** Forgets what was allowed for a machine that was removed. */
+  forget(machineId: string): void;
+}
+
 /** Everything that the life of machines is made of. */
 export interface LifeContext {
   readonly engine: MachineEngine;
   readonly policy: MachinePolicy;
   readonly reviews: ReviewClones;
   readonly secrets: SecretsPort;
+  readonly egress: EgressPort;
   readonly records: MachineRecords;
   readonly evidence: EvidenceKeeper & {
     append(input: EvidenceInput): Promise<{ readonly index: number }>;
