@@ -12,8 +12,11 @@ install -m 0644 "$from/gitconfig" /etc/gitconfig
 install -d /usr/local/lib/node_modules
 install -m 0755 "$from/toolchain/node" /usr/local/bin/node
 cp -R "$from/toolchain/npm" /usr/local/lib/node_modules/npm
-chown -R 0:0 /usr/local/lib/node_modules
-chmod -R u=rwX,go=rX /usr/local/lib/node_modules
+# Native modules are compiled against these; Node's own download of them would be one more host to allow.
+install -d /usr/local/include
+cp -R "$from/toolchain/include" /usr/local/include/node
+chown -R 0:0 /usr/local/lib/node_modules /usr/local/include
+chmod -R u=rwX,go=rX /usr/local/lib/node_modules /usr/local/include
 ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm
 ln -s ../lib/node_modules/npm/bin/npx-cli.js /usr/local/bin/npx
 chmod 0755 /usr/local/lib/node_modules/npm/bin/npm-cli.js /usr/local/lib/node_modules/npm/bin/npx-cli.js
@@ -21,6 +24,9 @@ chmod 0755 /usr/local/lib/node_modules/npm/bin/npm-cli.js /usr/local/lib/node_mo
 # The mirror that the image was built from may be private; machines reach Debian's own through the egress proxy.
 rm -f /etc/apt/sources.list /etc/apt/sources.list.d/* /etc/apt/apt.conf.d/99mmdebstrap /etc/dpkg/dpkg.cfg.d/99mmdebstrap /etc/dpkg/dpkg.cfg.d/doorward
 sed "s/@SUITE@/$suite/g" "$from/debian.sources" > /etc/apt/sources.list.d/debian.sources
+
+# Other tools read the proxy from the environment, which apt loses where it is run for somebody else.
+install -m 0644 "$from/apt-proxy.conf" /etc/apt/apt.conf.d/90doorward
 
 # No setuid or setgid program is of use where privileges can't be gained.
 find /etc /home /opt /srv /usr /var -xdev -perm /6000 -type f -exec chmod a-s {} +

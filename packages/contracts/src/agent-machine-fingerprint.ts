@@ -17,6 +17,7 @@ export const FingerprintMount = z.strictObject({
       "guest-socket",
       "home",
       "secret-file",
+      "egress-ca",
     ])
     .describe("What the mount is for"),
   target: MachinePath,

@@ -8,6 +8,7 @@ export {
   encodeMessage,
 } from "./frame.ts";
 export type { FrameRule, FrameRules, FrameSink } from "./frame.ts";
+export { EGRESS_PORT } from "./egress-port.ts";
 export { dialPort } from "./host/dial-port.ts";
 export { GuestCommand, type CommandListener } from "./host/guest-command.ts";
 export { GuestTerminal, type TerminalListener } from "./host/guest-terminal.ts";

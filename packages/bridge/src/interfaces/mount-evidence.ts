@@ -32,6 +32,7 @@ const PATH_CLASSES: Readonly<Record<EngineMount["role"], Mount["pathClass"]>> = 
   "guest-runtime": "app-bridge",
   "guest-socket": "app-bridge",
   "secret-file": "app-bridge",
+  "egress-ca": "app-bridge",
   home: "cache",
 };
 

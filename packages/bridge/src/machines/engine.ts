@@ -16,7 +16,8 @@ export interface EngineMount {
     | "guest-runtime"
     | "guest-socket"
     | "home"
-    | "secret-file";
+    | "secret-file"
+    | "egress-ca";
   /** Identity of the source at decision time, compared with what is mounted after start. */
   readonly identity: { readonly dev: number; readonly ino: number };
   /** `true` maps the source's owner onto the machine's user (idmapped mount); the engine names a fallback where it can't. */

@@ -3,9 +3,6 @@ import { encodeMessage } from "../frame.ts";
 import { FRAME, type ConnectionHello } from "../protocol.ts";
 import { join } from "./join-streams.ts";
 
-/** Where programs of a machine find the way out; the bridge writes it into their environment. */
-export const EGRESS_PORT = 3128;
-
 /** Connections that are carried at once; the bridge has a limit of its own that counts. */
 const MAX_CONNECTIONS = 1024;
 const FIRST_RETRY_MS = 250;

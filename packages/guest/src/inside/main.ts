@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { EGRESS_PORT } from "../egress-port.ts";
 import { encodeMessage } from "../frame.ts";
 import { FRAME, type ControlFromGuest } from "../protocol.ts";
 import { ControlConnection } from "./connection.ts";
 import { runDialStream } from "./dial-stream.ts";
-import { EGRESS_PORT, listenForEgress } from "./egress-listener.ts";
+import { listenForEgress } from "./egress-listener.ts";
 import { ExecStream } from "./exec-stream.ts";
 import { PipeMaker } from "./pipe-maker.ts";
 import { loadNativePty } from "./pty.ts";

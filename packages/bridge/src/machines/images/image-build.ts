@@ -32,6 +32,8 @@ export interface BuildContext {
   readonly host: LinuxHost;
 }
 
+/** Configuration of OpenSSL for this architecture; the others are ninety percent of Node's headers. */
+const opensslTarget = process.arch === "arm64" ? "linux-aarch64" : "linux-x86_64";
 const workPrefix = "doorward-image-";
 const roomyBytes = 3 * 1024 ** 3;
 const settings = ["ENV LANG=C.UTF-8", "USER 1000:1000", "WORKDIR /workspace", 'CMD ["bash"]'];
@@ -82,9 +84,14 @@ function removeAbandoned(scratch: string): void {
 
 function stageContext(recipe: ResolvedRecipe, context: string): void {
   mkdirSync(join(context, "toolchain"), { recursive: true, mode: 0o755 });
-  for (const name of ["gitconfig", "debian.sources", "setup.sh"])
+  for (const name of ["apt-proxy.conf", "gitconfig", "debian.sources", "setup.sh"])
     copyFileSync(join(recipe.folder, name), join(context, name));
   copyFileSync(recipe.toolchain.nodeBinary, join(context, "toolchain", "node"));
+  const foreign = new RegExp(`/openssl/archs/(?!${opensslTarget})[^/]+`);
+  cpSync(recipe.toolchain.nodeHeaders, join(context, "toolchain", "include"), {
+    recursive: true,
+    filter: (source) => !foreign.test(source),
+  });
   const skipped = /^\/(?:docs|man|tap-snapshots|test)(?:\/|$)/;
   cpSync(recipe.toolchain.npmFolder, join(context, "toolchain", "npm"), {
     recursive: true,

@@ -21,6 +21,7 @@ export interface ResolvedRecipe {
 
 /** Files that the image is made from; a change of any is a new image. */
 const recipeFiles = [
+  "apt-proxy.conf",
   "Containerfile",
   "debian.sources",
   "gitconfig",
@@ -32,7 +33,7 @@ const recipeFiles = [
 /** Repository of our own images. */
 export const imageRepository = "localhost/doorward/machine";
 // Raised when the way of building changes what comes out.
-const buildVersion = 1;
+const buildVersion = 2;
 
 /** Reads the recipe's files and works out digest and tag. */
 export function resolveRecipe(recipe: ImageRecipe, base: string | null): ResolvedRecipe {

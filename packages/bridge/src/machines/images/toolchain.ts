@@ -7,6 +7,8 @@ import * as z from "zod";
 /** Node and npm as they go into the image: both come from pinned npm packages, so no other download is needed. */
 export interface Toolchain {
   readonly nodeBinary: string;
+  /** Headers of exactly this Node, for native modules. */
+  readonly nodeHeaders: string;
   readonly nodeVersion: string;
   readonly npmFolder: string;
   readonly npmVersion: string;
@@ -20,6 +22,7 @@ export function findToolchain(): Toolchain {
   const npm = packageFolder("npm");
   return {
     nodeBinary: join(node, "bin", "node"),
+    nodeHeaders: join(node, "include", "node"),
     nodeVersion: versionOf(node),
     npmFolder: npm,
     npmVersion: versionOf(npm),

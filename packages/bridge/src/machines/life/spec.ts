@@ -1,5 +1,7 @@
 import { chown, mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { CA_MOUNT, EGRESS_ENVIRONMENT, IMAGE_ENVIRONMENT } from "./egress-environment.ts";
+import { trustFolder } from "./egress-trust.ts";
 import type { EngineMount, EngineSpec } from "../engine.ts";
 import { rangeStart } from "./id-ranges.ts";
 import { gitConfigMount, machineGitConfig, operatorGitIdentity, type MountPlan } from "../mounts/index.ts";
@@ -56,6 +58,7 @@ export async function engineSpec(
     mounts: [
       await ownMount(runtime.path, "/opt/dw", "guest-runtime"),
       await ownMount(socketFolder(context, record.id), "/run/doorward", "guest-socket"),
+      await ownMount(await trustFolder(context, record), CA_MOUNT, "egress-ca"),
       await gitConfigMount(masksFolder(context), machineGitConfig(await operatorGitIdentity(context.home))),
       ...homeMounts,
       ...secrets.mounts,
@@ -81,6 +84,9 @@ function environment(
   secrets: Readonly<Record<string, string>>,
 ): Record<string, string> {
   return {
+    ...EGRESS_ENVIRONMENT,
+    ...(record.imageName === "machine" ? IMAGE_ENVIRONMENT : {}),
+    // the operator's own settings win; what isolates a machine is not in its environment
     ...record.profile.environment,
     ...secrets,
     HOME,
