@@ -182,6 +182,7 @@ export async function startGateway(
     machines: {
       find: (name) => machines.find((machine) => machine.name === name || machine.id === name),
       dial: () => Promise.reject(new Error("no guest in this test")),
+      runningTerminals: () => Promise.resolve([]),
     },
     doors: [door.entry()],
     evidence,

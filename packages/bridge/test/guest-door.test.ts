@@ -117,6 +117,8 @@ async function serve(socket: WebSocket): Promise<void> {
         });
       },
       dial: (open, signal) => lab.link.dial(open, signal),
+      runningTerminals: async (signal) =>
+        (await lab.link.terminals(signal)).filter(({ exit }) => exit === null).map(({ id }) => id),
       record: (record) => {
         if (recordFails)
           return Promise.reject(new DoorwardError({ code: "EVIDENCE_UNWRITABLE", message: "disk full" }));

@@ -317,8 +317,9 @@ test("an interface profile for another host is listed and not applied", { skip: 
   });
   assert.ok(policy.operations("default", "terminal").includes("terminal.attach"));
   const row = policy.contracts().find(({ path }) => path !== null);
-  assert.equal(row?.inForce, false);
-  assert.match(row?.note ?? "", /for hosts of the kind "macos"/);
+  assert.ok(row !== undefined);
+  assert.equal(row.inForce, false);
+  assert.match(row.note ?? "", /for hosts of the kind "macos"/);
 });
 
 test(

@@ -36,6 +36,8 @@ export interface DoorHost {
   check(operation: Operation): void;
   /** Opens a stream to the machine's guest. */
   dial(open: StreamOpen, signal: AbortSignal): Promise<Duplex>;
+  /** Ids of the terminals that the machine says run; as reported by the machine. */
+  runningTerminals(signal: AbortSignal): Promise<readonly string[]>;
   /** Appends to the evidence; resolves once the record is durable. */
   record(record: DoorRecord): Promise<void>;
   /** Waits until somebody approves; throws a DenialError when it is refused. */

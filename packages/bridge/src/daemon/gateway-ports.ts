@@ -63,6 +63,10 @@ export function gatewayMachines(
       const link = await (await machines()).connected(machineId, signal);
       return link.dial(open, signal);
     },
+    runningTerminals: async (machineId, signal) => {
+      const link = await (await machines()).connected(machineId, signal);
+      return (await link.terminals(signal)).filter(({ exit }) => exit === null).map(({ id }) => id);
+    },
   };
 }
 

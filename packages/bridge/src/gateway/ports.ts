@@ -66,6 +66,8 @@ export interface MachinesPort {
   find(nameOrId: string): GatewayMachine | undefined;
   /** Opens a stream to the machine's guest; one stream per purpose. */
   dial(machineId: string, open: StreamOpen, signal: AbortSignal): Promise<Duplex>;
+  /** Ids of the terminals that the guest says run. */
+  runningTerminals(machineId: string, signal: AbortSignal): Promise<readonly string[]>;
 }
 
 /** A machine as records name it. */

@@ -52,6 +52,8 @@ function hostOf(session: LiveSession, options: SessionHostOptions): DoorHost {
       }
     },
     dial: (open, signal) => machines.dial(opened.machine.id, open, AbortSignal.any([signal, over])),
+    runningTerminals: (signal) =>
+      machines.runningTerminals(opened.machine.id, AbortSignal.any([signal, over])),
     record: (record) => {
       session.observe(record);
       return evidence.sessionEvent(opened, record);

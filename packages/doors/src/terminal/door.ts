@@ -3,6 +3,7 @@ import type { WebSocket } from "ws";
 import type { Door, DoorOperation, DoorSession } from "../door.ts";
 import { ExecSession } from "./exec-session.ts";
 import { Quota } from "./quota.ts";
+import { TerminalPlaces } from "./terminal-places.ts";
 import { TerminalSession } from "./terminal-session.ts";
 
 const OPERATIONS: readonly DoorOperation[] = [
@@ -18,6 +19,7 @@ export class TerminalDoorAdapter implements Door {
   readonly id = "terminal";
   readonly operations = OPERATIONS;
   readonly #viewers = new Quota("viewer", "profile.doors.terminal.attach.maxViewers");
+  readonly #terminals = new TerminalPlaces();
   readonly #running = new Quota("command", "profile.doors.terminal.execution.maxConcurrent");
   readonly #sessions = new Set<Promise<void>>();
   #closed = false;
@@ -40,7 +42,7 @@ export class TerminalDoorAdapter implements Door {
 
   #serve(session: DoorSession, socket: WebSocket): Promise<void> {
     if (this.#closed) return Promise.reject(stopping());
-    if (session.protocol === TERMINAL_PROTOCOL) return TerminalSession.serve(session, socket, this.#viewers);
+    if (session.protocol === TERMINAL_PROTOCOL) return this.#serveTerminal(session, socket);
     if (session.protocol === EXEC_PROTOCOL) return ExecSession.serve(session, socket, this.#running);
     return Promise.reject(
       new DoorwardError({
@@ -48,6 +50,10 @@ export class TerminalDoorAdapter implements Door {
         message: `Cannot open door "terminal": it does not speak "${session.protocol}"`,
       }),
     );
+  }
+
+  #serveTerminal(session: DoorSession, socket: WebSocket): Promise<void> {
+    return TerminalSession.serve(session, socket, { viewers: this.#viewers, terminals: this.#terminals });
   }
 }
 

@@ -28,7 +28,7 @@ export function terminalOpen(
     viewer,
     mode: rights.mode,
     take: rights.mode === "control" && hello.take === true,
-    from: startOf(hello),
+    from: startOf(hello, session.spec.attach.scrollbackBytes),
     cols: hello.cols ?? null,
     rows: hello.rows ?? null,
   };
@@ -52,8 +52,9 @@ function creation(session: DoorSession, hello: TerminalHello, wanted: Wanted): C
   };
 }
 
-function startOf(hello: TerminalHello): { resume: number } | { scrollback: number } {
-  if (hello.resume === undefined) return { scrollback: hello.scrollback ?? DEFAULT_SCROLLBACK_BYTES };
+function startOf(hello: TerminalHello, most: number): { resume: number } | { scrollback: number } {
+  if (hello.resume === undefined)
+    return { scrollback: Math.min(hello.scrollback ?? DEFAULT_SCROLLBACK_BYTES, most) };
   if (hello.scrollback === undefined) return { resume: hello.resume };
   throw new DoorwardError({
     code: "INPUT_INVALID",

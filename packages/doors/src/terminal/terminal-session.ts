@@ -18,9 +18,17 @@ import { authoriseTerminal, type TerminalRights } from "./authorise.ts";
 import { DoorSocket } from "./door-socket.ts";
 import { OutputWindow } from "./output-window.ts";
 import { outOfTurn } from "./protocol.ts";
+import { OutputFloor } from "./output-floor.ts";
 import type { Quota } from "./quota.ts";
 import { newTerminalId, terminalOpen } from "./terminal-open.ts";
+import type { TerminalPlace, TerminalPlaces } from "./terminal-places.ts";
 import { noticeMessage } from "./notice-message.ts";
+
+/** What the bridge counts of terminals, for all sessions together. */
+export interface TerminalCounts {
+  readonly viewers: Quota;
+  readonly terminals: TerminalPlaces;
+}
 
 /** One viewer of a terminal, from its hello to its end. The terminal itself outlives it. */
 export class TerminalSession {
@@ -29,13 +37,15 @@ export class TerminalSession {
   readonly #terminal: GuestTerminal;
   readonly #rights: TerminalRights;
   readonly #window: OutputWindow;
+  readonly #place: TerminalPlace;
+  readonly #floor: OutputFloor;
   #controls: boolean;
 
   /** Serves a session until its end. */
-  static async serve(session: DoorSession, webSocket: WebSocket, viewers: Quota): Promise<void> {
+  static async serve(session: DoorSession, webSocket: WebSocket, counts: TerminalCounts): Promise<void> {
     const socket = new DoorSocket(webSocket, TerminalClientMessage, session.signal);
     try {
-      await TerminalSession.#serve(session, socket, viewers);
+      await TerminalSession.#serve(session, socket, counts);
     } catch (error) {
       socket.fail(error);
     }
@@ -45,20 +55,21 @@ export class TerminalSession {
   static async #serve(
     session: DoorSession,
     socket: DoorSocket<typeof TerminalClientMessage>,
-    viewers: Quota,
+    { viewers, terminals }: TerminalCounts,
   ): Promise<void> {
     const hello = await socket.first();
     if (hello.type !== "hello") throw outOfTurn(hello.type, "the first message is hello");
     const rights = authoriseTerminal(session, hello);
     const id = "id" in hello.terminal ? hello.terminal.id : newTerminalId();
-    using _place = viewers.take(`${session.machine.id}/${id}`, session.spec.attach.maxViewers);
+    using place = await terminals.take(session, id);
+    using _viewer = viewers.take(`${session.machine.id}/${id}`, session.spec.attach.maxViewers);
     using terminal = await GuestTerminal.open(
       session.host,
       terminalOpen(session, hello, id, rights),
       session.signal,
     );
     if (terminal.started.terminal !== id) throw wrongTerminal(id);
-    const served = new TerminalSession(session, socket, terminal, rights, hello);
+    const served = new TerminalSession(session, socket, terminal, place, rights, hello);
     using _notices = session.host.onNotice((notice) => served.#notice(notice));
     served.#begin(hello);
     await socket.ended.catch(() => undefined);
@@ -68,6 +79,7 @@ export class TerminalSession {
     session: DoorSession,
     socket: DoorSocket<typeof TerminalClientMessage>,
     terminal: GuestTerminal,
+    place: TerminalPlace,
     rights: TerminalRights,
     hello: TerminalHello,
   ) {
@@ -76,6 +88,10 @@ export class TerminalSession {
     this.#terminal = terminal;
     this.#rights = rights;
     this.#window = new OutputWindow(hello.window ?? DEFAULT_WINDOW_BYTES, terminal.started.offset);
+    this.#place = place;
+    place.runs = true;
+    const oldest = place.oldest(session.spec.attach.scrollbackBytes);
+    this.#floor = new OutputFloor(oldest, terminal.started.offset);
     this.#controls = terminal.started.role === "controller";
   }
 
@@ -111,13 +127,11 @@ export class TerminalSession {
   #guestListener(): TerminalListener {
     return {
       output: (bytes, offset) => this.#output(bytes, offset),
-      gap: (from, to) => {
-        this.#window.skip(to);
-        this.#socket.send({ type: "gap", from, to });
-      },
+      gap: (_from, to) => this.#gap(this.#floor.gap(to), to),
       role: (change) => this.#roleChanged(change),
       size: ({ cols, rows }) => this.#socket.send({ type: "size", cols, rows }),
       exit: (status, offset) => {
+        this.#place.runs = false;
         this.#record("exited", { exitCode: status.code, signal: status.signal });
         this.#socket.send({ type: "exit", ...status, offset });
         this.#socket.finish();
@@ -126,11 +140,22 @@ export class TerminalSession {
     };
   }
 
-  #output(bytes: Buffer, offset: number): void {
+  #output(received: Buffer, position: number): void {
+    this.#place.reached(position + received.length);
+    const allowed = this.#floor.output(received, position);
+    if (allowed === undefined) return;
+    const { gapFrom, offset, bytes } = allowed;
+    this.#gap(gapFrom, offset);
     for (let at = 0; at < bytes.length; at += MAX_WIRE_CHUNK_BYTES) {
       this.#socket.sendBytes(encodeOutput(offset + at, bytes.subarray(at, at + MAX_WIRE_CHUNK_BYTES)));
     }
     if (!this.#window.send(bytes.length)) this.#terminal.pause();
+  }
+
+  #gap(from: number | undefined, to: number): void {
+    if (from === undefined) return;
+    this.#window.skip(to);
+    this.#socket.send({ type: "gap", from, to });
   }
 
   #roleChanged(change: RoleChange): void {
