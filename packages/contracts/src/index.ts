@@ -28,9 +28,15 @@ export {
   EgressView,
 } from "./control-api/egress.ts";
 export { ContractView } from "./control-api/contracts.ts";
-export { EvidenceRow } from "./control-api/evidence.ts";
+export { EvidenceKeyView, EvidenceRow, EvidenceWitnessView } from "./control-api/evidence.ts";
 export { GrantRequest, GrantView, MintedGrant, NarrowRequest } from "./control-api/grants.ts";
-export { ROUTES, type RouteEvent, type RouteId, type RouteInput, type RouteResult } from "./control-api/index.ts";
+export {
+  ROUTES,
+  type RouteEvent,
+  type RouteId,
+  type RouteInput,
+  type RouteResult,
+} from "./control-api/index.ts";
 export {
   MachineInspection,
   MachineRepo,

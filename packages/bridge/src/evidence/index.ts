@@ -31,3 +31,4 @@ export type { KeepOptions } from "./referenced.ts";
 export { parseWitnessVkey } from "./cosignature.ts";
 export type { GivenWitness } from "./verify-kept.ts";
 export { serveWitness, type WitnessAddress, type WitnessServer } from "./witness-server.ts";
+export { requestFor } from "./witness-client.ts";

@@ -10,6 +10,8 @@ export interface EvidenceQuery {
   readonly before?: number | undefined;
   /** Only records behind this index. */
   readonly after?: number | undefined;
+  /** Only records of this time (RFC 3339, UTC) or later. */
+  readonly since?: string | undefined;
   /** Most records to return: 1 to 1000. */
   readonly limit: number;
   readonly type?: EvidenceType | undefined;
@@ -35,7 +37,7 @@ export interface ListSource {
 
 /** Lists records, newest first; bundles that can't hold a fitting record are skipped unread. */
 export async function listRecords(source: ListSource, query: EvidenceQuery): Promise<EvidencePage> {
-  const { before = source.size, after = -1, limit } = query;
+  const { before = source.size, after = -1, limit, since } = query;
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) {
     throw new DoorwardError({
       code: "INPUT_INVALID",
@@ -51,12 +53,18 @@ export async function listRecords(source: ListSource, query: EvidenceQuery): Pro
     for (; index > after && index >= n * TILE_WIDTH; index--) {
       const leaf = leaves[index % TILE_WIDTH];
       const entry = leaf === undefined ? null : readLeaf(leaf, index);
+      if (entry !== null && isBefore(entry, since)) return { entries, next: null };
       if (entry === null || !fits(entry, words)) continue;
       entries.push(entry);
       if (entries.length === limit) return { entries, next: index > after + 1 ? index : null };
     }
   }
   return { entries, next: null };
+}
+
+/** Time never goes back in a log, so nothing in front of such a record fits either. */
+function isBefore({ statement }: EvidenceEntry, since: string | undefined): boolean {
+  return since !== undefined && Date.parse(statement.predicate.at) < Date.parse(since);
 }
 
 function wordsOf({ type, machine, grant, subject, correlationId }: EvidenceQuery): string[] {

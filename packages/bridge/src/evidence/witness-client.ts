@@ -1,10 +1,11 @@
+import * as z from "zod";
 import { encodeAddCheckpoint } from "./add-checkpoint.ts";
 import { openCheckpoint } from "./checkpoint.ts";
 import { cosignedAt, parseWitnessVkey } from "./cosignature.ts";
 import type { LogFiles } from "./log-files.ts";
 import { consistencyHashes } from "./prove.ts";
 import type { WitnessPlace } from "./witness-list.ts";
-import { Witness } from "./witness.ts";
+import { Witness, type SeenLog } from "./witness.ts";
 
 const answerMs = 10_000;
 const maxAnswerBytes = 64 * 1024;
@@ -47,6 +48,15 @@ export async function askWitness(
   return check(checkpoint, answer.body, place);
 }
 
+/** The request that has a log's newest checkpoint cosigned by a witness that saw these logs. */
+export async function requestFor(files: LogFiles, seen: readonly SeenLog[]): Promise<string> {
+  const checkpoint = await files.checkpoint();
+  const { origin, size } = openCheckpoint(checkpoint);
+  const last = seen.find((log) => log.origin === origin)?.checkpoint ?? null;
+  const old = last === null ? 0 : openCheckpoint(last).size;
+  return old > size ? encodeAddCheckpoint(0, [], checkpoint) : request(files, checkpoint, old, size);
+}
+
 async function request(files: LogFiles, checkpoint: string, old: number, size: number): Promise<string> {
   return encodeAddCheckpoint(old, await consistencyHashes(files, old, size), checkpoint);
 }
@@ -66,7 +76,8 @@ async function send(place: WitnessPlace, body: string, signal: AbortSignal): Pro
 async function bounded(response: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of response.body ?? []) {
+  for await (const part of response.body ?? []) {
+    const chunk = z.instanceof(Uint8Array).parse(part);
     length += chunk.length;
     if (length > maxAnswerBytes) throw new Error("its answer is too long");
     chunks.push(chunk);

@@ -1,9 +1,15 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { DoorwardError } from "@doorward/contracts";
 import type { Command } from "commander";
 import * as z from "zod";
-import { verifyEvidence, type VerifyReport } from "../../evidence/index.ts";
+import {
+  readWitnessVkey,
+  seenLogs,
+  verifyEvidence,
+  type GivenWitness,
+  type VerifyReport,
+} from "../../evidence/index.ts";
 import type { Cli } from "../cli.ts";
 import { escapeLine } from "../escape-text.ts";
 import { evidenceFolder } from "../evidence-place.ts";
@@ -15,6 +21,7 @@ import { elapsed } from "../times.ts";
 const VerifyOptions = z.object({
   key: z.string().min(1).max(4096).optional(),
   checkpoint: z.string().min(1).max(4096).optional(),
+  witness: z.array(z.string().min(1).max(4096)).max(20).optional(),
   tree: z.boolean().optional(),
 });
 
@@ -27,6 +34,10 @@ export function defineEvidenceVerify(command: Command, cli: Cli): void {
       "verifier key line that you trust, or a file with one; the folder's own when left out",
     )
     .option("--checkpoint <file>", "a checkpoint that was kept elsewhere: finds a rollback and a fork")
+    .option(
+      "--witness <key...>",
+      "verifier key line of a witness that must have cosigned, a file with one, or the witness's own folder: that finds truncation too",
+    )
     .option("--tree", "check checkpoint and tree only, not every record");
   leaf(
     command,
@@ -34,15 +45,17 @@ export function defineEvidenceVerify(command: Command, cli: Cli): void {
     [
       "doorward evidence verify",
       "doorward evidence verify ./audit --key ./bridge.vkey --checkpoint ./last-week.checkpoint",
+      "doorward evidence verify --witness /mnt/usb/witness",
     ],
     async (run, [given], options) => {
-      const { key, checkpoint, tree } = parseOptions(VerifyOptions, options);
+      const { key, checkpoint, witness, tree } = parseOptions(VerifyOptions, options);
       const dir = await evidenceFolder(cli, typeof given === "string" ? given : undefined);
       const began = performance.now();
       const report = await verifyEvidence({
         dir,
         vkey: verifierKey(cli, dir, key),
         checkpoint: checkpoint === undefined ? undefined : read(resolve(cli.cwd, checkpoint), "checkpoint"),
+        witnesses: await Promise.all((witness ?? []).map((each) => givenWitness(cli, each, dir))),
         records: tree !== true,
         signal: run.cli.signal,
       });
@@ -58,6 +71,17 @@ function verifierKey(cli: Cli, dir: string, key: string | undefined): string {
   if (key === undefined) return read(join(dir, "key.vkey"), "verifier key").trim();
   const isLine = /^[^+\s]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+$/.test(key);
   return isLine ? key : read(resolve(cli.cwd, key), "verifier key").trim();
+}
+
+/** A witness by its key, or by its folder with the last checkpoint that it saw of this log. */
+async function givenWitness(cli: Cli, given: string, dir: string): Promise<GivenWitness> {
+  const path = resolve(cli.cwd, given);
+  if (!given.includes("+") && existsSync(join(path, "witness.vkey"))) {
+    const [vkey, logs] = [await readWitnessVkey(path), await seenLogs(path)];
+    const origin = read(join(dir, "checkpoint"), "checkpoint").split("\n")[0];
+    return { vkey, seen: logs.find((log) => log.origin === origin)?.checkpoint ?? undefined };
+  }
+  return { vkey: verifierKey(cli, dir, given) };
 }
 
 function read(path: string, what: string): string {

@@ -1,10 +1,12 @@
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
 import { defineEvidenceExport } from "./evidence-export.ts";
+import { defineEvidenceKey } from "./evidence-key.ts";
 import { defineEvidenceLs } from "./evidence-ls.ts";
 import { defineEvidenceProve } from "./evidence-prove.ts";
 import { defineEvidenceShow } from "./evidence-show.ts";
 import { defineEvidenceVerify } from "./evidence-verify.ts";
+import { defineEvidenceWitness } from "./evidence-witness.ts";
 
 /** `doorward evidence`. */
 export function defineEvidence(command: Command, cli: Cli): void {
@@ -19,4 +21,9 @@ export function defineEvidence(command: Command, cli: Cli): void {
     cli,
   );
   defineEvidenceProve(command.command("prove").description("prove that a record is in the log"), cli);
+  defineEvidenceKey(command.command("key").description("show or exchange the key that signs"), cli);
+  defineEvidenceWitness(
+    command.command("witness").description("be, or have, a witness that cosigns checkpoints"),
+    cli,
+  );
 }

@@ -1,6 +1,7 @@
 import { DoorwardError } from "@doorward/contracts";
 import { buildId, version } from "../../build-id.ts";
 import { openApiDocument, type Handlers } from "../../gateway/index.ts";
+import { withWitnesses } from "../evidence-views.ts";
 import type { HandlerSources } from "./index.ts";
 
 type BridgeHandlers = Pick<Handlers, Extract<keyof Handlers, `bridge.${string}` | `host.${string}`>>;
@@ -45,6 +46,6 @@ export function bridgeHandlers(sources: HandlerSources): BridgeHandlers {
       setImmediate(stop);
       return Promise.resolve({ stopping: true });
     },
-    "host.facts": async () => (await engine.get()).facts,
+    "host.facts": async () => withWitnesses((await engine.get()).facts, sources.evidence.witnesses),
   };
 }

@@ -1,11 +1,14 @@
+import { dirname } from "node:path";
 import { DoorwardError, EvidenceEnvelope, isEvidenceType, type EvidenceRow } from "@doorward/contracts";
-import { summarize, type EvidenceEntry, type EvidenceLog } from "../../evidence/index.ts";
+import { rotateEvidenceKey, summarize, type EvidenceEntry, type EvidenceLog } from "../../evidence/index.ts";
 import type { Handlers } from "../../gateway/index.ts";
+import { keyView, witnessView } from "../evidence-views.ts";
+import { subjectOf } from "./machines.ts";
 
 type EvidenceHandlers = Pick<Handlers, Extract<keyof Handlers, `evidence.${string}`>>;
 
 /** Handlers of evidence routes. */
-export function evidenceHandlers(log: EvidenceLog): EvidenceHandlers {
+export function evidenceHandlers(log: EvidenceLog, policyHash: () => string): EvidenceHandlers {
   return {
     "evidence.list": async ({ query }) => {
       const { type, limit = 50, ...rest } = query;
@@ -23,6 +26,14 @@ export function evidenceHandlers(log: EvidenceLog): EvidenceHandlers {
       return { index: entry.index, statement: { ...entry.statement }, envelope: { ...envelopeOf(entry) } };
     },
     "evidence.checkpoint": async () => ({ checkpoint: await log.checkpoint(), vkey: log.vkey, dir: log.dir }),
+    "evidence.key": () => keyView(log),
+    "evidence.rotate": async ({ body, caller, correlationId }) => {
+      const context = { subject: subjectOf(caller), correlationId, policyHash: policyHash() };
+      await rotateEvidenceKey(log, dirname(log.dir), context, body.reason);
+      await log.checkpoint();
+      return keyView(log);
+    },
+    "evidence.witness": async () => ({ witnesses: (await log.witness()).map(witnessView) }),
   };
 }
 
