@@ -2,6 +2,7 @@ import { realpath, stat } from "node:fs/promises";
 import { dirname, sep } from "node:path";
 import type { ErrorCode, PathVerdict, Policy, PolicyRoot } from "@doorward/contracts";
 import { denyPlaces, findDenied, liesIn, withTargets, type DenyMatch, type DenyPlace } from "./deny-list.ts";
+import { mountAliases } from "./mount-aliases.ts";
 import type { PathHost } from "./path-host.ts";
 import { expandPath, formProblem, shellPath, shownPath } from "./path-text.ts";
 
@@ -79,6 +80,10 @@ async function judgeResolved(
 ): Promise<PathVerdict> {
   const match = findDenied(resolved, places, rules.host.caseInsensitive);
   if (match !== undefined) return refused(path, denied(match, path, resolved));
+  for (const alias of await mountAliases(resolved)) {
+    const mounted = findDenied(alias, places, rules.host.caseInsensitive);
+    if (mounted !== undefined) return refused(path, denied(mounted, path, resolved, alias));
+  }
   const root = await findRoot(resolved, ask, rules);
   if ("code" in root) return refused(path, { ...root, resolved });
   const reason = `It lies under the allowed root "${root.path}"`;
@@ -125,10 +130,11 @@ function absent(plain: string, error: unknown): Refusal {
   return { code: "PATH_NOT_FOUND", rule: "policy.paths.form[exists]", reason, hint };
 }
 
-function denied(match: DenyMatch, shown: string, resolved: string): Refusal {
+function denied(match: DenyMatch, shown: string, resolved: string, alias?: string): Refusal {
   const { place, how } = match;
   const verb = how === "is" ? "is" : how === "inside" ? "lies in" : "contains";
-  const through = shown === resolved ? "it" : `"${resolved}", which it resolves to,`;
+  const direct = shown === resolved ? "it" : `"${resolved}", which it resolves to,`;
+  const through = alias === undefined ? direct : `"${alias}", which is mounted there too,`;
   return {
     code: "PATH_DENIED",
     rule: place.rule,
