@@ -10,9 +10,8 @@ export function narrowedTerminal(one: TerminalDoorSpec, other: TerminalDoorSpec)
     ...one,
     attach: {
       ...attach,
-      agents: lesser(attach.agents, other.attach.agents),
       allowed: attach.allowed && other.attach.allowed,
-      agents: AGENTS.find((most) => most === attach.agents || most === other.attach.agents) ?? "deny",
+      agents: lesser(attach.agents, other.attach.agents),
       observers: attach.observers && other.attach.observers,
       maxTerminals: Math.min(attach.maxTerminals, other.attach.maxTerminals),
       maxViewers: Math.min(attach.maxViewers, other.attach.maxViewers),
@@ -26,8 +25,6 @@ export function narrowedTerminal(one: TerminalDoorSpec, other: TerminalDoorSpec)
     },
   };
 }
-
-const AGENTS = ["deny", "observe", "control"] as const;
 
 function lesser(one: (typeof AGENTS)[number], other: (typeof AGENTS)[number]): (typeof AGENTS)[number] {
   return AGENTS.indexOf(one) < AGENTS.indexOf(other) ? one : other;
