@@ -454,6 +454,12 @@ test("a transcript is refused until redaction exists", async () => {
   assert.match(client.find("error")?.message ?? "", /redaction/);
 });
 
+test("a profile that wants everything captured opens no terminal that would not be", async () => {
+  const spec = structuredClone(ROOMY);
+  spec.transcript.capture = "output";
+  assert.equal(await refusal(await attach({}, { spec })), "4403 DOOR_NOT_OFFERED");
+});
+
 test("a revoked session is closed at once with its reason; its terminal lives on, its command dies", async () => {
   const revoked = new DoorwardError({ code: "GRANT_REVOKED", message: "revoked" });
   const terminal = await attach();

@@ -10,9 +10,9 @@ export interface TerminalRights {
 
 /** Judges a terminal's hello against the grant and the machine's profile. */
 export function authoriseTerminal(session: DoorSession, hello: TerminalHello): TerminalRights {
-  const { attach } = session.spec;
-  if (hello.transcript === "on")
-    throw notOffered("capture.off", "transcripts stay off until redaction exists");
+  const { attach, transcript } = session.spec;
+  if (hello.transcript === "on" || transcript.capture !== "off")
+    throw notOffered("transcript.capture", "transcripts stay off until redaction exists");
   if (!attach.allowed) throw notOffered("attach.allowed", "the profile allows no terminals");
   if (hello.mode === "observe") {
     if ("new" in hello.terminal) throw notOffered("observe", "an observer can't create a terminal");
@@ -41,6 +41,13 @@ export function authoriseExec(session: DoorSession): void {
   session.host.check(operation);
   if (session.spec.execution[session.kind]) return;
   throw notOffered(`execution.${session.kind}`, `the profile lets no ${session.kind} run commands`);
+}
+
+/** Judges a connection to a port: what runs in the machine is reached only where people may be in it. */
+export function authoriseForward(session: DoorSession): void {
+  session.host.check("terminal.forward");
+  if (!session.spec.attach.allowed)
+    throw notOffered("attach.allowed", "the profile lets nobody reach its ports");
 }
 
 function notOffered(rule: string, why: string): DenialError {
