@@ -141,7 +141,9 @@ function toAscii(text: string): string | null {
   if (/^[\u0000-\u007f]*$/.test(text)) return /^[\w.-]+$/.test(text) ? text.toLowerCase() : null;
   const ascii = domainToASCII(text);
   if (ascii === "" || !/^[\w.-]+$/.test(ascii)) return null;
-  return domainToUnicode(ascii) === text.normalize("NFC").toLowerCase() ? ascii : null;
+  // The Kelvin sign and its like are letters of ASCII once they are normalised.
+  if (text.normalize("NFC") !== text) return null;
+  return domainToUnicode(ascii) === text.toLowerCase() ? ascii : null;
 }
 
 function readablePunycode(label: string): boolean {

@@ -42,6 +42,8 @@ export interface GateOptions {
 
 const DEFAULT_LIMITS: GateLimits = { perMachine: 512, total: 4096, idleMs: 900_000 };
 const MIB = 1_048_576;
+/** First refusals of a host that are recorded at once, each minute and machine; more wait for the next flush. */
+const AT_ONCE_PER_MINUTE = 30;
 const CA_BYTES = 1_048_576;
 
 interface Issued {
@@ -56,6 +58,8 @@ export class Gate implements EgressGate, Disposable {
   readonly #live = new Map<string, Set<LiveConnection>>();
   readonly #issued = new WeakMap<EgressPermit, Issued>();
   readonly #sweep: NodeJS.Timeout;
+  readonly #atOnce = new Map<string, number>();
+  #atOnceSince = 0;
   #total = 0;
 
   constructor(options: GateOptions) {
@@ -252,10 +256,21 @@ export class Gate implements EgressGate, Disposable {
       code: error.code,
     } as const;
     books.row(group).connections += 1;
-    if (!first) return;
+    if (!first || !this.#isAtOnce(machine.id)) return;
     books
       .flush(machine.id)
       .catch((cause: unknown) => log.error({ err: cause }, "egress could not be recorded"));
+  }
+
+  #isAtOnce(machineId: string): boolean {
+    const now = Date.now();
+    if (now - this.#atOnceSince > 60_000) {
+      this.#atOnce.clear();
+      this.#atOnceSince = now;
+    }
+    const count = (this.#atOnce.get(machineId) ?? 0) + 1;
+    this.#atOnce.set(machineId, count);
+    return count <= AT_ONCE_PER_MINUTE;
   }
 
   #ended(connection: LiveConnection): void {
