@@ -5,14 +5,20 @@ import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
+  addWitness,
   exportEvidence,
+  openCheckpoint,
   parseVkey,
+  seenLogs,
   verifyEvidence,
   vkeyLine,
+  Witness,
   type EvidenceKey,
+  type GivenWitness,
   type VerifyReport,
 } from "../../packages/bridge/src/evidence/index.ts";
 import { canonicalJson } from "../../packages/bridge/src/evidence/canonical.ts";
+import { cosign } from "../../packages/bridge/src/evidence/cosignature.ts";
 import { openEnvelope, signEnvelope } from "../../packages/bridge/src/evidence/dsse.ts";
 import { createEvidenceKey } from "../../packages/bridge/src/evidence/key.ts";
 import { noteVerifier } from "../../packages/bridge/src/evidence/signed-note.ts";
@@ -29,9 +35,16 @@ interface Subject {
   readonly older: string;
   readonly key: EvidenceKey;
   readonly stranger: EvidenceKey;
+  /** A witness that cosigned the exported checkpoint, by its key and what it saw last. */
+  readonly witness: GivenWitness;
 }
 
 type Mutation = (subject: Subject) => Promise<void>;
+
+const WITNESS = "witness.example/w1";
+
+/** Records under the checkpoint that the auditor keeps. */
+const keptSize = 260;
 
 /** Every kind of mutation, by name. `rollback` and `fork` can be told only from a kept checkpoint. */
 export const MUTATIONS: Readonly<Record<string, Mutation>> = {
@@ -97,6 +110,36 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   "rollback to an older checkpoint": async ({ dir, older }) => writeFile(join(dir, "checkpoint"), older),
   "truncation, signed by the log's key": (s) =>
     changeEntries(s, (entries) => entries.slice(0, 1 + below(entries.length / 3)), s.key),
+  "truncation behind the kept checkpoint, signed by the log's key": (s) =>
+    changeEntries(s, (entries) => entries.slice(0, keptSize + below(entries.length - keptSize)), s.key),
+  "fork behind the kept checkpoint, signed by the log's key": (s) =>
+    changeEntries(
+      s,
+      async (entries) => {
+        const late = keptSize + below(entries.length - keptSize);
+        return entries.with(late, await resign(reword(at(entries, late)), s.key));
+      },
+      s.key,
+    ),
+  "a cosignature taken away": async ({ dir }) =>
+    changeBytes(join(dir, "checkpoint"), (bytes) => lines(bytes, (all) => all.toSpliced(-2, 1))),
+  "a cosignature of a stranger under the witness's name": async ({ dir, stranger }) => {
+    const path = join(dir, "checkpoint");
+    const { note } = openCheckpoint(await readFile(path, "utf8"));
+    const line = await cosign(note.text, WITNESS, stranger);
+    await changeBytes(path, (bytes) => lines(bytes, (all) => all.toSpliced(-2, 1, line.trimEnd())));
+  },
+  "a cosignature moved to another checkpoint, signed by the log's key": async (s) => {
+    const [, cosignature = ""] = openCheckpoint(await readFile(join(s.dir, "checkpoint"), "utf8")).note.lines;
+    await changeEntries(s, (entries) => entries.slice(0, -1), s.key);
+    await changeBytes(join(s.dir, "checkpoint"), (bytes) =>
+      Buffer.concat([bytes, Buffer.from(`${cosignature}\n`)]),
+    );
+  },
+  "edit a proof": async ({ dir }) => {
+    const names = await readdir(join(dir, "proofs"));
+    await changeBytes(join(dir, "proofs", names[below(names.length)] ?? ""), (bytes) => flip(bytes));
+  },
   "fork, signed by the log's key": (s) =>
     changeEntries(
       s,
@@ -134,14 +177,21 @@ async function makeSubject(dir: string): Promise<Subject> {
   const log = await openLog(dir);
   await appendMany(log, 0, 120);
   const older = await log.checkpoint();
-  await appendMany(log, 120, 260);
+  await appendMany(log, 120, keptSize);
   const kept = await log.checkpoint();
-  await appendMany(log, 260, 300);
+  await appendMany(log, keptSize, 300);
   const vkey = log.vkey;
+  const witness = await Witness.init(join(dir, "witness"), WITNESS);
+  await witness.trust(vkey);
+  await addWitness(dir, { vkey: witness.vkey, folder: witness.dir });
+  await log.witness();
+  const [seen] = await seenLogs(witness.dir);
   await log[Symbol.asyncDispose]();
   const out = join(dir, "export");
-  await exportEvidence({ dir: join(dir, "log"), out });
-  for (const name of ["README.md", "key.vkey", "key.pem"]) await rm(join(out, name)); // say nothing about the log itself
+  await exportEvidence({ dir: join(dir, "log"), out, older: [older, kept] });
+  // what says nothing about the log itself; the cosignature stands in the checkpoint too
+  for (const name of ["README.md", "key.vkey", "key.pem", "witness"])
+    await rm(join(out, name), { recursive: true });
   return {
     dir: out,
     vkey,
@@ -149,12 +199,13 @@ async function makeSubject(dir: string): Promise<Subject> {
     older,
     key: await keyOf(dir),
     stranger: await createEvidenceKey(join(dir, "stranger.pem")),
+    witness: { vkey: witness.vkey, seen: seen?.checkpoint ?? undefined },
   };
 }
 
-function verify({ dir, vkey, kept }: Subject): Promise<VerifyReport> {
+function verify({ dir, vkey, kept, witness }: Subject): Promise<VerifyReport> {
   parseVkey(vkey);
-  return verifyEvidence({ dir, vkey, checkpoint: kept });
+  return verifyEvidence({ dir, vkey, checkpoint: kept, witnesses: [witness] });
 }
 
 /** Rewrites the entries and rebuilds every tile; the checkpoint stays unless a key signs a new one. */
@@ -221,8 +272,9 @@ function swapTwo(entries: readonly Buffer[]): readonly Buffer[] {
 }
 
 async function anyFile(dir: string): Promise<string> {
-  const files = (await readdir(dir, { recursive: true, withFileTypes: true })).filter((file) =>
-    file.isFile(),
+  // a proof that is gone says nothing about the log; changed ones have a mutation of their own
+  const files = (await readdir(dir, { recursive: true, withFileTypes: true })).filter(
+    (file) => file.isFile() && !file.parentPath.endsWith("proofs"),
   );
   const file = files[below(files.length)];
   assert.ok(file !== undefined);
@@ -238,6 +290,10 @@ function flip(bytes: Buffer): Buffer {
   const index = below(copy.length);
   copy[index] = (copy[index] ?? 0) ^ (1 << below(8));
   return copy;
+}
+
+function lines(bytes: Buffer, change: (all: string[]) => string[]): Buffer {
+  return Buffer.from(change(bytes.toString("utf8").split("\n")).join("\n"));
 }
 
 function below(limit: number): number {

@@ -13,6 +13,7 @@ import {
   proveConsistency,
   proveInclusion,
 } from "../src/evidence/index.ts";
+import { Witness, addWitness, readWitnessVkey } from "../src/evidence/index.ts";
 import { appendMany, openLog, temporary } from "../../../test/evidence/support.ts";
 
 // Debian: apt-get install golang-go golang-golang-x-mod-dev python3-securesystemslib
@@ -69,9 +70,12 @@ async function exported(dir: string, sizes: readonly number[]) {
   return { out, vkey, proofs };
 }
 
-/** The Go verifier, built once. */
-async function goVerifier(dir: string): Promise<(...args: string[]) => Promise<string>> {
-  const binary = join(dir, "verify_tlog");
+/** A Go verifier, built once. */
+async function goVerifier(
+  dir: string,
+  program = "verify_tlog",
+): Promise<(...args: string[]) => Promise<string>> {
+  const binary = join(dir, program);
   const env = {
     ...process.env,
     GO111MODULE: "off",
@@ -79,7 +83,7 @@ async function goVerifier(dir: string): Promise<(...args: string[]) => Promise<s
     GOFLAGS: "",
     GOCACHE: join(dir, "gocache"),
   };
-  await run("go", ["build", "-o", binary, join(folderOf, "verify_tlog.go")], { env });
+  await run("go", ["build", "-o", binary, join(folderOf, `${program}.go`)], { env });
   return async (...args) => (await run(binary, args)).stdout;
 }
 
@@ -123,5 +127,53 @@ void test(
     );
     await writeFile(path, changed, "latin1");
     await assert.rejects(verify());
+  },
+);
+
+void test(
+  "a verifier written from the specification alone accepts a cosignature, and refuses a changed checkpoint, time, line or key",
+  { skip: skipWithout(answers("go", ["version"]), "golang-go"), timeout: 180_000 },
+  async () => {
+    await using folder = await temporary();
+    const log = await openLog(folder.path);
+    await appendMany(log, 0, 300);
+    const witness = await Witness.init(join(folder.path, "witness"), "witness.example/w1");
+    await witness.trust(log.vkey);
+    await addWitness(folder.path, { vkey: witness.vkey, folder: witness.dir });
+    await log.witness();
+    await log[Symbol.asyncDispose]();
+    const { out, vkey } = await exportEvidence({
+      dir: join(folder.path, "log"),
+      out: join(folder.path, "export"),
+    });
+    const verify = await goVerifier(folder.path, "verify_cosignature");
+    const key = await readWitnessVkey(witness.dir);
+    const path = join(out, "checkpoint");
+    assert.match(
+      await verify(path, key),
+      /^witness\.example\/w1 cosigned 300 records of doorward\.local\/test at /,
+    );
+    const whole = await readFile(path, "utf8");
+    const line = whole.trimEnd().split("\n").at(-1) ?? "";
+    const bytes = Buffer.from(line.split(" ")[2] ?? "", "base64");
+    const later = Buffer.from(bytes);
+    later[11] = (later[11] ?? 0) ^ 1;
+    for (const wrong of [
+      whole.replace("\n300\n", "\n301\n"),
+      whole.replace(bytes.toString("base64"), later.toString("base64")),
+      whole.replace(`${line}\n`, ""),
+    ]) {
+      await writeFile(path, wrong);
+      await assert.rejects(verify(path, key), wrong);
+    }
+    await writeFile(path, whole);
+    await assert.rejects(verify(path, vkey), "the log's own key is no witness's");
+    const stranger = await Witness.init(join(folder.path, "stranger"), "witness.example/w1");
+    await assert.rejects(verify(path, stranger.vkey));
+    if (noGo !== false) return;
+    // extra signature lines do not keep Go's own code from opening the checkpoint
+    const tlog = await goVerifier(folder.path);
+    await writeFile(join(folder.path, "none.json"), "{}");
+    assert.equal(await tlog(out, vkey, join(folder.path, "none.json")), "300 records verified\n");
   },
 );

@@ -8,10 +8,11 @@ import { makeFolder, replaceFile, syncFolder } from "./files.ts";
 import { isMissing } from "./key.ts";
 import { LogFiles } from "./log-files.ts";
 import { TILE_WIDTH } from "./merkle.ts";
-import { proveConsistency, proveInclusion, tlogProof } from "./prove.ts";
+import { proveInclusion, tlogProof } from "./prove.ts";
 import { REFERENCED, REFERENCE_MARK, referencedName, referencedParent, referencesIn } from "./referenced.ts";
 import { parseVkey } from "./signed-note.ts";
 import { encodeEntries, tilePath } from "./tiles.ts";
+import { consistencyText } from "./verify-proofs.ts";
 
 /** What to export, and where to. */
 export interface ExportOptions {
@@ -97,16 +98,13 @@ async function writeProofs(
       `proofs/record-${String(index)}.tlog-proof`,
       Buffer.from(tlogProof(await proveInclusion(files, index))),
     );
+  const { size } = openCheckpoint(await files.checkpoint());
   let count = launches.length;
   for (const checkpoint of older) {
     const { size: from } = openCheckpoint(checkpoint);
-    if (from === 0) continue;
-    const proof = { ...(await proveConsistency(files, from)), older: checkpoint };
-    await write(
-      out,
-      `proofs/consistency-${String(from)}-${String(proof.size)}.json`,
-      Buffer.from(`${JSON.stringify(proof, null, 2)}\n`),
-    );
+    if (from === 0 || from > size) continue;
+    const name = `proofs/consistency-${String(from)}-${String(size)}.json`;
+    await write(out, name, Buffer.from(await consistencyText(files, from, checkpoint)));
     count++;
   }
   return count;

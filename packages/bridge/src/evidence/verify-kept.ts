@@ -46,7 +46,8 @@ export async function openKept(
   for (const witness of witnesses) {
     const verifier = parseWitnessVkey(witness.vkey);
     try {
-      const found = [...(await cosigned(dir, verifier, newest)), ...seen(witness, verifier)];
+      checkpoints.push(...seen(witness, verifier));
+      const found = await cosigned(dir, verifier, newest);
       if (found.length === 0) problems.push(`There is no cosignature of witness "${verifier.name}"`);
       checkpoints.push(...found);
     } catch (error) {

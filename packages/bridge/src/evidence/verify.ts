@@ -12,6 +12,7 @@ import {
 } from "./verify-bundle.ts";
 import { checkReference, referencedParent } from "./referenced.ts";
 import { keptSentences, openKept, type GivenWitness, type Kept, type KeptCheckpoint } from "./verify-kept.ts";
+import { wrongProofs } from "./verify-proofs.ts";
 import { keyChain } from "./verify-keys.ts";
 import { checkBundles } from "./verify-pool.ts";
 
@@ -82,6 +83,8 @@ class Verification {
       for (const each of kept.checkpoints) this.#checkKept(each, checkpoint, spans);
       await this.#checkTree(checkpoint, kept.checkpoints, spans);
       await this.#checkReferences();
+      const signed = (older: OpenedCheckpoint, what: string): void => this.#checkNote(older, spans, what);
+      for (const reason of await wrongProofs(this.#files, signed)) this.#found({ index: null, reason });
     }
     return this.#summary(checkpoint, kept, spans);
   }

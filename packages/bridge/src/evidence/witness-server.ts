@@ -35,10 +35,19 @@ export async function serveWitness(witness: Witness, { host, port }: WitnessAddr
 }
 
 async function answer(witness: Witness, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  if (request.url !== "/add-checkpoint") return end(response, 404, "no such path\n");
-  if (request.method !== "POST") return end(response, 405, "POST only\n");
+  if (request.url !== "/add-checkpoint") {
+    end(response, 404, "no such path\n");
+    return;
+  }
+  if (request.method !== "POST") {
+    end(response, 405, "POST only\n");
+    return;
+  }
   const body = await readBody(request);
-  if (body === null) return end(response, 413, "too long\n");
+  if (body === null) {
+    end(response, 413, "too long\n");
+    return;
+  }
   const { status, body: text } = await witness.addCheckpoint(body);
   end(response, status, text, status === 409 ? "text/x.tlog.size" : "text/plain; charset=utf-8");
 }
