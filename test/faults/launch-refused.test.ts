@@ -1,16 +1,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { fillEvidence, smallEvidenceDisk } from "../support/full-evidence.ts";
 import { needsRoot, openLab, type Lab } from "../support/lab.ts";
 
 const problemOf = (stderr: string): { code: string; detail: string } =>
@@ -23,8 +16,7 @@ describe("a launch whose evidence can't be written does not launch", { skip: nee
   before(async () => {
     lab = await openLab();
     repo = lab.repo("shop");
-    mkdirSync(lab.evidence, { recursive: true, mode: 0o700 });
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=24m,mode=700", "dw-evidence", lab.evidence]);
+    smallEvidenceDisk(lab);
   });
   after(async () => await lab[Symbol.asyncDispose]());
 
@@ -38,29 +30,10 @@ describe("a launch whose evidence can't be written does not launch", { skip: nee
     assert.deepEqual([...folder("run/machines"), ...folder("state/homes")], [...known, ...known]);
   }
 
-  /** Appends records until no space is left for them; answers the code of the first refusal. */
-  async function fillLog(): Promise<string> {
-    await using client = lab.client();
-    const body = {
-      machine: "kept",
-      subject: "agent:test:1",
-      operations: ["terminal.observe" as const],
-      for: "1h",
-    };
-    for (let batch = 0; batch < 200; batch += 1) {
-      const minting = Array.from({ length: 50 }, () => client.call("grants.create", { body }));
-      const answers = await Promise.allSettled(minting);
-      const failed = answers.find((answer) => answer.status === "rejected");
-      if (failed !== undefined) return (failed.reason as { code: string }).code;
-    }
-    return "never full";
-  }
-
   it("on a full disk, and no door opens", { timeout: 120_000 }, async (t) => {
     const kept = await lab.up(repo, "--name", "kept");
-    execFileSync("sh", ["-c", `cat /dev/zero > ${join(lab.evidence, "filler")} 2>/dev/null || true`]);
     const began = performance.now();
-    assert.equal(await fillLog(), "EVIDENCE_UNWRITABLE");
+    assert.equal(await fillEvidence(lab, kept), "EVIDENCE_UNWRITABLE");
     t.diagnostic(`log full after ${Math.round(performance.now() - began)} ms`);
     for (let attempt = 0; attempt < 3; attempt += 1) {
       const ran = await lab.run(["up", repo, "--new", "--json"]);
