@@ -45,6 +45,8 @@ export interface ProxyLab extends AsyncDisposable {
   readonly streams: Set<Socket>;
   /** Puts a host into the name system at these addresses, and allows it by a rule. */
   allow(rule: EgressRule, farPort: number, addresses?: readonly string[]): void;
+  /** Allows a host as one of the public internet, whatever the name system answers. */
+  allowPublic(host: string, ports: readonly number[], ...answers: readonly (readonly string[])[]): void;
   /** Takes every rule of a host away. */
   forbid(host: string): void;
   /** Only puts a name into the name system; each asking takes the next answer, the last one stays. */
@@ -125,6 +127,10 @@ export async function startProxyLab(options: LabOptions = {}): Promise<ProxyLab>
       rules.push({ addresses: ["127.0.0.0/8", "::1/128"], ...rule });
       names.set(rule.host, [addresses]);
       for (const each of rule.ports ?? [443]) farPorts.set(`${rule.host}:${each}`, farPort);
+    },
+    allowPublic(host, ports, ...answers) {
+      rules.push({ host, ports: [...ports] });
+      names.set(host, [...answers]);
     },
     forbid(host) {
       for (let at = rules.length - 1; at >= 0; at -= 1) if (rules[at]?.host === host) rules.splice(at, 1);
@@ -233,6 +239,7 @@ export function collect(
       resolve(bytes);
     };
     socket.on("data", onData).once("end", done).once("close", done);
+    socket.resume();
     if (socket.destroyed || socket.readableEnded) done();
   });
 }

@@ -1,4 +1,10 @@
-import { createServer, STATUS_CODES, type IncomingMessage, type RequestListener } from "node:http";
+import {
+  createServer,
+  STATUS_CODES,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from "node:http";
 import type { Duplex } from "node:stream";
 import { DoorwardError, toDoorwardError } from "@doorward/contracts";
 import { forwardRequest } from "./forward.ts";
@@ -27,11 +33,19 @@ export function requestServer(parts: FrontParts, onConnect: ConnectHandler): Req
     headersTimeout: 0,
   });
   server.maxHeadersCount = parts.limits.headers + 1;
+  // A program may end its side behind its request and still read the answer (node:http has no documented switch for it).
+  Object.assign(server, { httpAllowHalfOpen: true });
   const start = (request: IncomingMessage): Connection | undefined => {
     const connection = connections.get(request.socket);
     connection?.headArrived();
     if (connection === undefined) request.socket.destroy();
     return connection;
+  };
+  /** What takes over the whole connection can't do so behind a request that is still served. */
+  const alone = (request: IncomingMessage): Connection | undefined => {
+    if (connections.get(request.socket)?.busy === false) return start(request);
+    request.socket.destroy();
+    return undefined;
   };
   const onRequest: RequestListener = (request, response) => {
     const connection = start(request);
@@ -39,7 +53,7 @@ export function requestServer(parts: FrontParts, onConnect: ConnectHandler): Req
     response.once("close", () => {
       connection.answered();
     });
-    void forwardRequest(parts, connection.scope, request, response);
+    connection.inTurn(response, () => forwardRequest(parts, connection.scope, request, response));
   };
   server.on("request", onRequest);
   server.on("checkContinue", onRequest);
@@ -50,13 +64,13 @@ export function requestServer(parts: FrontParts, onConnect: ConnectHandler): Req
     response.end();
   });
   server.on("upgrade", (request, stream, head) => {
-    const connection = start(request);
+    const connection = alone(request);
     if (connection === undefined) return;
     if (head.length > 0) stream.unshift(head);
     void forwardUpgrade(parts, connection.scope, request, stream);
   });
   server.on("connect", (request, stream, head) => {
-    const connection = start(request);
+    const connection = alone(request);
     if (connection === undefined) return;
     if (head.length > 0) stream.unshift(head);
     void onConnect(request, stream, connection.scope);
@@ -79,13 +93,18 @@ export function requestServer(parts: FrontParts, onConnect: ConnectHandler): Req
   };
 }
 
-/** Holds a connection to its times: a complete head within them, and one request after the other. */
+/** Requests that a program may send ahead of their answers. */
+const MAX_AHEAD = 64;
+
+/** Holds a connection to its times, a complete head within them, and to its order, one request after the other. */
 class Connection {
   readonly scope: RequestScope;
   readonly #stream: Duplex;
   readonly #keepAliveMs: number;
   #timer: NodeJS.Timeout;
   #over = false;
+  #turn = Promise.resolve();
+  #waiting = 0;
   /** Whether a request is being served. */
   busy = false;
 
@@ -97,6 +116,18 @@ class Connection {
     stream.once("close", () => {
       this.#over = true;
       clearTimeout(this.#timer);
+    });
+  }
+
+  /** Serves a request when the one before is answered; none behind an answer that ends the connection. */
+  inTurn(response: ServerResponse, serve: () => Promise<void>): void {
+    this.#waiting += 1;
+    if (this.#waiting > MAX_AHEAD) this.#stream.destroy();
+    this.#turn = this.#turn.then(async () => {
+      this.#waiting -= 1;
+      if (this.#over) return;
+      await serve();
+      if (!response.shouldKeepAlive) this.#over = true;
     });
   }
 
