@@ -67,6 +67,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/exec.ts")).defineExec,
   },
   {
+    name: "forward",
+    summary: "open ports of a machine on this host's loopback",
+    load: async () => (await import("./commands/forward.ts")).defineForward,
+  },
+  {
     name: "grant",
     summary: "mint, narrow, renew and revoke grants",
     load: async () => (await import("./commands/grant.ts")).defineGrant,
@@ -85,6 +90,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: "contracts",
     summary: "list, show and validate the contracts of doors, profiles and grants",
     load: async () => (await import("./commands/contracts.ts")).defineContracts,
+  },
+  {
+    name: "egress",
+    summary: "show, allow, deny and watch what a machine reaches",
+    load: async () => (await import("./commands/egress.ts")).defineEgress,
+  },
+  {
+    name: "action",
+    summary: "show, approve and refuse what waits for your decision",
+    load: async () => (await import("./commands/action.ts")).defineAction,
   },
   {
     name: "evidence",

@@ -11,11 +11,13 @@ interface Candidate {
   readonly description: string;
 }
 
-type Source = "machines" | "grants" | "profiles" | "operations" | "doors" | "files" | "none";
+type Source = "machines" | "approvals" | "grants" | "profiles" | "operations" | "doors" | "files" | "none";
 
 const SOURCE_OF: ReadonlyMap<string, Source> = new Map<string, Source>([
   ["machine", "machines"],
   ["machine-or-time", "machines"],
+  ["machine-or-host", "machines"],
+  ["id", "approvals"],
   ["--machine", "machines"],
   ["grant", "grants"],
   ["--grant", "grants"],
@@ -97,12 +99,19 @@ async function candidates(cli: Cli, source: Source): Promise<readonly Candidate[
   }
 }
 
-async function asked(cli: Cli, source: "machines" | "grants" | "profiles"): Promise<readonly Candidate[]> {
+async function asked(
+  cli: Cli,
+  source: "machines" | "approvals" | "grants" | "profiles",
+): Promise<readonly Candidate[]> {
   await using client = await runningBridge(cli);
   const signal = AbortSignal.timeout(2000);
   if (source === "machines") {
     const { machines } = await client.call("machines.list", {}, { signal });
     return machines.map(({ name, state }) => ({ value: name, description: state }));
+  }
+  if (source === "approvals") {
+    const { approvals } = await client.call("approvals.list", {}, { signal });
+    return approvals.map(({ id, title }) => ({ value: id, description: title }));
   }
   if (source === "grants") {
     const { grants } = await client.call("grants.list", {}, { signal });

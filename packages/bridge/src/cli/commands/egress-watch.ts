@@ -1,0 +1,55 @@
+import type { EgressTraffic } from "@doorward/contracts";
+import type { Command } from "commander";
+import type { Cli } from "../cli.ts";
+import { machineCommand, noOptions } from "../machine-action.ts";
+import { table } from "../table.ts";
+import { size } from "../times.ts";
+
+const CLEAR = "\u001b[H\u001b[2J";
+const ROWS = 40;
+
+/** `doorward egress watch`. */
+export function defineEgressWatch(command: Command, cli: Cli): void {
+  machineCommand(command, cli, {
+    examples: ["doorward egress watch shop", "doorward egress watch --json shop"],
+    parse: noOptions,
+    act: async (run, client, machine) => {
+      const rows = new Map<string, EgressTraffic>();
+      const onEvent = (event: EgressTraffic): void => {
+        if (run.output.json) cli.stdout.write(`${JSON.stringify(event)}\n`);
+        else if (cli.stdout.isTTY === true) show(cli, rows, event);
+        else cli.stdout.write(`${line(event).join("  ")}\n`);
+      };
+      const options = { signal: run.cli.signal, onEvent };
+      try {
+        const { ended } = await client.call("egress.watch", { params: { machine } }, options);
+        run.output.info(`Watch ended: ${ended}`);
+      } catch (error) {
+        // Ctrl-C is how one leaves.
+        if (!run.cli.signal.aborted) throw error;
+      }
+      return 0;
+    },
+  });
+}
+
+function show(cli: Cli, rows: Map<string, EgressTraffic>, event: EgressTraffic): void {
+  const key = `${event.host}:${event.port}`;
+  rows.delete(key);
+  rows.set(key, event);
+  const newest = [...rows.values()].slice(-Math.min(ROWS, (cli.stdout.rows ?? 24) - 2)).reverse();
+  const headings = ["HOST", "DECISION", "RULE", "OPEN", "TIMES", "SENT", "RECEIVED"];
+  cli.stdout.write(`${CLEAR}${table(headings, newest.map(line))}\n`);
+}
+
+function line({ host, port, decision, rule, open, connections, sent, received }: EgressTraffic): string[] {
+  return [
+    `${host}:${port}`,
+    decision,
+    rule ?? "-",
+    String(open),
+    String(connections),
+    size(sent),
+    size(received),
+  ];
+}
