@@ -1,19 +1,18 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import formats from "ajv-formats";
 import * as z from "zod";
 import {
-  DEFAULT_PROFILE,
+  AgentMachineFingerprint,
   EVIDENCE_PREDICATES,
   EvidenceEnvelope,
   EvidenceStatement,
   evidenceTypeOf,
   isEvidenceType,
   predicateTypeOf,
-  profileDocument,
-  type AgentMachineFingerprint,
   type EvidenceInput,
 } from "@doorward/contracts";
 import { escapeControls, openEvidenceKey, summarize, type EvidenceLog } from "../src/evidence/index.ts";
@@ -31,62 +30,13 @@ const session = { ...common, machine, session: "s_aaaaaaaaaa", door: "terminal" 
 const sha = `sha256:${"a".repeat(64)}`;
 const keyOf = (char: string) => ({ keyId: char.repeat(64), publicKey: `${"A".repeat(42)}A=` });
 
+/** The published example, so that this test follows its schema. */
 function fingerprint(): AgentMachineFingerprint {
-  return {
-    id: "urn:srcos:agent-machine-fingerprint:m_aaaaaaaaaa-1",
-    type: "AgentMachineFingerprint",
-    specVersion: "0.1.0",
-    machineRef: "urn:srcos:agent-machine:m_aaaaaaaaaa",
-    machine,
-    observedAt: "2026-01-01T00:00:00.000Z",
-    digest: sha,
-    inputs: {
-      image: { id: sha, recipe: "machine" },
-      profile: profileDocument("default", DEFAULT_PROFILE),
-      policyHash: sha,
-      mounts: [
-        { role: "repo", target: "/workspace/repo", source: "/srv/repo", access: "rw", dev: "8:1", ino: "42" },
-      ],
-      isolation: {
-        imageId: sha,
-        user: "1000:1000",
-        uidMap: "0 100000 65536",
-        gidMap: "0 100000 65536",
-        hostUid: 101_000,
-        capEff: "0000000000000000",
-        capBnd: "0000000000000000",
-        noNewPrivs: true,
-        seccompMode: 2,
-        seccompProfile: sha,
-        rootReadOnly: true,
-        namespaces: { user: true, mnt: true, pid: true, net: true, ipc: true, uts: true, cgroup: true },
-        interfaces: ["lo"],
-        routes: 0,
-        devices: ["/dev/null"],
-        mounts: [{ target: "/", fstype: "overlay", options: ["ro"], dev: null, ino: null }],
-        limits: { memoryBytes: 1, swapBytes: 1, pids: 1, cpus: 2, nofile: 1, nproc: 1 },
-        environment: ["PATH"],
-      },
-      guest: { digest: sha, protocol: 1 },
-      doors: { terminal: "1" },
-      host: {
-        adapter: "linux",
-        kernel: "6.1",
-        podman: "4.3.1",
-        runtime: "crun 1.8.1",
-        rootless: false,
-        cgroups: "hybrid",
-        limits: ["memory", "pids"],
-        ownership: "idmapped",
-        userNamespace: true,
-        mandatoryAccessControl: "none",
-        nofile: 1024,
-        nproc: 1024,
-        grade: "reduced",
-      },
-      relaxations: [],
-    },
-  };
+  const path = new URL(
+    "../../contracts/examples/AgentMachineFingerprint/valid/linux-idmapped.json",
+    import.meta.url,
+  );
+  return AgentMachineFingerprint.parse(JSON.parse(readFileSync(path, "utf8")));
 }
 
 /** One record of every type, and how its line reads. */
@@ -375,6 +325,40 @@ const samples: readonly (readonly [EvidenceInput, RegExp])[] = [
       approval: null,
     },
     /^plugin release-notes called http\.do on api\.example\.com, which was denied: POLICY_DENIED$/,
+  ],
+  [
+    {
+      type: "egress",
+      ...common,
+      machine,
+      host: "registry.npmjs.org",
+      port: 443,
+      address: "203.0.113.7",
+      decision: "allowed",
+      rule: "policy.profiles.default.egress.allow[0]",
+      code: null,
+      connections: 2,
+      sent: 10,
+      received: 20,
+      secrets: [],
+      requests: [],
+      from: "2026-11-21T10:00:00.000Z",
+      to: "2026-11-21T10:01:00.000Z",
+    },
+    /^demo reached registry\.npmjs\.org:443 at 203\.0\.113\.7, /,
+  ],
+  [
+    {
+      type: "egress-change",
+      ...common,
+      machine,
+      change: "allowed",
+      host: "registry.npmjs.org",
+      ports: [443],
+      expiresAt: null,
+      connectionsCut: 0,
+    },
+    /^operator:tester allowed registry\.npmjs\.org:443 for demo, 0 connections cut$/,
   ],
   [
     {

@@ -239,7 +239,11 @@ class Verification {
       root: checkpoint?.root.toString("base64") ?? "",
       keys: spans.map(({ from, key }) => ({ from, keyId: key.keyId })),
       checked: [...checkedSentences(records, rotations, present), ...sentences.checked],
-      notChecked: [...notCheckedSentences(records, missing), ...sentences.notChecked],
+      notChecked: [
+        ...notCheckedSentences(records, missing),
+        ...keySentences(spans, this.#given),
+        ...sentences.notChecked,
+      ],
       problems: this.#problems,
       problemCount: this.#problemCount,
     };
@@ -269,6 +273,22 @@ function notCheckedSentences(records: boolean, missing: number): string[] {
   const sentences = ["whether the bridge told the truth when it signed"];
   if (!records) sentences.push("the records' own signatures and shape");
   if (missing > 0) sentences.push(`${String(missing)} referenced file(s) that are not there`);
+  return sentences;
+}
+
+/** What a key can't vouch for when it is not the only one of the log. */
+function keySentences(spans: readonly KeySpan[], { keyId }: NoteVerifier): string[] {
+  const at = spans.findIndex(({ key }) => key.keyId === keyId);
+  const sentences: string[] = [];
+  const from = spans[at]?.from ?? 0;
+  if (at > 0)
+    sentences.push(
+      `whose the ${String(at)} key(s) of the first ${String(from)} records are: the given key vouches for them by signing the rotation`,
+    );
+  if (at >= 0 && at < spans.length - 1)
+    sentences.push(
+      `whether the ${String(spans.length - 1 - at)} newer key(s) are the operator's: whoever has the given one can sign a rotation too; give the newest`,
+    );
   return sentences;
 }
 
