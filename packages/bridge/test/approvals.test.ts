@@ -54,10 +54,10 @@ describe("the queue of approvals", () => {
     const work = lab.approvals.ask(ask(), signal);
     const [pending] = lab.approvals.list();
     assert.deepEqual(pending?.lines, ["git status --short", "in /srv/app"]);
-    assert.equal(pending?.digest, approvalDigest(ask()));
+    assert.equal(pending.digest, approvalDigest(ask()));
     await approve(lab);
     const given = await work;
-    assert.deepEqual([given.by, given.expiresAt, given.digest], ["operator:ada", null, pending?.digest]);
+    assert.deepEqual([given.by, given.expiresAt, given.digest], ["operator:ada", null, pending.digest]);
     const [record] = records(lab);
     assert.deepEqual(
       [record?.decision, record?.where, record?.subject, record?.requestedBy],
@@ -183,7 +183,7 @@ describe("the queue of approvals", () => {
     using _asked = lab.approvals.question(ask({ title: "run \u001b[2J", lines: ["rm -rf \u202e/"] }));
     const [pending] = lab.approvals.list();
     assert.equal(pending?.title, "run \\u001b[2J");
-    assert.equal(pending?.lines[0], "rm -rf \\u202e/");
+    assert.equal(pending.lines[0], "rm -rf \\u202e/");
   });
 
   it("tells those who watch of each change, and withdraws what nobody waits for", async () => {

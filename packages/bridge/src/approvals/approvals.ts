@@ -1,6 +1,7 @@
 import {
   DenialError,
   DoorwardError,
+  toDoorwardError,
   type EvidencePredicate,
   type PendingApproval,
 } from "@doorward/contracts";
@@ -80,7 +81,7 @@ export class Approvals implements AsyncDisposable {
     if (standing !== null) return standing;
     using question = this.question(ask);
     const stopped = new Promise<never>((_, reject) => {
-      const stop = (): void => reject(signal.reason);
+      const stop = (): void => reject(toDoorwardError(signal.reason));
       signal.addEventListener("abort", stop, { once: true });
       void question.decided.catch(() => undefined).finally(() => signal.removeEventListener("abort", stop));
     });

@@ -137,7 +137,6 @@ function readIpv4(text: string, name: string): AskedHost {
 
 /** A name in ASCII and lower case; null when it has characters that are mapped to others on the way there. */
 function toAscii(text: string): string | null {
-  // eslint-disable-next-line no-control-regex -- what is not ASCII takes the long way
   if (/^[\u0000-\u007f]*$/.test(text)) return /^[\w.-]+$/.test(text) ? text.toLowerCase() : null;
   const ascii = domainToASCII(text);
   if (ascii === "" || !/^[\w.-]+$/.test(ascii)) return null;
