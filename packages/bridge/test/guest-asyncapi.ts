@@ -5,6 +5,9 @@ import {
   EXEC_PROTOCOL,
   ExecClientMessage,
   ExecServerMessage,
+  FORWARD_PROTOCOL,
+  ForwardClientMessage,
+  ForwardServerMessage,
   TERMINAL_PROTOCOL,
   TerminalClientMessage,
   TerminalServerMessage,
@@ -74,12 +77,23 @@ export function asyncApiDocument(): string {
         stdout: binary("0x12", "bytes of stdout"),
         stderr: binary("0x13", "bytes of stderr"),
       }),
+      forward: channel("forward", FORWARD_PROTOCOL, {
+        client: text("Control messages of the client", "ForwardClientMessage"),
+        server: text("Control messages of the server", "ForwardServerMessage"),
+        bytes: {
+          contentType: "application/octet-stream",
+          summary: "Binary: bytes of the connection, as they are, in either direction",
+          payload: { type: "string", format: "binary" },
+        },
+      }),
     },
     operations: {
       terminalReceive: operation("receive", "terminal", ["client", "input"]),
       terminalSend: operation("send", "terminal", ["server", "output"]),
       execReceive: operation("receive", "exec", ["client", "stdin"]),
       execSend: operation("send", "exec", ["server", "stdout", "stderr"]),
+      forwardReceive: operation("receive", "forward", ["client", "bytes"]),
+      forwardSend: operation("send", "forward", ["server", "bytes"]),
     },
     components: {
       schemas: {
@@ -87,6 +101,8 @@ export function asyncApiDocument(): string {
         TerminalServerMessage: schema(TerminalServerMessage),
         ExecClientMessage: schema(ExecClientMessage),
         ExecServerMessage: schema(ExecServerMessage),
+        ForwardClientMessage: schema(ForwardClientMessage),
+        ForwardServerMessage: schema(ForwardServerMessage),
       },
     },
   };

@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import {
   DoorwardError,
   ProgressLine,
@@ -8,6 +9,7 @@ import {
   type RouteResult,
 } from "@doorward/contracts";
 import { ExecSession, type ExecOptions } from "./exec-session.ts";
+import { openForward } from "./forward-connection.ts";
 import { parseJson, readLines, readText } from "./ndjson.ts";
 import { errorFromProblem } from "./problem.ts";
 import { assertEvent, assertResult, routeRequest, type CallInput } from "./route-request.ts";
@@ -69,6 +71,11 @@ export class DoorwardClient implements AsyncDisposable {
   async exec(machine: string, argv: readonly string[], options: ExecOptions = {}): Promise<ExitStatus> {
     const session = await this.startExec(machine, argv, options);
     return session.done;
+  }
+
+  /** Connects to a port of a machine's own loopback; resolves to the connection once a program there accepted it. */
+  forward(machine: string, port: number, signal?: AbortSignal): Promise<Duplex> {
+    return openForward(this.#transport, machine, port, signal);
   }
 
   /** Closes idle connections; open sessions are not touched. */

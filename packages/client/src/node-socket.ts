@@ -86,13 +86,20 @@ async function refusal(response: IncomingMessage): Promise<DoorwardError> {
 
 function wireSocket(socket: WebSocket): WireSocket {
   return {
-    send: (message) => {
-      if (socket.readyState === socket.OPEN) socket.send(message);
+    send: (message, sent) => {
+      if (socket.readyState === socket.OPEN) socket.send(message, () => sent?.());
+      else sent?.();
     },
     get bufferedBytes() {
       return socket.bufferedAmount;
     },
-    close: (code, reason) => socket.close(code, reason),
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
+    close: (code, reason) => {
+      // a paused socket would never see the answer to its close
+      socket.resume();
+      socket.close(code, reason);
+    },
     terminate: () => socket.terminate(),
   };
 }

@@ -23,9 +23,13 @@ export interface WireSocketListener {
 
 /** An open WebSocket. */
 export interface WireSocket {
-  send(message: string | Uint8Array): void;
+  /** `sent` is called once the network took the message, or never will. */
+  send(message: string | Uint8Array, sent?: () => void): void;
   /** Bytes accepted by `send` that the network has not taken yet. */
   readonly bufferedBytes: number;
+  /** Stops handing on messages, and with that the sender once buffers are full, until {@link WireSocket.resume}. */
+  pause(): void;
+  resume(): void;
   close(code: number, reason: string): void;
   /** Drops the connection without a closing handshake. */
   terminate(): void;

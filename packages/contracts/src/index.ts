@@ -201,6 +201,12 @@ export {
   ExecSignal,
 } from "./wire/exec-v1.ts";
 export {
+  FORWARD_PROTOCOL,
+  ForwardClientMessage,
+  ForwardPort,
+  ForwardServerMessage,
+} from "./wire/forward-v1.ts";
+export {
   TERMINAL_PROTOCOL,
   TerminalClientMessage,
   TerminalHello,

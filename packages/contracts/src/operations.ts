@@ -17,16 +17,18 @@ export const OPERATIONS = [
   "terminal.input",
   "terminal.exec",
   "terminal.agent-exec",
+  "terminal.forward",
 ] as const;
 export const Operation = z.enum(OPERATIONS).describe("An operation at a door");
 export type Operation = z.infer<typeof Operation>;
 
-/** Operations that run code in the machine: path-narrowed grants can't hold them, nothing would enforce the paths. */
+/** Operations that run code in the machine, or reach what runs there: path-narrowed grants can't hold them, nothing would enforce the paths. */
 export const CODE_RUNNING_OPERATIONS: ReadonlySet<Operation> = new Set<Operation>([
   "terminal.attach",
   "terminal.input",
   "terminal.exec",
   "terminal.agent-exec",
+  "terminal.forward",
 ]);
 
 /** Door that serves an operation. */

@@ -6,7 +6,7 @@ export function offeredOperations(spec: Pick<AgentMachineProfileSpec, "doors">, 
   if (terminal === undefined) return [];
   const { attach, execution } = terminal;
   return [
-    ...(attach.allowed ? (["terminal.attach", "terminal.input"] as const) : []),
+    ...(attach.allowed ? (["terminal.attach", "terminal.input", "terminal.forward"] as const) : []),
     ...(attach.allowed && attach.observers ? (["terminal.observe"] as const) : []),
     ...(execution.operator ? (["terminal.exec"] as const) : []),
     ...(execution.agent ? (["terminal.agent-exec"] as const) : []),

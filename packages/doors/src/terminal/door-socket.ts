@@ -94,9 +94,11 @@ export class DoorSocket<Schema extends z.ZodType> {
     this.#requireReader();
   }
 
-  /** Sends a binary message. */
-  sendBytes(bytes: Uint8Array): void {
-    if (!this.#over) this.#socket.send(bytes);
+  /** Sends a binary message; `sent` is called once the network took it. */
+  sendBytes(bytes: Uint8Array, sent?: () => void): void {
+    if (this.#over) return;
+    if (sent === undefined) this.#socket.send(bytes);
+    else this.#socket.send(bytes, sent);
   }
 
   /** Stops reading from the client for a while. */

@@ -1,7 +1,8 @@
-import { DoorwardError, EXEC_PROTOCOL, TERMINAL_PROTOCOL } from "@doorward/contracts";
+import { DoorwardError, EXEC_PROTOCOL, FORWARD_PROTOCOL, TERMINAL_PROTOCOL } from "@doorward/contracts";
 import type { WebSocket } from "ws";
 import type { Door, DoorOperation, DoorSession } from "../door.ts";
 import { ExecSession } from "./exec-session.ts";
+import { ForwardSession } from "./forward-session.ts";
 import { Quota } from "./quota.ts";
 import { TerminalPlaces } from "./terminal-places.ts";
 import { TerminalSession } from "./terminal-session.ts";
@@ -12,9 +13,10 @@ const OPERATIONS: readonly DoorOperation[] = [
   { operation: "terminal.input", approval: false },
   { operation: "terminal.exec", approval: false },
   { operation: "terminal.agent-exec", approval: false },
+  { operation: "terminal.forward", approval: false },
 ];
 
-/** The terminal door: one session is a viewer of a terminal, or one command, told apart by the subprotocol. */
+/** The terminal door: one session is a viewer of a terminal, one command, or one connection to a port, told apart by the subprotocol. */
 export class TerminalDoorAdapter implements Door {
   readonly id = "terminal";
   readonly operations = OPERATIONS;
@@ -44,6 +46,7 @@ export class TerminalDoorAdapter implements Door {
     if (this.#closed) return Promise.reject(stopping());
     if (session.protocol === TERMINAL_PROTOCOL) return this.#serveTerminal(session, socket);
     if (session.protocol === EXEC_PROTOCOL) return ExecSession.serve(session, socket, this.#running);
+    if (session.protocol === FORWARD_PROTOCOL) return ForwardSession.serve(session, socket);
     return Promise.reject(
       new DoorwardError({
         code: "PROTOCOL_ERROR",

@@ -1,7 +1,7 @@
-import { EXEC_PROTOCOL, TERMINAL_PROTOCOL } from "@doorward/contracts";
+import { EXEC_PROTOCOL, FORWARD_PROTOCOL, TERMINAL_PROTOCOL } from "@doorward/contracts";
 import type { DoorEndpoint } from "../door.ts";
 
-/** The terminal door's two endpoints: terminals, and single commands. */
+/** The terminal door's endpoints: terminals, single commands, and connections to ports of the machine. */
 export const TERMINAL_ENDPOINTS: readonly DoorEndpoint[] = [
   {
     segment: "terminal",
@@ -14,5 +14,11 @@ export const TERMINAL_ENDPOINTS: readonly DoorEndpoint[] = [
     protocol: EXEC_PROTOCOL,
     operations: ["terminal.exec", "terminal.agent-exec"],
     implicit: ["terminal.exec"],
+  },
+  {
+    segment: "forward",
+    protocol: FORWARD_PROTOCOL,
+    operations: ["terminal.forward"],
+    implicit: ["terminal.forward"],
   },
 ];
