@@ -43,6 +43,16 @@ export async function settleEnded(
   const stateReason = ending.why.slice(0, 300);
   const stopped: MachineRecord = { ...record, state: "stopped", stateReason, containerId: null, notices };
   context.records.put(stopped);
+  await recordEnd(context, record, ending);
+  return stopped;
+}
+
+/** Puts a machine's end on record. */
+export async function recordEnd(
+  context: Pick<LifeContext, "evidence" | "policy">,
+  record: MachineRecord,
+  ending: Ending,
+): Promise<void> {
   await context.evidence.append({
     type: "machine-end",
     correlationId: ending.correlationId,
@@ -55,7 +65,6 @@ export async function settleEnded(
     fingerprint: record.fingerprint?.digest ?? null,
     detail: ending.why.slice(0, 500),
   });
-  return stopped;
 }
 
 /** Removes everything of a machine that is kept on disk; its container is gone already. */

@@ -5,6 +5,7 @@ import { findDrift, type Drift } from "../drift.ts";
 import type { EngineImage, EngineMachine, EngineSpec, Progress } from "../engine.ts";
 import { takeFingerprint } from "../fingerprint.ts";
 import { keepMountEvidence, mountEvidence } from "../../interfaces/index.ts";
+import { byBridge, recordEnd } from "./end.ts";
 import { beginLease } from "./lease.ts";
 import { planMounts, type MountPlan, type RepoToMount } from "../mounts/index.ts";
 import type { GuestRuntime, LifeContext } from "./ports.ts";
@@ -12,6 +13,7 @@ import type { MachineRecord } from "./record.ts";
 import { engineSpec, masksFolder, socketFolder } from "./spec.ts";
 
 const GUEST_READY_MS = 20_000;
+const UNSTORED = "it was launched and could not be stored";
 
 /** What one launch is asked for. */
 export interface LaunchRequest {
@@ -52,19 +54,31 @@ export async function launch(context: LifeContext, request: LaunchRequest): Prom
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const link = await context.listen({ machineId: record.id, folder });
   let machine: EngineMachine | undefined;
+  let running: MachineRecord | undefined;
   try {
     progress({ step: "Starting the machine" });
     const spec = await engineSpec(context, record, plan, runtime, image.id);
     machine = await context.engine.launch(spec, signal);
     const launched = { ...request, began, image, runtime, plan, spec, machine, link };
-    return { record: await confirm(context, launched), link };
+    running = await confirm(context, launched);
+    context.records.put(running);
+    return { record: running, link };
   } catch (error) {
     await link[Symbol.asyncDispose]();
     if (machine !== undefined) await context.engine.remove(machine.containerId, 0);
     await rm(folder, { recursive: true, force: true });
     await context.secrets.clear(record.id);
+    // Its launch is on record, so its end is too.
+    if (running !== undefined) await endUnstored(context, running);
     throw error;
   }
+}
+
+/** What kept the machine from being stored is what its caller is told, whatever becomes of this record. */
+async function endUnstored(context: LifeContext, running: MachineRecord): Promise<void> {
+  await recordEnd(context, running, byBridge(running, "reaped", UNSTORED)).catch((error: unknown) => {
+    context.log.error({ err: error, machine: running.id }, "machines: an end could not be recorded");
+  });
 }
 
 async function prepare(context: LifeContext, request: LaunchRequest): Promise<[EngineImage, GuestRuntime]> {
@@ -140,7 +154,7 @@ async function confirm(context: LifeContext, started: Started): Promise<MachineR
     fingerprint,
     mountEvidence: kept,
   });
-  const running: MachineRecord = {
+  return {
     ...record,
     state: "running",
     stateReason: null,
@@ -161,8 +175,6 @@ async function confirm(context: LifeContext, started: Started): Promise<MachineR
       pins: [...each.pins],
     })),
   };
-  context.records.put(running);
-  return running;
 }
 
 function driftError(record: MachineRecord, drift: readonly Drift[]): DoorwardError {

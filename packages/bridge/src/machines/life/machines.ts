@@ -12,6 +12,7 @@ import { adoptAll, type Adoption } from "./adopt.ts";
 import { byBridge, forgetMachine, settleEnded, type Ending } from "./end.ts";
 import { watchExpiry } from "./expiry.ts";
 import { KeyedLock } from "./keyed-lock.ts";
+import { judgeMounted } from "./judge-mounted.ts";
 import { launch } from "./launch.ts";
 import { extendLease } from "./lease.ts";
 import { holdReviewClone } from "../review/index.ts";
@@ -357,13 +358,8 @@ export class Machines implements AsyncDisposable {
 
   /** Why the policy does not allow a machine any more; what can't be judged is not allowed. */
   async #refusal(id: string): Promise<DoorwardError | undefined> {
-    const { repos, profile } = this.get(id);
     try {
-      this.#context.policy.profile(profile.name);
-      for (const { hostPath, access, review } of repos) {
-        const ask = { profile: profile.name, access: review ? ("ro" as const) : access };
-        await (await this.#context.policy.holdRepo(hostPath, ask))[Symbol.asyncDispose]();
-      }
+      await judgeMounted(this.#context, this.get(id));
       return undefined;
     } catch (error) {
       return toDoorwardError(error);

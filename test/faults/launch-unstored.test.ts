@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import Database from "libsql";
+import { needsRoot, openLab, type Lab } from "../support/lab.ts";
+
+describe("a machine that was launched and can't be stored", { skip: needsRoot }, () => {
+  let lab: Lab;
+
+  before(async () => {
+    lab = await openLab();
+    await lab.run(["ls"]);
+  });
+  after(async () => await lab[Symbol.asyncDispose]());
+
+  it("is gone, and its launch record is followed by one of its end", { timeout: 60_000 }, async () => {
+    const launched = lab.run(["up", lab.repo("shop"), "--json"]);
+    await lab.until("it is being launched", async () => (await lab.machines()).length === 1);
+    // Somebody else has the store locked until the launch has failed.
+    const store = new Database(join(lab.home, "state", "store.db"));
+    store.exec("BEGIN IMMEDIATE");
+    try {
+      const ran = await launched;
+      assert.notEqual(ran.code, 0);
+      assert.equal(ran.stdout, "");
+    } finally {
+      store.exec("ROLLBACK");
+      store.close();
+    }
+    const records = (await lab.records()).filter(({ type }) => ["launch", "machine-end"].includes(type));
+    assert.deepEqual(
+      records.map(({ type, machine }) => `${type} ${machine ?? ""}`),
+      ["machine-end shop", "launch shop"],
+    );
+    assert.match(records[0]?.summary ?? "", /reaped|could not be stored/);
+    assert.deepEqual(await lab.containers(), []);
+    await lab.until("no process is left", () => lab.inside().length === 0);
+    assert.equal((await lab.run(["evidence", "verify"])).code, 0);
+  });
+});
