@@ -88,7 +88,7 @@ const Named = z.object({
   missingProperty: z.string().optional(),
   additionalProperty: z.string().optional(),
   allowedValues: z.array(z.unknown()).optional(),
-  allowedValue: z.unknown(),
+  allowedValue: z.unknown().optional(),
 });
 
 function problemOf(error: ErrorObject): FileProblem {

@@ -1,0 +1,213 @@
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { connect } from "@doorward/client";
+import { DoorwardError } from "@doorward/contracts";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
+import { WebSocket } from "ws";
+import { openLab, type Lab } from "../support/lab.ts";
+
+const ALL = ["terminal.attach", "terminal.observe", "terminal.input", "terminal.exec", "terminal.agent-exec"];
+
+describe("documents of the operator against a running bridge", { timeout: 300_000 }, () => {
+  let lab: Lab;
+  let machine: string;
+
+  before(async () => {
+    lab = await openLab();
+    machine = await lab.up(lab.repo("shop", { "README.md": "hello\n", ".env": "TOKEN=1\n" }));
+  });
+  after(async () => await lab[Symbol.asyncDispose]());
+
+  /** Puts an interface profile for the default profile's terminal door in force. */
+  async function narrow(allowedOperations: readonly string[], transportMode = "loopback-websocket") {
+    const folder = join(lab.home, "config", "interfaces");
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const document = {
+      id: "urn:srcos:secure-host-interface:test",
+      type: "SecureHostInterfaceProfile",
+      specVersion: "0.1.0",
+      name: "Terminal of tests",
+      hostAdapter: "linux",
+      interfaceKind: "terminal",
+      agentMachineProfileRef: "urn:srcos:agent-machine-profile:default",
+      doorRef: "urn:srcos:terminal-door:default",
+      transportMode,
+      allowedOperations,
+      denialBehavior: { defaultDecision: "deny", onExpiry: "close", recordDenials: true },
+      evidenceRequirements: { sessionOpen: "durable-before-open", sessionClose: true, commands: true },
+    };
+    writeFileSync(join(folder, ".draft"), JSON.stringify(document), { mode: 0o600 });
+    renameSync(join(folder, ".draft"), join(folder, "terminal.json"));
+    await reload();
+  }
+
+  async function widen(): Promise<void> {
+    rmSync(join(lab.home, "config", "interfaces"), { recursive: true, force: true });
+    await reload();
+  }
+
+  async function reload(): Promise<void> {
+    await using client = lab.client();
+    await client.call("policy.reload", {});
+  }
+
+  const remote = async (token: string) =>
+    connect({ url: `http://127.0.0.1:${String(await lab.tcpPort())}`, token });
+
+  /** Opens a door on the bridge's own socket with a token, as no client of ours does; answers what came of it. */
+  function near(token: string, segment: "terminal" | "exec", hello: object): Promise<string> {
+    return new Promise((resolve) => {
+      const socket = new WebSocket(
+        `ws+unix:${lab.socket}:/v1/machines/${machine}/doors/${segment}`,
+        [`doorward.${segment}.v1`],
+        { headers: { authorization: `Bearer ${token}`, host: "localhost" } },
+      );
+      socket.on("error", () => undefined);
+      socket.once("unexpected-response", (_request, response) => resolve(String(response.statusCode)));
+      socket.once("open", () => socket.send(JSON.stringify(hello)));
+      socket.on("message", (data: Buffer, isBinary) => {
+        if (!isBinary && /"type":"exit"/.test(data.toString())) resolve("exit");
+      });
+      socket.once("close", (_code, reason: Buffer) => resolve(reason.toString()));
+    });
+  }
+
+  async function codeOf(work: Promise<unknown>): Promise<string> {
+    return await work.then(
+      () => "done",
+      (error: unknown) => (error instanceof DoorwardError ? error.code : String(error)),
+    );
+  }
+
+  it("an operation outside the interface profile is granted to nobody, and used by nobody over either way", async () => {
+    await narrow(["terminal.agent-exec"]);
+    assert.equal(await codeOf(lab.grant(machine, ["terminal.exec"])), "GRANT_TOO_WIDE");
+    assert.equal(await codeOf(lab.grant(machine, ["terminal.exec"], "1h", "operator:ada")), "GRANT_TOO_WIDE");
+    assert.equal(await codeOf(lab.exec(machine, ["true"])), "DOOR_NOT_OFFERED", "the operator's own command");
+    const { token } = await lab.grant(machine, ["terminal.agent-exec"]);
+    await using client = await remote(token);
+    assert.equal((await client.exec(machine, ["true"])).code, 0);
+    const terminal = { id: "t_00000000000000000000" };
+    assert.equal(
+      await codeOf(client.attachTerminal(machine, { terminal: terminal.id, data: () => undefined })),
+      "OPERATION_NOT_GRANTED",
+    );
+    assert.equal(await near(token, "exec", { type: "exec", argv: ["true"] }), "exit");
+    assert.equal(await near(token, "terminal", { type: "hello", mode: "attach", terminal }), "403");
+    await widen();
+    assert.equal((await lab.exec(machine, ["true"])).code, 0);
+  });
+
+  it("an interface profile that narrows cuts live sessions that hold more, the operator's own too", async () => {
+    const { token } = await lab.grant(machine, ["terminal.exec", "terminal.agent-exec"]);
+    await using agent = await remote(token);
+    await using operator = lab.client();
+    const running = [
+      codeOf(agent.exec(machine, ["sleep", "60"])),
+      codeOf(operator.exec(machine, ["sleep", "60"])),
+    ];
+    await lab.until("both run", async () => {
+      await using client = lab.client();
+      return (await client.call("bridge.status", {})).sockets === 2;
+    });
+    await narrow(["terminal.attach"]);
+    assert.deepEqual(await Promise.all(running), ["GRANT_REVOKED", "GRANT_REVOKED"]);
+    const [revoked] = await lab.records("grant-revoked");
+    assert.match(revoked?.summary ?? "", /secure-host-interface:test/);
+    await widen();
+  });
+
+  it("a door whose transport is the socket alone refuses tokens over TCP, and cuts who came that way", async () => {
+    const { token } = await lab.grant(machine, ["terminal.agent-exec"]);
+    await using far = await remote(token);
+    const running = codeOf(far.exec(machine, ["sleep", "60"]));
+    await lab.until("it runs", async () => {
+      await using client = lab.client();
+      return (await client.call("bridge.status", {})).sockets === 1;
+    });
+    await narrow(ALL, "unix-socket");
+    assert.equal(await running, "POLICY_DENIED");
+    assert.equal(await codeOf(far.exec(machine, ["true"])), "POLICY_DENIED");
+    assert.equal(await near(token, "exec", { type: "exec", argv: ["true"] }), "exit");
+    const [denial] = await lab.records("denial");
+    assert.match(denial?.summary ?? "", /POLICY_DENIED|transport/);
+    await widen();
+  });
+
+  it("a bad document leaves the last good policy in force, and the bridge says so", async () => {
+    await narrow(["terminal.exec"]);
+    writeFileSync(join(lab.home, "config", "interfaces", "b.json"), '{"type":"BrowserDoor"}', {
+      mode: 0o600,
+    });
+    assert.equal(await codeOf(reload()), "DOOR_NOT_BUILT");
+    await using client = lab.client();
+    const { problems } = await client.call("bridge.status", {});
+    assert.match(problems.join("\n"), /b\.json": 1:2: type: this build has no door for "BrowserDoor"/);
+    assert.equal(await codeOf(lab.grant(machine, ["terminal.agent-exec"])), "GRANT_TOO_WIDE");
+    await widen();
+  });
+
+  it("contracts ls and show name the documents in force, and those are valid by the published schemas", async () => {
+    await narrow(["terminal.exec"], "unix-socket");
+    const listed = await lab.json<{
+      contracts: { id: string; type: string; source: string; document: object }[];
+    }>(["contracts", "ls"]);
+    assert.deepEqual(
+      listed.contracts.map(({ type, source }) => `${type} ${source}`),
+      ["AgentMachineProfile derived", "TerminalDoor derived", "SecureHostInterfaceProfile file"],
+    );
+    const files = listed.contracts.map(({ type, document }) => {
+      const path = join(lab.root, `${type}.json`);
+      writeFileSync(path, JSON.stringify(document));
+      return path;
+    });
+    assert.equal((await lab.run(["contracts", "validate", ...files])).code, 0);
+    const shown = await lab.run(["contracts", "show", "SecureHostInterfaceProfile", "default"]);
+    assert.match(shown.stdout, /"transportMode": "unix-socket"/);
+    assert.equal((await lab.run(["contracts", "show", "urn:srcos:terminal-door:gone"])).code, 4);
+    await widen();
+  });
+
+  it("the launch left mount evidence that AgentPlane's published schema accepts, and its record names", async () => {
+    const printed = await lab.run(["inspect", machine, "--mount-evidence", "--json"]);
+    assert.equal(printed.code, 0, printed.stderr);
+    const document = JSON.parse(printed.stdout) as Record<string, unknown>;
+    const schema = JSON.parse(
+      readFileSync(
+        new URL("../../packages/contracts/schemas/AgentMachineMountEvidence.json", import.meta.url),
+        "utf8",
+      ),
+    ) as object;
+    const ajv = new Ajv2020({ strict: true });
+    addFormats.default(ajv);
+    assert.ok(ajv.validate(schema, document), JSON.stringify(ajv.errors));
+    const mounts = document["mounts"] as { mountId: string; agentPath: string; secretsProhibited: boolean }[];
+    assert.ok(mounts.some(({ agentPath }) => agentPath === "/workspace/shop"));
+    assert.equal(document["storageBackend"], "native-bind");
+    assert.doesNotMatch(printed.stdout, new RegExp(join(lab.root, "user")), "the home folder is redacted");
+    const denied = document["deniedAttempts"] as { pathRef: string; severity: string }[];
+    assert.deepEqual(
+      denied.map(({ pathRef, severity }) => `${severity} ${pathRef}`),
+      ["warn /workspace/shop/.env"],
+    );
+  });
+
+  it("mount evidence is part of an export, and a changed one is found", async () => {
+    const { evidence } = await lab.machine(machine);
+    const record = await lab.json<{
+      statement: { predicate: { mountEvidence: { digest: string; path: string } } };
+    }>(["evidence", "show", String(evidence)]);
+    const { path } = record.statement.predicate.mountEvidence;
+    const out = join(lab.root, "bundle");
+    assert.equal((await lab.run(["evidence", "export", out])).code, 0);
+    assert.match(readFileSync(join(out, path), "utf8"), /AgentMachineMountEvidence/);
+    assert.ok(readdirSync(join(out, "referenced")).length > 0);
+    writeFileSync(join(lab.evidence, path), '{"kind":"AgentMachineMountEvidence"}');
+    const ran = await lab.run(["inspect", machine, "--mount-evidence"]);
+    assert.equal(ran.code, 1);
+    assert.match(ran.stderr, /not what the launch record says/);
+  });
+});
