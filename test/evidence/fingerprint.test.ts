@@ -150,7 +150,10 @@ describe("the fingerprints of real launches", { skip: needsRoot }, () => {
       "localhost/changed:1",
     );
     await lab.podman("rm", "changed");
-    assert.deepEqual(await changed(repo, "--image", "localhost/changed:1"), [
+    const seen = await changed(repo, "--image", "localhost/changed:1");
+    // Our own image has variables for what only it is known to hold.
+    const ofImage = seen.filter((path) => path !== "isolation.environment");
+    assert.deepEqual(ofImage, [
       "image.digest",
       "image.id",
       "image.recipe",
