@@ -1,0 +1,61 @@
+import * as z from "zod";
+import { EVIDENCE_PREDICATES, EvidenceArtifact, isEvidenceType, predicateTypeOf } from "@doorward/contracts";
+import { compileScan, literal, type Scan } from "./schema-scan.ts";
+import { sha256 } from "./merkle.ts";
+
+/** What a quick look at a statement found. */
+export interface ScannedStatement {
+  readonly at: string;
+  readonly recordId: string;
+}
+
+const head = literal('{"_type":"https://in-toto.io/Statement/v1","predicate":');
+const typeMark = Buffer.from(',"predicateType":"https://doorward.dev/evidence/');
+const artifacts = compileScan(z.toJSONSchema(z.array(EvidenceArtifact).min(1).max(20)));
+const timeMark = Buffer.from('"at":"');
+const recordIdMark = Buffer.from('"recordId":"');
+const scans = new Map<string, { readonly predicate: Scan; readonly tail: Scan }>();
+
+/**
+ * Checks canonical form and schema of a statement without building it, and that its first subject is its own predicate.
+ * Null says nothing: then it is parsed and judged by its schema. Only a statement that both would accept is found here.
+ */
+export function scanStatement(text: Buffer): ScannedStatement | null {
+  const typeAt = text.lastIndexOf(typeMark);
+  const start = head(text, 0);
+  if (start < 0 || typeAt < start) return null;
+  const nameAt = typeAt + typeMark.length;
+  const type = text.toString("latin1", nameAt, text.indexOf(0x2f, nameAt));
+  const scan = scans.get(type) ?? compileType(type);
+  if (scan?.predicate(text, start) !== typeAt) return null;
+  const subjectAt = scan.tail(text, typeAt);
+  if (subjectAt < 0) return null;
+  const end = artifacts(text, subjectAt);
+  if (end < 0 || text[end] !== 0x7d || end + 1 !== text.length) return null;
+  const recordId = valueOf(text, recordIdMark, start, typeAt);
+  const at = valueOf(text, timeMark, start, typeAt);
+  if (recordId === null || at === null) return null;
+  const digest = sha256(text.subarray(start, typeAt)).toString("hex");
+  const own = `[{"digest":{"sha256":"${digest}"},"name":"record/${recordId}"}`;
+  if (text.toString("latin1", subjectAt, subjectAt + own.length) !== own) return null;
+  return { at, recordId };
+}
+
+/** Rotations carry two signatures, and are looked at the slow way. */
+function compileType(type: string) {
+  if (!isEvidenceType(type) || type === "key-rotation") return undefined;
+  const scan = {
+    predicate: compileScan(z.toJSONSchema(EVIDENCE_PREDICATES[type])),
+    tail: literal(`,"predicateType":"${predicateTypeOf(type)}","subject":`),
+  };
+  scans.set(type, scan);
+  return scan;
+}
+
+/** A member's string; null when its key stands there more than once, in whatever part of the predicate. */
+function valueOf(text: Buffer, mark: Buffer, start: number, end: number): string | null {
+  const at = text.indexOf(mark, start);
+  if (at < 0 || at >= end || text.lastIndexOf(mark, end) !== at) return null;
+  const from = at + mark.length;
+  return text.toString("latin1", from, text.indexOf(0x22, from));
+}
