@@ -283,6 +283,7 @@ const attempts = {
       .then(String),
 };
 
+const tooLong = () => new Promise((resolve) => setTimeout(() => resolve("[nothing came]"), 6000));
 const FORMS = [
   "plain",
   "upper",
@@ -309,7 +310,7 @@ for (const form of FORMS) {
 for (const [name, run] of Object.entries(attempts)) {
   let saw;
   try {
-    saw = await run();
+    saw = await Promise.race([run(), tooLong()]);
   } catch (error) {
     saw = `[${error instanceof Error ? error.message : String(error)}]`;
   }
