@@ -77,8 +77,8 @@ void test("a scanner of any record schema accepts no value that the schema refus
     const scan = compileScan(z.toJSONSchema(schema));
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
-        const bytes = Buffer.from(canonicalJson(value));
-        assert.equal(scan(bytes, 0) === bytes.length && !schema.safeParse(value).success, false, type);
+        const text = canonicalJson(value);
+        assert.equal(scan(text, 0) === text.length && !schema.safeParse(value).success, false, type);
       }),
       { numRuns: 50 },
     );
@@ -98,7 +98,7 @@ const small = z.strictObject({
 void test("small texts: a scanner agrees with canonical form and schema wherever it says yes, and says yes to the plain ones", () => {
   const scan = compileScan(z.toJSONSchema(small));
   const good = ['{"a":0,"b":["x"],"c":null}', '{"a":-5,"b":["x","y"],"c":"abc","d":true}'];
-  for (const text of good) assert.equal(scan(Buffer.from(text), 0), text.length, text);
+  for (const text of good) assert.equal(scan(text, 0), text.length, text);
   for (const text of [
     '{"a":6,"b":["x"],"c":null}',
     '{"a":-0,"b":["x"],"c":null}',
@@ -121,5 +121,5 @@ void test("small texts: a scanner agrees with canonical form and schema wherever
     '{"a":0,"b":["x"],"c":null',
     "",
   ])
-    assert.notEqual(scan(Buffer.from(text), 0), text.length === 0 ? 0 : text.length, text);
+    assert.notEqual(scan(text, 0), text.length === 0 ? 0 : text.length, text);
 });

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { canonicalJson } from "./canonical.ts";
 
 /** Reads one value from its canonical JSON text: the place behind it, or -1 when it is not, or not surely, one of the schema. */
-export type Scan = (text: Buffer, at: number) => number;
+export type Scan = (text: string, at: number) => number;
 
 const Schema = z.strictObject({
   $schema: z.string().optional(),
@@ -51,11 +51,7 @@ export function compileScan(schema: unknown): Scan {
 
 /** Scans exactly this text. */
 export function literal(text: string): Scan {
-  const bytes = Buffer.from(text);
-  return (given, at) => {
-    for (let n = 0; n < bytes.length; n++) if (given[at + n] !== bytes[n]) return -1;
-    return at + bytes.length;
-  };
+  return (given, at) => (given.startsWith(text, at) ? at + text.length : -1);
 }
 
 function firstOf(scans: readonly Scan[]): Scan {
@@ -79,11 +75,11 @@ function objectScan({ properties = {}, required = [], additionalProperties }: Sc
     required: required.includes(name),
   }));
   return (text, start) => {
-    if (text[start] !== 0x7b) return -1;
+    if (text.charCodeAt(start) !== 0x7b) return -1;
     let at = start + 1;
     for (const { key, value, required: mustBe } of members) {
       const isFirst = at === start + 1;
-      const valueAt = isFirst || text[at] === 0x2c ? key(text, isFirst ? at : at + 1) : -1;
+      const valueAt = isFirst || text.charCodeAt(at) === 0x2c ? key(text, isFirst ? at : at + 1) : -1;
       if (valueAt < 0) {
         if (mustBe) return -1;
         continue;
@@ -91,18 +87,18 @@ function objectScan({ properties = {}, required = [], additionalProperties }: Sc
       at = value(text, valueAt);
       if (at < 0) return -1;
     }
-    return text[at] === 0x7d ? at + 1 : -1;
+    return text.charCodeAt(at) === 0x7d ? at + 1 : -1;
   };
 }
 
 function arrayScan({ items, minItems = 0, maxItems = Number.MAX_SAFE_INTEGER }: Schema): Scan {
   const item = compileScan(items);
   return (text, start) => {
-    if (text[start] !== 0x5b) return -1;
+    if (text.charCodeAt(start) !== 0x5b) return -1;
     let count = 0;
     let at = start + 1;
-    while (text[at] !== 0x5d) {
-      if (count > 0 && text[at++] !== 0x2c) return -1;
+    while (text.charCodeAt(at) !== 0x5d) {
+      if (count > 0 && text.charCodeAt(at++) !== 0x2c) return -1;
       at = item(text, at);
       if (at < 0 || ++count > maxItems) return -1;
     }
@@ -110,35 +106,37 @@ function arrayScan({ items, minItems = 0, maxItems = Number.MAX_SAFE_INTEGER }: 
   };
 }
 
-/** Strings of printable ASCII without quotes and backslashes: their canonical form is themselves, and bytes are characters. */
+/** Strings of printable ASCII without quotes and backslashes: their canonical form is themselves, and their text is the same in every encoding. */
 function stringScan({ minLength = 0, maxLength = Number.MAX_SAFE_INTEGER, pattern, format }: Schema): Scan {
   if (format !== undefined && pattern === undefined) return never;
   const regex = pattern === undefined ? null : new RegExp(pattern, "u");
   return (text, start) => {
-    if (text[start] !== quote) return -1;
+    if (text.charCodeAt(start) !== quote) return -1;
     let at = start + 1;
     for (; ; at++) {
-      const byte = text[at] ?? 0;
-      if (byte === quote) break;
-      if (byte < 0x20 || byte > 0x7e || byte === 0x5c) return -1;
+      const code = text.charCodeAt(at);
+      if (code === quote) break;
+      // NaN behind the end
+      if (!(code >= 0x20 && code <= 0x7e) || code === 0x5c) return -1;
     }
     const length = at - start - 1;
     if (length < minLength || length > maxLength) return -1;
-    return regex === null || regex.test(text.toString("latin1", start + 1, at)) ? at + 1 : -1;
+    return regex === null || regex.test(text.slice(start + 1, at)) ? at + 1 : -1;
   };
 }
 
 /** Integers of at most 15 digits, as JSON.stringify writes them. */
 function integerScan({ minimum = -Infinity, maximum = Infinity }: Schema): Scan {
   return (text, start) => {
-    const isNegative = text[start] === 0x2d;
+    const isNegative = text.charCodeAt(start) === 0x2d;
     const first = isNegative ? start + 1 : start;
     let at = first;
     let value = 0;
-    for (; (text[at] ?? 0) >= 0x30 && (text[at] ?? 0) <= 0x39; at++)
-      value = value * 10 + (text[at] ?? 0) - 0x30;
+    for (let code = text.charCodeAt(at); code >= 0x30 && code <= 0x39; code = text.charCodeAt(++at))
+      value = value * 10 + code - 0x30;
     const digits = at - first;
-    if (digits === 0 || digits > 15 || (text[first] === 0x30 && (digits > 1 || isNegative))) return -1;
+    if (digits === 0 || digits > 15 || (text.charCodeAt(first) === 0x30 && (digits > 1 || isNegative)))
+      return -1;
     const signed = isNegative ? -value : value;
     return signed >= minimum && signed <= maximum ? at : -1;
   };

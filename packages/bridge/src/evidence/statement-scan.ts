@@ -10,34 +10,36 @@ export interface ScannedStatement {
 }
 
 const head = literal('{"_type":"https://in-toto.io/Statement/v1","predicate":');
-const typeMark = Buffer.from(',"predicateType":"https://doorward.dev/evidence/');
+const typeMark = ',"predicateType":"https://doorward.dev/evidence/';
 const artifacts = compileScan(z.toJSONSchema(z.array(EvidenceArtifact).min(1).max(20)));
-const timeMark = Buffer.from('"at":"');
-const recordIdMark = Buffer.from('"recordId":"');
+const timeMark = '"at":"';
+const recordIdMark = '"recordId":"';
 const scans = new Map<string, { readonly predicate: Scan; readonly tail: Scan }>();
 
 /**
  * Checks canonical form and schema of a statement without building it, and that its first subject is its own predicate.
  * Null says nothing: then it is parsed and judged by its schema. Only a statement that both would accept is found here.
  */
-export function scanStatement(text: Buffer): ScannedStatement | null {
+export function scanStatement(payload: Buffer): ScannedStatement | null {
+  // what is not ASCII is refused by every scanner, so a byte is a character here
+  const text = payload.toString("latin1");
   const typeAt = text.lastIndexOf(typeMark);
   const start = head(text, 0);
   if (start < 0 || typeAt < start) return null;
   const nameAt = typeAt + typeMark.length;
-  const type = text.toString("latin1", nameAt, text.indexOf(0x2f, nameAt));
+  const type = text.slice(nameAt, text.indexOf("/", nameAt));
   const scan = scans.get(type) ?? compileType(type);
   if (scan?.predicate(text, start) !== typeAt) return null;
   const subjectAt = scan.tail(text, typeAt);
   if (subjectAt < 0) return null;
   const end = artifacts(text, subjectAt);
-  if (end < 0 || text[end] !== 0x7d || end + 1 !== text.length) return null;
+  if (end < 0 || text[end] !== "}" || end + 1 !== text.length) return null;
   const recordId = valueOf(text, recordIdMark, start, typeAt);
   const at = valueOf(text, timeMark, start, typeAt);
   if (recordId === null || at === null) return null;
-  const digest = sha256(text.subarray(start, typeAt)).toString("hex");
+  const digest = sha256(payload.subarray(start, typeAt)).toString("hex");
   const own = `[{"digest":{"sha256":"${digest}"},"name":"record/${recordId}"}`;
-  if (text.toString("latin1", subjectAt, subjectAt + own.length) !== own) return null;
+  if (!text.startsWith(own, subjectAt)) return null;
   return { at, recordId };
 }
 
@@ -53,9 +55,9 @@ function compileType(type: string) {
 }
 
 /** A member's string; null when its key stands there more than once, in whatever part of the predicate. */
-function valueOf(text: Buffer, mark: Buffer, start: number, end: number): string | null {
+function valueOf(text: string, mark: string, start: number, end: number): string | null {
   const at = text.indexOf(mark, start);
   if (at < 0 || at >= end || text.lastIndexOf(mark, end) !== at) return null;
   const from = at + mark.length;
-  return text.toString("latin1", from, text.indexOf(0x22, from));
+  return text.slice(from, text.indexOf('"', from));
 }
