@@ -70,6 +70,8 @@ describe("gateway over HTTP", () => {
     const path = route.path
       .replace("{machine}", "alpha")
       .replace(/\{grant\}/, "g_0123456789")
+      .replace("{approval}", "a_0123456789")
+      .replace("{secret}", "TOKEN")
       .replace("{index}", "1");
     if (route.access !== "public") {
       it(`${id} is refused on TCP without a token`, async () => {

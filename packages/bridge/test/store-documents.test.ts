@@ -13,6 +13,7 @@ import { MIGRATIONS } from "../src/store/migrations.ts";
 import { Store } from "../src/store/index.ts";
 
 const log = pino({ level: "silent" });
+const LATEST = MIGRATIONS.at(-1)?.version ?? 0;
 const Machine = z.strictObject({
   id: z.string(),
   size: z.int(),
@@ -242,17 +243,17 @@ test("an older store is copied, then migrated; documents come along", (t) => {
   old.documents("machines", Machine).put("a", { id: "a", size: 1 });
   old.close();
   const up = {
-    version: 2,
+    version: LATEST + 1,
     up: (db: { execute(sql: string): void }) =>
       db.execute("UPDATE documents SET value = json_set(value, '$.size', 5)"),
   };
   const migrations = [...MIGRATIONS, up];
   using migrated = Store.open({ dir, log, migrations });
   assert.equal(migrated.documents("machines", Machine).get("a")?.size, 5);
-  const copy = new Database(join(dir, "store.db.v1"));
+  const copy = new Database(join(dir, `store.db.v${LATEST}`));
   assert.match(JSON.stringify(copy.prepare("SELECT value FROM documents").all()), /size\\":1/);
   copy.close();
-  assert.equal(statSync(join(dir, "store.db.v1")).mode & 0o777, 0o600);
+  assert.equal(statSync(join(dir, `store.db.v${LATEST}`)).mode & 0o777, 0o600);
   assert.throws(() => Store.open({ dir, log }), withCode("STATE_NEWER"));
 });
 
@@ -262,7 +263,7 @@ test("a migration that fails leaves the old store, which still opens", (t) => {
   old.documents("machines", Machine).put("a", { id: "a", size: 1 });
   old.close();
   const half = {
-    version: 2,
+    version: LATEST + 1,
     up: (db: { execute(sql: string): void }) => {
       db.execute("DELETE FROM documents");
       db.execute("DELETE FROM nowhere");
@@ -270,7 +271,7 @@ test("a migration that fails leaves the old store, which still opens", (t) => {
   };
   assert.throws(() => Store.open({ dir, log, migrations: [...MIGRATIONS, half] }), withCode("INTERNAL"));
   assert.equal(opened(t, dir).documents("machines", Machine).get("a")?.size, 1);
-  assert.ok(existsSync(join(dir, "store.db.v1")));
+  assert.ok(existsSync(join(dir, `store.db.v${LATEST}`)));
 });
 
 test("a durable put takes a few milliseconds at most", (t) => {

@@ -22,12 +22,13 @@ export const MIGRATIONS: readonly Migration[] = [
       ),
   },
   {
-    // Profiles of stored machines say what they may reach: until then, nothing.
+    // Profiles of stored machines say what they may reach and which secrets they have: until then, none.
     version: 2,
     up: (connection) =>
       connection.execute(
         `UPDATE documents SET value = json_set(
-           value, '$.profile.egress', json('{"presets":[],"allow":[],"deny":[],"askSeconds":0}'))
+           value, '$.profile.egress', json('{"presets":[],"allow":[],"deny":[],"askSeconds":0}'),
+           '$.profile.secrets', json('[]'))
          WHERE collection = 'machines' AND json_extract(value, '$.profile.egress') IS NULL`,
       ),
   },
