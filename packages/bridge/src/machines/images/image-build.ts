@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   copyFileSync,
@@ -20,6 +21,7 @@ import type { EngineFolders } from "../podman/engine-folders.ts";
 import { podmanInvocation } from "../podman/podman-config.ts";
 import { findProgram } from "../podman/runtime-choice.ts";
 import { runBuildStep } from "./build-process.ts";
+import { openBuildProxy } from "./build-proxy.ts";
 import { debianSources } from "./debian-mirror.ts";
 import type { ResolvedRecipe } from "./image-recipe.ts";
 
@@ -116,13 +118,17 @@ async function fromPackages(
     step: "Fetching and unpacking Debian packages",
     detail: `${recipe.suite}, ${String(recipe.packages.length)} packages and what they need`,
   });
+  const sources = debianSources(recipe.suite);
+  // apt goes out through a guarded proxy; a host that has a proxy of its own keeps using that one.
+  await using proxy = hasProxy() ? null : await openBuildProxy(sources, join(work, "apt-proxy"), signal);
   await runBuildStep({
     file: mmdebstrap,
     args: [
+      ...(proxy === null ? [] : [`--aptopt=${proxy.aptFile}`]),
       ...mmdebstrapOptions(recipe, host, join(work, "context")),
       recipe.suite,
       archive,
-      ...debianSources(recipe.suite),
+      ...sources,
     ],
     env: { ...process.env, TMPDIR: temporary, LC_ALL: "C.UTF-8" },
     cwd: "/",
@@ -147,6 +153,19 @@ async function fromPackages(
     },
     signal,
   });
+}
+
+/** Whether this host reaches its mirror through a proxy, by its environment or by apt's own settings. */
+function hasProxy(): boolean {
+  const variables = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"];
+  if (variables.some((name) => (process.env[name] ?? "") !== "")) return true;
+  try {
+    return /^Acquire::https?::proxy\b.* ".+";$/im.test(
+      execFileSync("apt-config", ["dump"], { encoding: "utf8" }),
+    );
+  } catch {
+    return false;
+  }
 }
 
 function mmdebstrapOptions(recipe: ResolvedRecipe, host: LinuxHost, context: string): string[] {
