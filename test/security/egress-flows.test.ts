@@ -377,22 +377,6 @@ test("half-close passes through a tunnel both ways, and the far side may speak f
   server.close();
 });
 
-test("a far side on IPv6 is reached by name", async (t) => {
-  const server = createHttp(farSide);
-  try {
-    lab.allow({ host: "six.test", ports: [80] }, await listening(server, "::1"), ["::1"]);
-  } catch {
-    t.skip("this host has no IPv6 loopback");
-    return;
-  }
-  const socket = await lab.dialProxy();
-  socket.write("GET http://six.test/text HTTP/1.1\r\nHost: six.test\r\nConnection: close\r\n\r\n");
-  assert.match((await collect(socket)).toString(), /text$/);
-  assert.equal(lab.booked.at(-1)?.address, "::1");
-  server.closeAllConnections();
-  server.close();
-});
-
 test("requests of one program reuse the connection to the far side", async () => {
   let connections = 0;
   const server = createHttp(farSide).on("connection", () => (connections += 1));

@@ -236,6 +236,8 @@ export function collect(
     };
     const done = (): void => {
       finish();
+      // What comes later waits for the next reader.
+      socket.pause();
       resolve(bytes);
     };
     socket.on("data", onData).once("end", done).once("close", done);

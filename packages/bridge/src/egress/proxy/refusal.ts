@@ -71,7 +71,8 @@ function statusOf(error: DoorwardError): number {
 function headerOf(error: DoorwardError): string {
   const kind = error instanceof DenialError ? "denied" : "failed";
   const rule = error instanceof DenialError ? `; rule=${structured(error.rule)}` : "";
-  const allow = error.hint === undefined ? "" : `; allow=${structured(error.hint)}`;
+  const command = error.hint?.startsWith("doorward ") === true ? error.hint : undefined;
+  const allow = command === undefined ? "" : `; allow=${structured(command)}`;
   return `${kind}; code=${structured(error.code)}${rule}${allow}`;
 }
 

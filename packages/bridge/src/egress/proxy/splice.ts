@@ -60,6 +60,8 @@ export function splice(near: Duplex, far: Duplex, plan: SplicePlan): Promise<Spl
         closed(from);
       });
     }
+    near.resume();
+    far.resume();
     if (near.destroyed || far.destroyed) broken();
     else if (near.readableEnded) far.end();
   });
