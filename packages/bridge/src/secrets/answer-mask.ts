@@ -2,9 +2,10 @@ import { Transform, type TransformCallback } from "node:stream";
 import type { BoundSecret } from "../egress/ports.ts";
 import { EchoAutomaton } from "./echo-automaton.ts";
 import { echoForms } from "./echo-forms.ts";
+import { BASIC_HEADER } from "./substitute.ts";
 
 const STAR = 0x2a;
-const KEPT_MASKS = 16;
+const KEPT_MASKS = 8;
 
 /**
  * Takes the values of secrets out of answers: every byte of an echo becomes `*`, so that lengths stay as announced.
@@ -13,8 +14,9 @@ const KEPT_MASKS = 16;
 export class AnswerMask {
   readonly #automaton: EchoAutomaton;
 
-  constructor(values: readonly string[]) {
-    this.#automaton = new EchoAutomaton(values.flatMap(echoForms));
+  /** `basic` are those of the values that may be sent in `Basic` credentials. */
+  constructor(values: readonly string[], basic: readonly string[] = []) {
+    this.#automaton = new EchoAutomaton(values.flatMap((value) => echoForms(value, basic.includes(value))));
   }
 
   /** A reason phrase, header or other short text. */
@@ -70,14 +72,19 @@ const masks = new Map<string, AnswerMask>();
 
 /** The mask of the secrets that are bound to a host; made once for the same values. */
 export async function answerMask(bound: readonly BoundSecret[]): Promise<AnswerMask> {
-  const values = [...new Set(await Promise.all(bound.map((secret) => secret.value())))].sort();
-  const key = values.join("\n");
-  const mask = masks.get(key) ?? new AnswerMask(values);
+  const values = await valuesOf(bound);
+  const basic = await valuesOf(bound.filter(({ header }) => header === BASIC_HEADER));
+  const key = JSON.stringify([values, basic]);
+  const mask = masks.get(key) ?? new AnswerMask(values, basic);
   masks.delete(key);
   masks.set(key, mask);
   const [oldest] = masks.keys();
   if (masks.size > KEPT_MASKS && oldest !== undefined) masks.delete(oldest);
   return mask;
+}
+
+async function valuesOf(bound: readonly BoundSecret[]): Promise<string[]> {
+  return [...new Set(await Promise.all(bound.map((secret) => secret.value())))].sort();
 }
 
 /** Drops every mask that was made; called when a value changes. */

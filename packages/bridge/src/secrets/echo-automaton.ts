@@ -4,7 +4,7 @@ export class EchoAutomaton {
   readonly #classes: Uint8Array;
   readonly #width: number;
   /** Row and class to row; rows are multiples of the width. */
-  readonly #next: Int32Array;
+  readonly #next: Int32Array | Uint16Array;
   readonly #depth: Uint16Array;
   readonly #hit: Uint16Array;
 
@@ -16,7 +16,8 @@ export class EchoAutomaton {
     const trie = new Trie(rows, this.#width, this.#classes);
     for (const needle of used) trie.add(needle);
     trie.connect();
-    this.#next = trie.next.subarray(0, trie.rows * this.#width).slice();
+    const next = trie.next.subarray(0, trie.rows * this.#width);
+    this.#next = trie.rows <= 65_536 ? Uint16Array.from(next) : next.slice();
     this.#depth = trie.depth.slice(0, trie.rows);
     this.#hit = trie.hit.slice(0, trie.rows);
   }

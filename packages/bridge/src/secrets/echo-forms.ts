@@ -1,12 +1,23 @@
-/** Values longer than this are looked for in fewer forms, so that their automaton stays small. */
-const LONG = 512;
+/** Values longer than this are looked for in fewer forms, so that their automaton stays small; they are no `Basic` credentials. */
+export const LONG_VALUE = 512;
 
-/** Every form in which a far side that echoes a value usually writes it, as bytes. */
-export function echoForms(value: string): Buffer[] {
+/**
+ * Every form in which a far side that echoes a value usually writes it, as bytes; `basic` adds those of `Basic`
+ * credentials that hold the value, which are coded once more when they are echoed.
+ */
+export function echoForms(value: string, basic: boolean): Buffer[] {
+  const thorough = value.length <= LONG_VALUE;
+  const forms = formsOf(value, thorough, thorough);
+  if (!basic || !thorough) return forms;
+  const credentials = [0, 1, 2].flatMap((before) => alignedForms(value, before, false));
+  return [...forms, ...credentials.flatMap((each) => formsOf(each, true, false))];
+}
+
+function formsOf(value: string, thorough: boolean, edges: boolean): Buffer[] {
   const texts = new Set<string>([value, value.toLowerCase(), value.toUpperCase(), reversed(value)]);
   for (const form of [...jsonForms(value), ...urlForms(value), ...htmlForms(value)]) texts.add(form);
-  for (const form of [...hexForms(value), ...base64Forms(value)]) texts.add(form);
-  if (value.length <= LONG) for (const form of spelledForms(value)) texts.add(form);
+  for (const form of [...hexForms(value, thorough), ...base64Forms(value, edges)]) texts.add(form);
+  if (thorough) for (const form of spelledForms(value)) texts.add(form);
   const wide = Buffer.from(value, "utf16le");
   return [...[...texts].map((text) => Buffer.from(text, "latin1")), wide, Buffer.from(wide).swap16()];
 }
@@ -64,9 +75,9 @@ function htmlForms(value: string): string[] {
   ];
 }
 
-function hexForms(value: string): string[] {
+function hexForms(value: string, thorough: boolean): string[] {
   const bytes = Array.from(value).map((char) => hexOf(char, false));
-  const separators = value.length <= LONG ? ["", " ", ":", ", 0x"] : [""];
+  const separators = thorough ? ["", " ", ":", ", 0x"] : [""];
   return separators.flatMap((between) => {
     const text = bytes.join(between);
     return [text, text.toUpperCase().replaceAll("0X", "0x")];
@@ -93,8 +104,7 @@ function spelledForms(value: string): string[] {
 }
 
 /** Base64 at all three alignments, with the characters at its ends that hold a few bits of the value. */
-function base64Forms(value: string): string[] {
-  const edges = value.length <= LONG;
+function base64Forms(value: string, edges: boolean): string[] {
   const standard = [0, 1, 2].flatMap((before) => alignedForms(value, before, edges));
   const plain = [0, 1, 2].flatMap((before) => alignedForms(value, before, false));
   const written = plain.flatMap((form) => [

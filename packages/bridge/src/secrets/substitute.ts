@@ -1,4 +1,8 @@
 import type { BoundSecret } from "../egress/ports.ts";
+import { LONG_VALUE } from "./echo-forms.ts";
+
+/** The one header whose `Basic` credentials may hold a value. */
+export const BASIC_HEADER = "authorization";
 
 /** Headers of a request with the values put in, as Node writes them (name, value, name, value), and the secrets used. */
 export interface Substituted {
@@ -53,7 +57,8 @@ async function filledIn(given: string, secret: BoundSecret): Promise<string | un
     return token[2] === placeholder ? `${token[1] ?? ""} ${await secret.value()}` : undefined;
   }
   const basic = BASIC.exec(given)?.[1];
-  return basic === undefined ? undefined : await basicFilledIn(basic, secret);
+  if (basic === undefined || secret.header !== BASIC_HEADER) return undefined;
+  return await basicFilledIn(basic, secret);
 }
 
 /** `user:placeholder` as git and npm send it, and `placeholder:` as some services want it. */
@@ -64,11 +69,11 @@ async function basicFilledIn(encoded: string, secret: BoundSecret): Promise<stri
   const colon = text.indexOf(":");
   if (colon < 0) return undefined;
   const [user, password] = [text.slice(0, colon), text.slice(colon + 1)];
-  if (password === secret.placeholder && user !== secret.placeholder) {
-    return basicOf(user, await secret.value());
-  }
-  if (user !== secret.placeholder || password.includes(secret.placeholder)) return undefined;
+  const [asUser, asPassword] = [user, password].map((part) => part === secret.placeholder);
+  if (asUser === asPassword || (asUser === true && password.includes(secret.placeholder))) return undefined;
   const value = await secret.value();
+  if (value.length > LONG_VALUE) return undefined;
+  if (asPassword === true) return basicOf(user, value);
   // A colon would move a part of the value into the password.
   return value.includes(":") ? undefined : basicOf(value, password);
 }
