@@ -12,7 +12,7 @@ let web: HttpServer;
 const far = new Set<Socket>();
 
 before(async () => {
-  lab = await startProxyLab();
+  lab = await startProxyLab({ limits: { bodyMs: 1000 } });
   echo = createServer({ allowHalfOpen: true }, (socket) => {
     far.add(socket);
     socket.once("close", () => far.delete(socket)).on("error", () => undefined);

@@ -174,7 +174,8 @@ function causeOf(error: unknown, signal: AbortSignal): DoorwardError {
 /** Ends a request whose body stands still, and one on which nothing moves either way. */
 class BodyTimers {
   readonly #body: NodeJS.Timeout;
-  readonly #idle: NodeJS.Timeout;
+  #idle: NodeJS.Timeout;
+  readonly #onEnd: () => void;
   readonly #request: IncomingMessage;
 
   constructor(parts: FrontParts, request: IncomingMessage, life: AbortController) {
@@ -185,9 +186,17 @@ class BodyTimers {
       if (!request.complete && !request.isPaused())
         life.abort(timedOut(`its body stood still for ${bodyMs} ms`));
     }, bodyMs);
-    this.#idle = setTimeout(() => {
-      life.abort(timedOut(`nothing moved for ${idleMs} ms`));
-    }, idleMs);
+    const idleFor = (ms: number): NodeJS.Timeout =>
+      setTimeout(() => {
+        life.abort(timedOut(`nothing moved for ${ms} ms`));
+      }, ms);
+    this.#idle = idleFor(idleMs);
+    // A program that ended its side may still read, or may be gone: only bytes that move tell, so they must.
+    this.#onEnd = () => {
+      clearTimeout(this.#idle);
+      this.#idle = idleFor(bodyMs);
+    };
+    request.socket.once("end", this.#onEnd);
   }
 
   moved(): void {
@@ -196,6 +205,7 @@ class BodyTimers {
   }
 
   stop(): void {
+    this.#request.socket.off("end", this.#onEnd);
     clearTimeout(this.#body);
     clearTimeout(this.#idle);
   }
