@@ -6,10 +6,10 @@ import {
   type PendingApproval,
 } from "@doorward/contracts";
 import type { Logger } from "pino";
-import { escapeControls } from "../evidence/index.ts";
 import { freshId } from "../machines/life/names.ts";
 import type { Documents, Store } from "../store/index.ts";
 import { approvalDigest, standingKey } from "./approval-digest.ts";
+import { changed, expiryOf, refusal, viewOf } from "./pending-view.ts";
 import type {
   ApprovalAsk,
   ApprovalEvidence,
@@ -35,8 +35,6 @@ export interface ApprovalsOptions {
 export const PENDING_PER_ASKER = 20;
 /** Most decisions that may be pending together. */
 export const PENDING_TOTAL = 200;
-/** Longest time of an approval, in seconds. */
-export const LONGEST_APPROVAL_SECONDS = 86_400;
 
 interface Pending {
   ask: ApprovalAsk;
@@ -309,62 +307,4 @@ export class Approvals implements AsyncDisposable {
   #tell(): void {
     for (const listener of this.#listeners) listener();
   }
-}
-
-function viewOf(id: string, ask: ApprovalAsk, at: number): PendingApproval {
-  return {
-    id,
-    operation: ask.operation,
-    requestedBy: ask.requestedBy,
-    machine: ask.machine,
-    title: escapeControls(ask.title).slice(0, 300),
-    lines: fullLines(ask),
-    digest: approvalDigest(ask),
-    lasting: ask.shape !== null,
-    requestedAt: new Date(at).toISOString(),
-    expiresAt: new Date(at + ask.seconds * 1000).toISOString(),
-  };
-}
-
-/** What does not fit to be shown can't be asked: nobody approves what he did not see. */
-function fullLines(ask: ApprovalAsk): string[] {
-  const lines = ask.lines.map(escapeControls);
-  if (lines.length <= 2000 && lines.every((line) => line.length <= 2000) && ask.title.length <= 300)
-    return lines;
-  throw new DenialError({
-    code: "INPUT_TOO_LARGE",
-    rule: "approvals.shown",
-    message: `Cannot ask for "${ask.operation}": its effect is too long to be shown`,
-  });
-}
-
-function expiryOf({ id, lasting }: PendingApproval, seconds: number | null): string | null {
-  if (seconds === null) return null;
-  if (!lasting || seconds > LONGEST_APPROVAL_SECONDS) {
-    throw new DoorwardError({
-      code: "INPUT_INVALID",
-      message: lasting
-        ? `Cannot approve "${id}" for so long: at most 24 hours`
-        : `Cannot approve "${id}" for a time: what it asks may be approved only once`,
-      hint: `doorward action approve ${id}`,
-    });
-  }
-  return new Date(Date.now() + seconds * 1000).toISOString();
-}
-
-function changed(id: string): DoorwardError {
-  return new DoorwardError({
-    code: "APPROVAL_CHANGED",
-    message: `Cannot approve "${id}": what it asks changed since it was shown`,
-    hint: "doorward action ls",
-  });
-}
-
-function refusal({ id, title, operation }: PendingApproval, why: string): DenialError {
-  return new DenialError({
-    code: "APPROVAL_DENIED",
-    rule: "approvals.operator",
-    message: `Cannot do "${operation}" (${title}): ${why}`,
-    details: { approval: id },
-  });
 }

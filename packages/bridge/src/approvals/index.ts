@@ -1,11 +1,6 @@
 export { approvalDigest } from "./approval-digest.ts";
-export {
-  Approvals,
-  LONGEST_APPROVAL_SECONDS,
-  PENDING_PER_ASKER,
-  PENDING_TOTAL,
-  type ApprovalsOptions,
-} from "./approvals.ts";
+export { Approvals, PENDING_PER_ASKER, PENDING_TOTAL, type ApprovalsOptions } from "./approvals.ts";
+export { LONGEST_APPROVAL_SECONDS } from "./pending-view.ts";
 export type {
   ApprovalAsk,
   ApprovalEvidence,

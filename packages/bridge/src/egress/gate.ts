@@ -1,12 +1,4 @@
-import { readFile } from "node:fs/promises";
-import { homedir } from "node:os";
-import {
-  DenialError,
-  DoorwardError,
-  toDoorwardError,
-  type EgressAllowance,
-  type ErrorCode,
-} from "@doorward/contracts";
+import { DenialError, DoorwardError, toDoorwardError, type EgressAllowance } from "@doorward/contracts";
 import type { Logger } from "pino";
 import { Activity } from "./activity.ts";
 import { readHost } from "./addresses.ts";
@@ -16,6 +8,8 @@ import { Guard } from "./guard.ts";
 import { LiveConnection } from "./live-connection.ts";
 import { rulesOf, type EgressPolicy, type KnownMachine } from "./machine-rules.ts";
 import type { EgressConnection, EgressDialled, EgressGate, EgressPermit, EgressTarget } from "./ports.ts";
+import { readAuthorities } from "./read-authorities.ts";
+import { deniedBy, isLocal, shownHost, special, tooMany, unknown } from "./refusals.ts";
 import { decide, sameEffect, type EffectiveRule, type EffectiveRules, type Verdict } from "./rules.ts";
 
 /** Limits of the way out. */
@@ -44,7 +38,6 @@ const DEFAULT_LIMITS: GateLimits = { perMachine: 512, total: 4096, idleMs: 900_0
 const MIB = 1_048_576;
 /** First refusals of a host that are recorded at once, each minute and machine; more wait for the next flush. */
 const AT_ONCE_PER_MINUTE = 30;
-const CA_BYTES = 1_048_576;
 
 interface Issued {
   readonly rule: EffectiveRule;
@@ -292,76 +285,4 @@ export class Gate implements EgressGate, Disposable {
       connection.cut(new DoorwardError({ code: "TIMED_OUT", message }));
     }
   }
-}
-
-/** The command that allows a host for a machine. */
-export function allowCommand(machine: string, host: string, port: number): string {
-  return `doorward egress allow ${machine} ${host}${port === 443 ? "" : ` --port ${port}`}`;
-}
-
-function isLocal(name: string): boolean {
-  const asked = readHost(name);
-  return asked.kind === "name" && asked.local;
-}
-
-async function readAuthorities(path: string): Promise<string> {
-  const real = path.startsWith("~") ? `${homedir()}${path.slice(1)}` : path;
-  try {
-    const text = await readFile(real, "utf8");
-    if (text.length <= CA_BYTES && text.includes("-----BEGIN CERTIFICATE-----")) return text;
-  } catch {
-    // Told below: without the authorities of its rule a host can't be checked, and so is not reached.
-  }
-  throw new DenialError({
-    code: "EGRESS_DENIED",
-    rule: "egress.ca",
-    message: `Cannot use the authorities in "${path}": it is no readable file with PEM certificates`,
-    hint: `ls -l ${path}`,
-  });
-}
-
-function shownHost({ host, port }: EgressTarget): string {
-  return `${JSON.stringify(host.slice(0, 300))} port ${port}`;
-}
-
-function deniedBy(target: EgressTarget, host: string, pattern: string): DenialError {
-  return new DenialError({
-    code: "EGRESS_DENIED",
-    rule: `deny ${pattern}`,
-    message: `Cannot reach "${host}" port ${target.port}: "${pattern}" is denied, and denials win`,
-    hint: `doorward egress ls ${target.machine.name}`,
-  });
-}
-
-function unknown(
-  target: EgressTarget,
-  host: string,
-  machine: KnownMachine,
-  cause?: DoorwardError,
-): DenialError {
-  const code: ErrorCode = "EGRESS_DENIED";
-  return new DenialError({
-    code,
-    rule: "egress.none",
-    message: `Cannot reach "${host}" port ${target.port}: ${cause === undefined ? "no rule allows it" : cause.message}`,
-    hint: allowCommand(machine.name, host, target.port),
-    cause,
-  });
-}
-
-function special(target: EgressTarget, why: string): DenialError {
-  return new DenialError({
-    code: "EGRESS_ADDRESS_DENIED",
-    rule: "egress.guard",
-    message: `Cannot reach ${shownHost(target)}: ${why}`,
-    hint: "An internal host needs a rule with its addresses under egress.allow in policy.yaml",
-  });
-}
-
-function tooMany({ target }: EgressPermit): DoorwardError {
-  return new DenialError({
-    code: "RATE_LIMITED",
-    rule: "egress.connections",
-    message: `Cannot reach "${target.host}": too many connections are open`,
-  });
 }
