@@ -510,35 +510,3 @@ test(
     server.close();
   },
 );
-
-test(
-  "npm installs a package from a registry behind opened TLS",
-  { skip: has("npm") ? false : "npm is not installed" },
-  async () => {
-    const made = join(folder, "made");
-    execFileSync("mkdir", ["-p", made, join(folder, "app")]);
-    writeFileSync(join(made, "package.json"), JSON.stringify({ name: "tiny", version: "1.0.0" }));
-    execFileSync("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: made });
-    const tarball = readFileSync(join(folder, "tiny-1.0.0.tgz"));
-    const server = createHttps(
-      { SNICallback: (name, done) => done(null, lab.farCa.contextFor(name)) },
-      (request, response) => {
-        if (request.url?.endsWith(".tgz") === true) response.end(tarball);
-        else {
-          const dist = { tarball: "https://npm.test/tiny/-/tiny-1.0.0.tgz" };
-          const versions = { "1.0.0": { name: "tiny", version: "1.0.0", dist } };
-          response.end(JSON.stringify({ name: "tiny", "dist-tags": { latest: "1.0.0" }, versions }));
-        }
-      },
-    );
-    lab.allow({ host: "npm.test", tls: "open" }, await listening(server));
-    await run("npm", ["install", "--registry", "https://npm.test/", "--no-audit", "--no-fund", "tiny"], {
-      cwd: join(folder, "app"),
-      env: clientEnvironment(),
-      timeout: 60_000,
-    });
-    assert.match(readFileSync(join(folder, "app/node_modules/tiny/package.json"), "utf8"), /tiny/);
-    server.closeAllConnections();
-    server.close();
-  },
-);
