@@ -525,7 +525,7 @@ function slow(): Attempt[] {
     { name: "a head that stops in a header", send: [`${get}${HOST}X: `], held: true },
     {
       name: "a head that comes byte by byte",
-      send: [...`${get}${HOST}X: aaaaaaaaaaaaaaaaaaaaaaaaa`].slice(0, 40),
+      send: Array.from(`${get}${HOST}X: aaaaaaaaaaaaaaaaaaaaaaaaa`).slice(0, 40),
       held: true,
     },
     { name: "a CONNECT that stops", send: ["CONNECT good.test:443 HT"], held: true },

@@ -260,7 +260,8 @@ for (const mode of MODES) {
     const host = HOSTS[mode];
     const path = mode === "plain" ? `http://${host}/` : "/";
     const socket = new WebSocket(`ws://${host}/`, {
-      createConnection: () => stream as Socket,
+      // A stream of TLS or TCP, which are both sockets.
+      createConnection: () => stream as unknown as Socket,
       finishRequest: (request) => {
         (request as unknown as { path: string }).path = path;
         request.end();
@@ -291,7 +292,7 @@ test("HTTP/2 passes inside a blind tunnel", async () => {
     stream.respond({ ":status": 200 });
     stream.end("over two");
   });
-  lab.allow({ host: "two.test" }, await listening(server as unknown as Server));
+  lab.allow({ host: "two.test" }, await listening(server));
   const socket = await lab.dialProxy();
   await askTunnel(socket, "two.test:443");
   const secured = connectTls({
