@@ -2,6 +2,7 @@
 import { availableParallelism, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { echoPart } from "./echo.bench.ts";
+import { egressPart } from "./egress.bench.ts";
 import { evidencePart } from "./evidence.bench.ts";
 import { execPart } from "./exec.bench.ts";
 import { idlePart } from "./idle.bench.ts";
@@ -12,7 +13,16 @@ import { load, markdownTable, remarks } from "./lib/table.ts";
 import { revokePart } from "./revoke.bench.ts";
 import { throughputPart } from "./throughput.bench.ts";
 
-const PARTS = [launchPart, echoPart, throughputPart, execPart, revokePart, evidencePart, idlePart];
+const PARTS = [
+  launchPart,
+  echoPart,
+  throughputPart,
+  execPart,
+  revokePart,
+  evidencePart,
+  egressPart,
+  idlePart,
+];
 
 const HELP = `usage: npm run bench -- [--quick | --full] [--only PART]... [--json] [--install]
 
@@ -22,7 +32,7 @@ Measures the built product in an installation of its own, each row beside its pe
   --quick      few samples: whether it works, not how fast
   --full       more: a million records of evidence, 200 MB of terminal output
   --json       one JSON document instead of the table
-  --install    install peers that are missing (openssh-server, with apt-get)
+  --install    install peers that are missing (openssh-server, tinyproxy-bin, with apt-get)
 
 example: npm run bench -- --only echo --only exec
 `;
