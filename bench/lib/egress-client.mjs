@@ -1,6 +1,7 @@
 /** Runs on the host or in a machine: measures one thing on the way to a host. Arguments: { mode, count, host, port, proxy }. */
 import { Buffer } from "node:buffer";
 import { connect } from "node:net";
+import { performance } from "node:perf_hooks";
 import process from "node:process";
 import { connect as secure } from "node:tls";
 
