@@ -63,15 +63,13 @@ test("a character that is split over chunks is written whole, wherever the split
   );
 });
 
-test("resize, input, markers and the exit code are events of their own", () => {
+test("resize, markers and the exit code are events of their own", () => {
   const { writer, lines } = transcript();
   writer.resize(100, 30);
-  writer.input(Buffer.from("ls\r"));
   writer.marker("here");
   writer.end(7);
   assert.deepEqual(events(lines), [
     [0, "r", "100x30"],
-    [0, "i", "ls\r"],
     [0, "m", "here"],
     [0, "x", "7"],
   ]);

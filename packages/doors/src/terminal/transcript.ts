@@ -7,6 +7,7 @@ export interface TranscriptHeader {
   /** Seconds since 1970. */
   readonly startedAt: number;
   readonly title?: string;
+  readonly tags?: readonly string[];
 }
 
 /** Takes the lines of a transcript; each ends with a line break. */
@@ -24,7 +25,6 @@ export class TranscriptWriter {
   readonly #maxBytes: number;
   readonly #now: () => number;
   readonly #output = new StringDecoder("utf8");
-  readonly #input = new StringDecoder("utf8");
   #last: number;
   #bytes = 0;
   #full = false;
@@ -46,6 +46,7 @@ export class TranscriptWriter {
       term: { cols: header.cols, rows: header.rows, type: "xterm-256color" },
       timestamp: Math.floor(header.startedAt),
       ...(header.title === undefined ? {} : { title: header.title.slice(0, 200) }),
+      ...(header.tags === undefined ? {} : { tags: header.tags }),
     });
   }
 
@@ -59,34 +60,30 @@ export class TranscriptWriter {
     return this.#full;
   }
 
-  output(bytes: Buffer): void {
-    this.#event("o", this.#output.write(bytes));
+  /** What the terminal printed; `at` is when, by the writer's clock. */
+  output(bytes: Buffer, at?: number): void {
+    this.#event("o", this.#output.write(bytes), at);
   }
 
-  input(bytes: Buffer): void {
-    this.#event("i", this.#input.write(bytes));
+  resize(cols: number, rows: number, at?: number): void {
+    this.#event("r", `${String(cols)}x${String(rows)}`, at);
   }
 
-  resize(cols: number, rows: number): void {
-    this.#event("r", `${String(cols)}x${String(rows)}`);
-  }
-
-  marker(label: string): void {
-    this.#event("m", label.slice(0, 200));
+  marker(label: string, at?: number): void {
+    this.#event("m", label.slice(0, 200), at);
   }
 
   /** Ends the transcript; half characters that never became whole are written as U+FFFD. */
-  end(exitCode: number | null): void {
-    this.#event("o", this.#output.end());
-    this.#event("i", this.#input.end());
-    this.#event("x", exitCode === null ? "" : String(exitCode), exitCode !== null);
+  end(exitCode: number | null, at?: number): void {
+    this.#event("o", this.#output.end(), at);
+    if (exitCode !== null) this.#event("x", String(exitCode), at);
     this.#full = true;
   }
 
-  #event(code: string, data: string, evenEmpty = false): void {
-    if (this.#full || (data === "" && !evenEmpty)) return;
+  #event(code: string, data: string, at = this.#now()): void {
+    if (this.#full || data === "") return;
     // rounded against what was written, so that the roundings don't add up
-    const milliseconds = Math.max(0, Math.round(this.#now() - this.#last));
+    const milliseconds = Math.max(0, Math.round(at - this.#last));
     this.#last += milliseconds;
     this.#line([milliseconds / 1000, code, data]);
   }
