@@ -228,6 +228,7 @@ function openGateway(lab: CliLab, guest: Lab, authority: GrantAuthority): Gatewa
       denied: nothing,
       countDenial: () => undefined,
       sessionEvent: nothing,
+      transcript: () => Promise.reject(new Error("no transcripts here")),
     },
     config: { login: "ada" },
     log,

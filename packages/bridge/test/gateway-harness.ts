@@ -11,7 +11,7 @@ import {
   type Operation,
   type Problem,
 } from "@doorward/contracts";
-import type { Door, DoorEntry, DoorRecord, DoorSession } from "@doorward/doors";
+import type { Door, DoorEntry, DoorRecord, DoorSession, TranscriptFile } from "@doorward/doors";
 import { pino } from "pino";
 import { WebSocket, type ClientOptions } from "ws";
 import {
@@ -85,6 +85,9 @@ export class TestEvidence implements GatewayEvidence {
   sessionEvent(_session: SessionOpened, event: DoorRecord): Promise<void> {
     this.events.push(event);
     return Promise.resolve();
+  }
+  transcript(): Promise<TranscriptFile> {
+    return Promise.reject(new Error("no transcripts here"));
   }
 }
 

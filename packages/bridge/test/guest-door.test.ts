@@ -51,6 +51,9 @@ let server: Server;
 let url: string;
 let caller: Caller;
 let records: (DoorRecord & { session: string })[] = [];
+/** Lines of the transcript of the newest session that has one, and how many have ended. */
+let recorded: string[] = [];
+let recordings = 0;
 /** Cuts the newest session, as the gateway does on revocation. */
 let cut: (error: DoorwardError) => void;
 let notify: (notice: DoorNotice) => void;
@@ -125,6 +128,12 @@ async function serve(socket: WebSocket): Promise<void> {
         records.push({ ...record, session: id });
         return Promise.resolve();
       },
+      transcript: () =>
+        Promise.resolve({
+          stopped: false,
+          write: (line: string) => void recorded.push(line),
+          [Symbol.asyncDispose]: () => Promise.resolve(void (recordings += 1)),
+        }),
       approve: () => Promise.resolve(),
       onNotice: (listener) => {
         notify = listener;
@@ -448,16 +457,56 @@ test("an agent with every operation attaches and watches only where the profile 
   }
 });
 
-test("a transcript is refused until redaction exists", async () => {
+const RECORDED: TerminalDoorSpec = {
+  ...ROOMY,
+  transcript: { ...ROOMY.transcript, capture: "output", maxBytes: 100_000 },
+};
+
+test("a client that insists on a transcript gets no terminal where the profile captures none", async () => {
   const client = await attach({ transcript: "on" });
   assert.equal(await refusal(client), "4403 DOOR_NOT_OFFERED");
-  assert.match(client.find("error")?.message ?? "", /redaction/);
+  assert.match(client.find("error")?.message ?? "", /transcripts are "off"/);
 });
 
-test("a profile that wants everything captured opens no terminal that would not be", async () => {
-  const spec = structuredClone(ROOMY);
-  spec.transcript.capture = "output";
-  assert.equal(await refusal(await attach({}, { spec })), "4403 DOOR_NOT_OFFERED");
+test("a client can't opt out of the transcript that the profile wants", async () => {
+  const client = await attach({ transcript: "off" }, { spec: RECORDED });
+  assert.equal(await refusal(client), "4403 DOOR_NOT_OFFERED");
+});
+
+test("a recorded session is told so, and its transcript has what was printed, without secrets and without keys", async () => {
+  recorded = [];
+  const ended = recordings;
+  const client = await attach({ transcript: "on", cols: 100, rows: 30 }, { spec: RECORDED });
+  await client.until("ready", () => client.find("ready") !== undefined);
+  await client.until("notice", () => client.find("notice") !== undefined);
+  assert.match(client.find("notice")?.message ?? "", /recorded/);
+  client.type("printf 'ghp_%s\\n' 0123456789abcdefghij; read -rs X; echo got=${#X}\r");
+  await client.see("ghp_0123456789abcdefghij");
+  client.type("swordfish9\r");
+  await client.see("got=10");
+  client.type("exit 3\r");
+  await client.end();
+  await client.until("transcript", () => recordings > ended);
+  const [header, ...events] = recorded.map((line) => JSON.parse(line) as unknown);
+  assert.deepEqual((header as { term: object }).term, { cols: 100, rows: 30, type: "xterm-256color" });
+  const text = recorded.join("");
+  assert.ok(text.includes("[github-token]") && text.includes("got=10"), text);
+  assert.ok(!text.includes("ghp_0") && !text.includes("swordfish9"), text);
+  assert.ok(events.some((event) => JSON.stringify(event).includes("operator operator:test types")));
+  assert.deepEqual((events.at(-1) as unknown[]).slice(1), ["x", "3"]);
+});
+
+test("a flood is cut at the byte cap, and the viewer gets all of it", async () => {
+  recorded = [];
+  const ended = recordings;
+  const client = await attach({}, { spec: RECORDED });
+  await client.see("$ ");
+  client.type("seq 1 200000; echo all-$((1+1))-there; exit\r");
+  await client.end();
+  await client.until("transcript", () => recordings > ended);
+  assert.ok(Buffer.byteLength(recorded.join("")) <= 100_000);
+  assert.ok(recorded.at(-1)?.includes("transcript cut at 100000 bytes"));
+  assert.ok(client.output.includes("all-2-there"));
 });
 
 test("a revoked session is closed at once with its reason; its terminal lives on, its command dies", async () => {

@@ -74,6 +74,7 @@ async function serve(socket: WebSocket, path: string): Promise<void> {
         runningTerminals: () => Promise.resolve(guest.running),
         record: () => Promise.resolve(),
         approve: () => Promise.resolve(),
+        transcript: () => Promise.reject(new Error("no transcripts here")),
         onNotice: () => ({ [Symbol.dispose]: () => undefined }),
       },
     },

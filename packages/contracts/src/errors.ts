@@ -151,6 +151,7 @@ export const ERRORS = {
   // evidence and state
   EVIDENCE_UNWRITABLE: { ...hostNotReady, when: "An evidence record could not be made durable" },
   EVIDENCE_INVALID: { ...fault, when: "Evidence does not verify" },
+  TRANSCRIPT_NOT_FOUND: { ...absent, when: "No transcript has this id, or it was deleted" },
   EVIDENCE_NOT_FOUND: { ...absent, when: "No evidence record has this index or id" },
   STATE_INVALID: { ...fault, when: "What is stored does not have the expected shape" },
   STATE_UNWRITABLE: { ...hostNotReady, when: "A change of the store could not be made durable" },

@@ -66,6 +66,7 @@ export {
   type DocumentVerdict,
 } from "./judge-document.ts";
 export { SecretView } from "./control-api/secrets.ts";
+export { TranscriptView } from "./control-api/transcripts.ts";
 export {
   FileSecret,
   HeaderSecret,

@@ -73,8 +73,10 @@ export const TerminalDoorSpec = z.strictObject({
   transcript: z
     .strictObject({
       capture: z
-        .enum(["off", "output", "input-and-output"])
-        .describe("What is captured, after redaction: nothing, what terminals print, or keystrokes too"),
+        .enum(["off", "output"])
+        .describe(
+          "What is captured, after redaction: nothing, or what terminals print, with marks of who types. Keystrokes never are: those that are no secret are printed anyway",
+        ),
       format: z.literal("asciicast-v3").describe("Format of a transcript"),
       maxBytes: z.int().min(4096).max(1_073_741_824).describe("Byte cap of one transcript"),
       retention: Duration.default("30d").describe(

@@ -40,10 +40,24 @@ export interface DoorHost {
   runningTerminals(signal: AbortSignal): Promise<readonly string[]>;
   /** Appends to the evidence; resolves once the record is durable. */
   record(record: DoorRecord): Promise<void>;
+  /** Begins the transcript of this session; throws EVIDENCE_UNWRITABLE where nothing more can be kept. */
+  transcript(about: TranscriptStart): Promise<TranscriptFile>;
   /** Waits until somebody approves; throws a DenialError when it is refused. */
   approve(request: ApprovalRequest, signal: AbortSignal): Promise<void>;
   /** Registers who is told of what people in the session should know, until disposed. */
   onNotice(listener: (notice: DoorNotice) => void): Disposable;
+}
+
+/** What a transcript is of. */
+export interface TranscriptStart {
+  readonly terminal: string;
+}
+
+/** Where a session's transcript goes, line by line; disposing ends it, and only then the session's end is recorded. */
+export interface TranscriptFile extends AsyncDisposable {
+  write(line: string): void;
+  /** Whether nothing more is kept, because the disk is nearly full or fails. */
+  readonly stopped: boolean;
 }
 
 /** Something that the people in a session should know, e.g. that the machine stops soon. */

@@ -11,6 +11,8 @@ export type {
   DoorSession,
   SessionKind,
   TerminalRecord,
+  TranscriptFile,
+  TranscriptStart,
 } from "./door.ts";
 export { DOOR_REGISTRY } from "./registry.ts";
 export { TranscriptWriter, type TranscriptHeader, type TranscriptSink } from "./terminal/transcript.ts";

@@ -24,6 +24,7 @@ import { PodmanEngine } from "../machines/podman/podman-engine.ts";
 import { PolicyFile } from "../policy/index.ts";
 import { MachineSecrets, SecretStore } from "../secrets/index.ts";
 import { installationId, type Folders } from "../state/index.ts";
+import { Transcripts } from "../transcripts/index.ts";
 import { Store } from "../store/index.ts";
 import { DenialCounter } from "./denial-counter.ts";
 import { gatewayEvidence } from "./gateway-evidence.ts";
@@ -68,6 +69,7 @@ export class Bridge implements AsyncDisposable {
   readonly #secretStore: SecretStore;
   readonly #secrets: MachineSecrets;
   readonly #approvals: Approvals;
+  readonly #transcripts: Transcripts;
   readonly #egress: Egress;
   readonly #judge: PolicyJudge;
   readonly #gateway: Gateway;
@@ -81,6 +83,7 @@ export class Bridge implements AsyncDisposable {
       policy: PolicyFile;
       secrets: SecretStore;
       approvals: Approvals;
+      transcripts: Transcripts;
       installation: string;
     },
   ) {
@@ -114,6 +117,7 @@ export class Bridge implements AsyncDisposable {
       runtimeDir: folders.runtime,
     });
     this.#approvals = parts.approvals;
+    this.#transcripts = parts.transcripts;
     this.#egress = new Egress({
       store,
       evidence,
@@ -147,6 +151,7 @@ export class Bridge implements AsyncDisposable {
         records: this.#records,
         egress: this.#egress,
         approvals: this.#approvals,
+        transcripts: this.#transcripts,
         gateway: () => this.#gateway,
         stop: () => options.onStop("command"),
       }),
@@ -154,7 +159,12 @@ export class Bridge implements AsyncDisposable {
       machines: gatewayMachines(this.#records, () => this.#machines.get(), policy),
       doors: DOOR_REGISTRY,
       approvals: doorApprovals(this.#approvals),
-      evidence: gatewayEvidence({ log: evidence, denials: this.#denials, policyHash }),
+      evidence: gatewayEvidence({
+        log: evidence,
+        denials: this.#denials,
+        transcripts: this.#transcripts,
+        policyHash,
+      }),
       config: {
         login: userInfo().username,
         hosts: policy.policy.bridge?.hosts ?? [],
@@ -190,7 +200,16 @@ export class Bridge implements AsyncDisposable {
       notifier: desktopNotifier(process.env),
       log,
     });
-    const bridge = new Bridge(options, { store, evidence, policy, secrets, approvals, installation });
+    const transcripts = await Transcripts.open({
+      dir,
+      store,
+      evidence,
+      policyHash: () => policy.hash,
+      log,
+    });
+    const bridge = new Bridge(options, {
+      ...{ store, evidence, policy, secrets, approvals, transcripts, installation },
+    });
     await bridge.#listen();
     return bridge;
   }
@@ -224,6 +243,7 @@ export class Bridge implements AsyncDisposable {
     this.#abort.abort(new DoorwardError({ code: "BRIDGE_STOPPING", message: "The bridge is shutting down" }));
     await this.#gateway[Symbol.asyncDispose]();
     await this.#judge[Symbol.asyncDispose]();
+    await this.#transcripts[Symbol.asyncDispose]();
     await this.#egress[Symbol.asyncDispose]();
     await this.#approvals[Symbol.asyncDispose]();
     await this.#machines[Symbol.asyncDispose]();

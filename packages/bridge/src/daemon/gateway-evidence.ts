@@ -1,18 +1,20 @@
 import type { EvidenceLog } from "../evidence/index.ts";
 import { doorRecord } from "./door-evidence.ts";
 import type { GatewayEvidence, SessionOpened } from "../gateway/index.ts";
+import type { Transcripts } from "../transcripts/index.ts";
 import type { DenialCounter } from "./denial-counter.ts";
 
 /** What the adapter needs to know of the bridge. */
 export interface GatewayEvidenceSources {
   readonly log: Pick<EvidenceLog, "append" | "argvDigest">;
   readonly denials: DenialCounter;
+  readonly transcripts: Pick<Transcripts, "begin" | "finish" | "recorded">;
   readonly policyHash: () => string;
 }
 
 /** Writes sessions and refusals of the gateway into the evidence log. */
 export function gatewayEvidence(sources: GatewayEvidenceSources): GatewayEvidence {
-  const { log, denials, policyHash } = sources;
+  const { log, denials, transcripts, policyHash } = sources;
   const about = (session: SessionOpened) => ({
     correlationId: session.correlationId,
     subject: session.subject,
@@ -36,11 +38,14 @@ export function gatewayEvidence(sources: GatewayEvidenceSources): GatewayEvidenc
     },
     sessionClosed: async ({ opened, reason, durationMs, bytesIn, bytesOut, exitCode }) => {
       const measured = { durationMs: Math.round(durationMs), bytesIn, bytesOut, exitCode };
-      await log.append({ type: "session-close", ...about(opened), reason, ...measured, transcript: null });
+      const transcript = await transcripts.finish(opened.session);
+      await log.append({ type: "session-close", ...about(opened), reason, ...measured, transcript });
+      transcripts.recorded(opened.session);
     },
     sessionEvent: async (session, event) => {
       await log.append(doorRecord(log, session, policyHash(), event));
     },
+    transcript: (session, spec, about) => transcripts.begin(session, spec, about),
     denied: async ({ at: _at, ...denial }) => {
       await log.append({ type: "denial", ...denial, policyHash: policyHash() });
     },

@@ -11,7 +11,7 @@ import type {
   RouteResult,
   TerminalDoorSpec,
 } from "@doorward/contracts";
-import type { ApprovalRequest, DoorRecord } from "@doorward/doors";
+import type { ApprovalRequest, DoorRecord, TranscriptFile, TranscriptStart } from "@doorward/doors";
 import type { StreamOpen } from "@doorward/guest";
 
 /** Which listener a request came through: the operator's Unix socket, or loopback TCP. */
@@ -148,6 +148,12 @@ export interface GatewayEvidence {
   countDenial(denial: AnonymousDenial): void;
   /** What a door did in a session; resolves once the record is durable. */
   sessionEvent(session: SessionOpened, event: DoorRecord): Promise<void>;
+  /** Begins the transcript of a session; `sessionClosed` keeps it and names it in its record. */
+  transcript(
+    session: SessionOpened,
+    spec: TerminalDoorSpec["transcript"],
+    about: TranscriptStart,
+  ): Promise<TranscriptFile>;
 }
 
 /** What a handler reports while it works; shown to clients of an `ndjson` route, ignored elsewhere. */

@@ -35,11 +35,11 @@ export function doorSessionOf(
     operations: new Set(checked.grant.operations),
     spec: checked.machine.terminal,
     signal: session.signal,
-    host: hostOf(session, options),
+    host: hostOf(session, checked.machine, options),
   };
 }
 
-function hostOf(session: LiveSession, options: SessionHostOptions): DoorHost {
+function hostOf(session: LiveSession, { terminal }: GatewayMachine, options: SessionHostOptions): DoorHost {
   const { grants, machines, evidence, approvals, denials } = options;
   const { opened, signal: over } = session;
   return {
@@ -57,6 +57,10 @@ function hostOf(session: LiveSession, options: SessionHostOptions): DoorHost {
     record: (record) => {
       session.observe(record);
       return evidence.sessionEvent(opened, record);
+    },
+    transcript: async (about) => {
+      over.throwIfAborted();
+      return evidence.transcript(opened, terminal.transcript, about);
     },
     approve: (request, signal) => approvals.approve(opened, request, AbortSignal.any([signal, over])),
     onNotice: (listener) => session.onNotice(listener),

@@ -7,6 +7,7 @@ import { EVIDENCE_ROUTES } from "./evidence.ts";
 import { GRANT_ROUTES } from "./grants.ts";
 import { MACHINE_ROUTES } from "./machines.ts";
 import { SECRET_ROUTES } from "./secrets.ts";
+import { TRANSCRIPT_ROUTES } from "./transcripts.ts";
 
 /** Every route of the control API by its operation id: the gateway serves them, the client calls them, OpenAPI shows them. */
 export const ROUTES = {
@@ -18,6 +19,7 @@ export const ROUTES = {
   ...EGRESS_ROUTES,
   ...APPROVAL_ROUTES,
   ...SECRET_ROUTES,
+  ...TRANSCRIPT_ROUTES,
 } as const;
 
 /** Operation id of a route. */

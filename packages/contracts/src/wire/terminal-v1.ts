@@ -49,7 +49,7 @@ export const TerminalHello = z.strictObject({
     .optional()
     .describe("Bytes of earlier output to show first; 262144 when absent"),
   window: WindowBytes.optional(),
-  transcript: z.enum(["on", "off"]).optional().describe("Record this terminal; off when absent"),
+  transcript: z.enum(["on", "off"]).optional().describe("Begin only if the profile has this session recorded (on), or not recorded (off)"),
 });
 export type TerminalHello = z.infer<typeof TerminalHello>;
 

@@ -11,8 +11,9 @@ export interface TerminalRights {
 /** Judges a terminal's hello against the grant and the machine's profile. */
 export function authoriseTerminal(session: DoorSession, hello: TerminalHello): TerminalRights {
   const { attach, transcript } = session.spec;
-  if (hello.transcript === "on" || transcript.capture !== "off")
-    throw notOffered("transcript.capture", "transcripts stay off until redaction exists");
+  const captured = transcript.capture === "off" ? "off" : "on";
+  if (hello.transcript !== undefined && hello.transcript !== captured)
+    throw notOffered("transcript.capture", `the profile says that transcripts are "${captured}"`);
   if (!attach.allowed) throw notOffered("attach.allowed", "the profile allows no terminals");
   if (hello.mode === "observe") {
     if ("new" in hello.terminal) throw notOffered("observe", "an observer can't create a terminal");

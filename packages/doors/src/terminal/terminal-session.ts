@@ -20,6 +20,7 @@ import { OutputWindow } from "./output-window.ts";
 import { outOfTurn } from "./protocol.ts";
 import { OutputFloor } from "./output-floor.ts";
 import type { Quota } from "./quota.ts";
+import { TerminalRecorder } from "./terminal-recorder.ts";
 import { newTerminalId, terminalOpen } from "./terminal-open.ts";
 import type { TerminalPlace, TerminalPlaces } from "./terminal-places.ts";
 import { noticeMessage } from "./notice-message.ts";
@@ -30,6 +31,19 @@ export interface TerminalCounts {
   readonly terminals: TerminalPlaces;
 }
 
+interface ServedTerminal {
+  readonly terminal: GuestTerminal;
+  readonly place: TerminalPlace;
+  readonly rights: TerminalRights;
+  readonly hello: TerminalHello;
+  readonly recorder: TerminalRecorder | undefined;
+}
+
+const RECORDED: DoorNotice = {
+  code: "RECORDED",
+  message: "This session is recorded: what the terminal prints, after redaction; what is typed is not",
+};
+
 /** One viewer of a terminal, from its hello to its end. The terminal itself outlives it. */
 export class TerminalSession {
   readonly #session: DoorSession;
@@ -39,6 +53,7 @@ export class TerminalSession {
   readonly #window: OutputWindow;
   readonly #place: TerminalPlace;
   readonly #floor: OutputFloor;
+  readonly #recorder: TerminalRecorder | undefined;
   #controls: boolean;
 
   /** Serves a session until its end. */
@@ -69,7 +84,8 @@ export class TerminalSession {
       session.signal,
     );
     if (terminal.started.terminal !== id) throw wrongTerminal(id);
-    const served = new TerminalSession(session, socket, terminal, place, rights, hello);
+    await using recorder = await recorderOf(session, terminal);
+    const served = new TerminalSession(session, socket, { terminal, place, rights, hello, recorder });
     using _notices = session.host.onNotice((notice) => served.#notice(notice));
     served.#begin(hello);
     await socket.ended.catch(() => undefined);
@@ -78,16 +94,14 @@ export class TerminalSession {
   private constructor(
     session: DoorSession,
     socket: DoorSocket<typeof TerminalClientMessage>,
-    terminal: GuestTerminal,
-    place: TerminalPlace,
-    rights: TerminalRights,
-    hello: TerminalHello,
+    { terminal, place, rights, hello, recorder }: ServedTerminal,
   ) {
     this.#session = session;
     this.#socket = socket;
     this.#terminal = terminal;
     this.#rights = rights;
     this.#window = new OutputWindow(hello.window ?? DEFAULT_WINDOW_BYTES, terminal.started.offset);
+    this.#recorder = recorder;
     this.#place = place;
     place.runs = true;
     const oldest = place.oldest(session.spec.attach.scrollbackBytes);
@@ -101,6 +115,7 @@ export class TerminalSession {
       argv: "new" in hello.terminal ? (hello.terminal.new.argv ?? null) : null,
     });
     this.#socket.send(this.#ready(created));
+    if (this.#recorder !== undefined) this.#notice(RECORDED);
     this.#socket.listen(this.#window.limit, {
       message: (message) => this.#message(message),
       binary: (bytes) => this.#typed(bytes),
@@ -129,8 +144,12 @@ export class TerminalSession {
       output: (bytes, offset) => this.#output(bytes, offset),
       gap: (_from, to) => this.#gap(this.#floor.gap(to), to),
       role: (change) => this.#roleChanged(change),
-      size: ({ cols, rows }) => this.#socket.send({ type: "size", cols, rows }),
+      size: ({ cols, rows }) => {
+        this.#socket.send({ type: "size", cols, rows });
+        this.#recorder?.resize(cols, rows);
+      },
       exit: (status, offset) => {
+        this.#recorder?.exited(status.code);
         this.#place.runs = false;
         this.#record("exited", { exitCode: status.code, signal: status.signal });
         this.#socket.send({ type: "exit", ...status, offset });
@@ -150,18 +169,22 @@ export class TerminalSession {
       this.#socket.sendBytes(encodeOutput(offset + at, bytes.subarray(at, at + MAX_WIRE_CHUNK_BYTES)));
     }
     if (!this.#window.send(bytes.length)) this.#terminal.pause();
+    this.#recorder?.output(bytes);
   }
 
   #gap(from: number | undefined, to: number): void {
     if (from === undefined) return;
     this.#window.skip(to);
     this.#socket.send({ type: "gap", from, to });
+    this.#recorder?.gap(to - from);
   }
 
   #roleChanged(change: RoleChange): void {
     const controller = SessionId.safeParse(change.controller);
     const controls = change.role === "controller" && this.#rights.mode === "control";
     if (controls && !this.#controls) this.#record("control", {});
+    if (controls !== this.#controls)
+      this.#recorder?.marker(controls ? "this session controls" : "this session only watches");
     this.#controls = controls;
     this.#socket.send({
       type: "role",
@@ -201,6 +224,7 @@ export class TerminalSession {
     if (bytes.length > MAX_WIRE_CHUNK_BYTES) throw tooLarge(bytes.length);
     this.#requireControlMode("input");
     this.#session.host.check("terminal.input");
+    this.#recorder?.typed();
     if (!this.#terminal.input(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))) this.#holdInput();
   }
 
@@ -235,6 +259,17 @@ export class TerminalSession {
   #notice(notice: DoorNotice): void {
     this.#socket.send(noticeMessage(notice));
   }
+}
+
+/** The recorder of a session where the profile wants one; a terminal that can't be recorded is not opened. */
+async function recorderOf(
+  session: DoorSession,
+  { started }: GuestTerminal,
+): Promise<TerminalRecorder | undefined> {
+  if (session.spec.transcript.capture === "off") return undefined;
+  const { terminal: id, cols, rows, offset } = started;
+  const file = await session.host.transcript({ terminal: id });
+  return new TerminalRecorder(session, { id, cols, rows, whole: offset === 0 }, file);
 }
 
 function wrongTerminal(id: string): DoorwardError {

@@ -9,6 +9,7 @@ import type { MachineRecords } from "../../machines/life/index.ts";
 import type { PolicyFile } from "../../policy/index.ts";
 import type { SecretStore } from "../../secrets/index.ts";
 import type { Folders } from "../../state/index.ts";
+import type { Transcripts } from "../../transcripts/index.ts";
 import type { Bridge } from "../bridge.ts";
 import type { PolicyJudge } from "../policy-judge.ts";
 import type { Reviews } from "../reviews.ts";
@@ -23,6 +24,7 @@ import { imageHandlers } from "./images.ts";
 import { machineHandlers } from "./machines.ts";
 import { policyHandlers } from "./policy.ts";
 import { secretHandlers } from "./secrets.ts";
+import { transcriptHandlers } from "./transcripts.ts";
 
 /** The parts of a bridge that its handlers use. */
 export interface HandlerSources {
@@ -39,6 +41,7 @@ export interface HandlerSources {
   readonly records: MachineRecords;
   readonly egress: Egress;
   readonly approvals: Approvals;
+  readonly transcripts: Transcripts;
   readonly gateway: () => Gateway;
   readonly stop: () => void;
 }
@@ -61,5 +64,6 @@ export function allHandlers(sources: HandlerSources): Handlers {
     ...egressHandlers(sources.egress, sources.records),
     ...approvalHandlers(sources.approvals),
     ...secretHandlers(sources.secrets, sources.records, policy),
+    ...transcriptHandlers(sources.transcripts),
   };
 }

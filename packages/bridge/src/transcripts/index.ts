@@ -1,0 +1,1 @@
+export { Transcripts, type TranscriptsOptions } from "./transcripts.ts";
