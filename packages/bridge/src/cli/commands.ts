@@ -107,6 +107,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/evidence.ts")).defineEvidence,
   },
   {
+    name: "transcript",
+    summary: "list, play and export transcripts of terminal sessions",
+    load: async () => (await import("./commands/transcript.ts")).defineTranscript,
+  },
+  {
     name: "image",
     summary: "build, list and prune machine images",
     load: async () => (await import("./commands/image.ts")).defineImage,

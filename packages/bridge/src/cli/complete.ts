@@ -11,13 +11,23 @@ interface Candidate {
   readonly description: string;
 }
 
-type Source = "machines" | "approvals" | "grants" | "profiles" | "operations" | "doors" | "files" | "none";
+type Source =
+  | "machines"
+  | "approvals"
+  | "transcripts"
+  | "grants"
+  | "profiles"
+  | "operations"
+  | "doors"
+  | "files"
+  | "none";
 
 const SOURCE_OF: ReadonlyMap<string, Source> = new Map<string, Source>([
   ["machine", "machines"],
   ["machine-or-time", "machines"],
   ["machine-or-host", "machines"],
   ["id", "approvals"],
+  ["transcript", "transcripts"],
   ["--machine", "machines"],
   ["grant", "grants"],
   ["--grant", "grants"],
@@ -101,7 +111,7 @@ async function candidates(cli: Cli, source: Source): Promise<readonly Candidate[
 
 async function asked(
   cli: Cli,
-  source: "machines" | "approvals" | "grants" | "profiles",
+  source: "machines" | "approvals" | "transcripts" | "grants" | "profiles",
 ): Promise<readonly Candidate[]> {
   await using client = await runningBridge(cli);
   const signal = AbortSignal.timeout(2000);
@@ -112,6 +122,13 @@ async function asked(
   if (source === "approvals") {
     const { approvals } = await client.call("approvals.list", {}, { signal });
     return approvals.map(({ id, title }) => ({ value: id, description: title }));
+  }
+  if (source === "transcripts") {
+    const { transcripts } = await client.call("transcripts.list", {}, { signal });
+    return transcripts.map(({ id, machine, startedAt }) => ({
+      value: id,
+      description: `${machine.name}, ${startedAt}`,
+    }));
   }
   if (source === "grants") {
     const { grants } = await client.call("grants.list", {}, { signal });
