@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { documentHead, urnOf } from "./document-head.ts";
+import { ActionCapability } from "./host-actions/capabilities.ts";
 import { DoorName, Operation } from "./operations.ts";
 import { GrantId, HostPath, MachineId, Sha256, Subject, Timestamp } from "./text.ts";
 
@@ -16,6 +17,11 @@ export const HostInterfaceGrant = z
     doors: z.array(DoorName).min(1).max(8).describe("Doors that may be opened"),
     operations: z.array(Operation).min(1).max(64).describe("Operations that may be done at them"),
     repoPaths: z.array(HostPath).max(64).describe("Resolved host paths that the grant covers"),
+    capabilities: z
+      .array(ActionCapability)
+      .max(64)
+      .optional()
+      .describe("Actions on the host that may be asked for; none when absent"),
     issuedAt: Timestamp,
     issuedBy: Subject.describe("Who had it minted"),
     expiresAt: Timestamp,

@@ -80,6 +80,7 @@ export {
 export { jsonSchemaOf } from "./json-schema.ts";
 export {
   ACTION_CAPABILITIES,
+  ActionCapability,
   capabilitiesFor,
   filesystemScopeCapability,
   knownCapability,

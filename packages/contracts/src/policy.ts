@@ -1,6 +1,8 @@
 import * as z from "zod";
 import { AgentMachineProfileSpec, MachineLimits } from "./agent-machine-profile.ts";
 import { EgressSpec } from "./egress.ts";
+import { ActionCapability } from "./host-actions/capabilities.ts";
+import { ActionPolicy } from "./host-actions/scopes.ts";
 import { DoorName, Operation } from "./operations.ts";
 import { TerminalDoorSpec } from "./terminal-door.ts";
 import { Duration } from "./text.ts";
@@ -33,6 +35,11 @@ export const PolicyGrantRule = z.strictObject({
     .describe("Subject, or the start of one followed by *"),
   doors: z.array(DoorName).min(1).max(8).describe("Doors"),
   operations: z.array(Operation).min(1).max(64).describe("Operations"),
+  capabilities: z
+    .array(ActionCapability)
+    .max(64)
+    .optional()
+    .describe("Capabilities of host actions; none when absent"),
   for: Duration.describe("Longest time of one grant"),
   profiles: z
     .array(z.string().max(80))
@@ -93,6 +100,7 @@ export const Policy = z
       .optional()
       .describe("Who may be granted what; the operator may always grant to himself"),
     egress: EgressSpec.partial().optional().describe("What the machines of every profile may reach"),
+    actions: ActionPolicy.optional().describe("What of the host may be acted on; nothing when absent"),
     limits: z
       .strictObject({ machines: z.int().min(1).max(1000).optional().describe("Running machines at once") })
       .optional()

@@ -25,6 +25,7 @@ export function showGrant({
     ["machine", machineName ?? `${grant.machine} (removed)`],
     ["doors", grant.doors.join(", ")],
     ["operations", grant.operations.join(", ")],
+    ...(grant.capabilities === undefined ? [] : [["capabilities", grant.capabilities.join(", ")] as const]),
     ["paths", grant.repoPaths.join(", ")],
     ["issued", `${ago(grant.issuedAt)} by ${grant.issuedBy}`],
     ["expires", `${grant.expiresAt} (${until(grant.expiresAt)})`],

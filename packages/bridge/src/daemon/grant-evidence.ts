@@ -21,6 +21,7 @@ export function grantEvidence(log: Appender): GrantEvidence {
     doors: grant.doors,
     operations: grant.operations,
     paths: grant.repoPaths,
+    ...(grant.capabilities === undefined ? {} : { capabilities: grant.capabilities }),
     expiresAt: grant.expiresAt,
   });
   const append = async (input: EvidenceInput): Promise<void> => {

@@ -111,6 +111,13 @@ export class GrantAuthority implements AsyncDisposable {
     return entry;
   }
 
+  /** The live grant of an id; throws GRANT_NOT_FOUND, GRANT_EXPIRED or GRANT_REVOKED. */
+  live(id: string): LiveGrant {
+    const entry = this.#find(id);
+    this.#endings.checkLive(entry);
+    return entry;
+  }
+
   /** Throws unless the grant allows the operation on the machine at this moment. Cheap: reads memory and two clocks. */
   check(grantId: string, operation: Operation, machineId: string): void {
     const entry = this.#find(grantId);

@@ -92,7 +92,12 @@ export class GrantIssuing {
     checkChildSubject(subject, parent);
     this.#checkFamily(parent);
     const { grant, machine } = parent.stored;
-    const covered = { doors: grant.doors, operations: grant.operations, paths: grant.repoPaths };
+    const covered = {
+      doors: grant.doors,
+      operations: grant.operations,
+      paths: grant.repoPaths,
+      capabilities: grant.capabilities ?? [],
+    };
     const scope = narrowedScope(request, covered, machine.repoHostPaths);
     const seconds = request.seconds ?? Math.ceil(this.#left(parent) / 1000);
     if (request.seconds !== undefined) this.#checkTime(parent, seconds, "narrow");
@@ -110,8 +115,8 @@ export class GrantIssuing {
     const { ledger, clock } = this.#parts;
     const { grant, machine } = entry.stored;
     this.#checkTime(ledger.parentOf(entry), seconds, "renew");
-    const { subject, doors, operations } = grant;
-    const ask = { subject, doors, operations, seconds, profile: machine.profile };
+    const { subject, doors, operations, capabilities } = grant;
+    const ask = { subject, doors, operations, capabilities, seconds, profile: machine.profile };
     const rule = judge(this.#parts.policy(), ask);
     const deadline = deadlineAfter(seconds, clock, ledger.parentOf(entry));
     const time = timeOf(deadline, seconds, clock);

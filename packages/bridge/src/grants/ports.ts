@@ -11,6 +11,8 @@ export interface GrantAsk {
   readonly subject: string;
   readonly doors: readonly DoorName[];
   readonly operations: readonly Operation[];
+  /** Capabilities of host actions; none when absent. */
+  readonly capabilities?: readonly string[] | undefined;
   readonly seconds: number;
   readonly profile: string;
 }

@@ -3,6 +3,7 @@ import {
   DenialError,
   DoorwardError,
   doorOf,
+  knownCapability,
   type DoorName,
   type Operation,
 } from "@doorward/contracts";
@@ -13,6 +14,8 @@ export interface Scope {
   readonly doors: readonly DoorName[];
   readonly operations: readonly Operation[];
   readonly paths: readonly string[];
+  /** Actions on the host that may be asked for. */
+  readonly capabilities: readonly string[];
 }
 
 /** What somebody asks for; what is left out is taken from the operations, the machine or the parent. */
@@ -20,6 +23,7 @@ export interface ScopeAsk {
   readonly doors?: readonly DoorName[] | undefined;
   readonly operations?: readonly Operation[] | undefined;
   readonly paths?: readonly string[] | undefined;
+  readonly capabilities?: readonly string[] | undefined;
 }
 
 /** Scope of a new grant on a machine; refuses what the machine does not offer or nothing could enforce. */
@@ -42,7 +46,8 @@ export function mintedScope(
     (path) => covers(machine.repoHostPaths, path),
     `the repos of machine "${machine.name}"`,
   );
-  return enforceable({ doors, operations, paths }, machine.repoHostPaths);
+  const capabilities = knownCapabilities(ask.capabilities ?? []);
+  return enforceable({ doors, operations, paths, capabilities }, machine.repoHostPaths);
 }
 
 /** Scope of a child; refuses whatever its parent does not cover. */
@@ -53,13 +58,29 @@ export function narrowedScope(ask: ScopeAsk, parent: Scope, repoHostPaths: reado
   checkWithin("door", doors, (door) => parent.doors.includes(door), "its parent");
   checkWithin("operation", operations, (operation) => parent.operations.includes(operation), "its parent");
   checkWithin("path", paths, (path) => covers(parent.paths, path), "its parent");
+  const capabilities = knownCapabilities(ask.capabilities ?? parent.capabilities);
+  checkWithin("capability", capabilities, (one) => parent.capabilities.includes(one), "its parent");
   checkDoorsOf(operations, doors);
-  return enforceable({ doors, operations, paths }, repoHostPaths);
+  return enforceable({ doors, operations, paths, capabilities }, repoHostPaths);
 }
 
 /** Whether a path is one of the roots or lies under one. Both are resolved paths without `.` and `..`. */
 export function covers(roots: readonly string[], path: string): boolean {
   return roots.some((root) => path === root || path.startsWith(root.endsWith("/") ? root : `${root}/`));
+}
+
+/** Capabilities by their first names; one that nobody knows is refused instead of carried along. */
+function knownCapabilities(asked: readonly string[]): readonly string[] {
+  return unique(
+    asked.map((capability) => {
+      const known = knownCapability(capability);
+      if (known !== null) return known;
+      throw new DoorwardError({
+        code: "INPUT_INVALID",
+        message: `Cannot make grant: capability ${JSON.stringify(capability)} is not known`,
+      });
+    }),
+  );
 }
 
 function unique<Item>(items: readonly Item[]): readonly Item[] {
@@ -105,7 +126,7 @@ function checkWithin<Item extends string>(
   if (wider === undefined) return;
   throw new DenialError({
     code: "GRANT_TOO_WIDE",
-    rule: `grant.${what}s`,
+    rule: what === "capability" ? "grant.capabilities" : `grant.${what}s`,
     message: `Cannot make grant: ${what} "${wider}" is not within ${limit}`,
   });
 }

@@ -13,6 +13,8 @@ export interface GrantAsk {
   readonly subject: string;
   readonly doors: readonly DoorName[];
   readonly operations: readonly Operation[];
+  /** Capabilities of host actions; none when absent. */
+  readonly capabilities?: readonly string[] | undefined;
   readonly seconds: number;
   readonly profile: string;
 }
@@ -44,6 +46,8 @@ function misfitOf(rule: PolicyGrantRule, ask: GrantAsk): string | null {
   if (door !== undefined) return `it does not contain the door "${door}"`;
   const operation = ask.operations.find((name) => !rule.operations.includes(name));
   if (operation !== undefined) return `it does not contain "${operation}"`;
+  const capability = ask.capabilities?.find((name) => rule.capabilities?.includes(name) !== true);
+  if (capability !== undefined) return `it does not contain the capability "${capability}"`;
   if (rule.profiles !== undefined && !rule.profiles.includes(ask.profile)) {
     return `it does not cover the profile "${ask.profile}"`;
   }

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { ActionCapability } from "../host-actions/capabilities.ts";
 import { GrantStatus, HostInterfaceGrant } from "../host-interface-grant.ts";
 import { DoorName, Operation } from "../operations.ts";
 import { Duration, GrantId, Subject, Timestamp } from "../text.ts";
@@ -36,6 +37,11 @@ export const GrantRequest = z.strictObject({
     .max(64)
     .optional()
     .describe("Host paths; the machine's repos when absent"),
+  capabilities: z
+    .array(ActionCapability)
+    .max(64)
+    .optional()
+    .describe("Actions on the host that may be asked for; none when absent"),
   for: Duration.describe("How long"),
 });
 export type GrantRequest = z.infer<typeof GrantRequest>;
@@ -46,6 +52,7 @@ export const NarrowRequest = z.strictObject({
   doors: z.array(DoorName).min(1).max(8).optional(),
   operations: z.array(Operation).min(1).max(64).optional(),
   paths: z.array(z.string().min(1).max(4096)).max(64).optional(),
+  capabilities: z.array(ActionCapability).max(64).optional(),
   for: Duration.optional(),
 });
 export type NarrowRequest = z.infer<typeof NarrowRequest>;

@@ -93,5 +93,10 @@ export const grantScope = {
   doors: z.array(Word).max(50).describe("Doors that it opens"),
   operations: z.array(Word).max(200).describe("Operations that it allows"),
   paths: z.array(HostPath).max(100).describe("Repo paths that it covers, resolved, on the host"),
+  capabilities: z
+    .array(z.string().min(1).max(120))
+    .max(64)
+    .optional()
+    .describe("Actions on the host that it lets ask for; none when absent"),
   expiresAt: Timestamp.describe("When it ends"),
 };

@@ -1,3 +1,4 @@
+import * as z from "zod";
 import type { HostAction } from "./requests.ts";
 
 /** Capabilities that open host actions; a scope has one of its own beside them. Aliases are listed with their first name. */
@@ -7,6 +8,15 @@ export const ACTION_CAPABILITIES = [
   "system.hosts.write",
   "system.process.exec",
 ] as const;
+
+/** A capability that a grant can hold, by its first name; no other is known. */
+export const ActionCapability = z
+  .string()
+  .max(110)
+  .regex(
+    /^system\.(?:clipboard\.(?:read|write)|hosts\.write|process\.exec|(?:fs|process)\.scope\.[a-z0-9][a-z0-9._-]{0,79})$/,
+  )
+  .describe("Capability of host actions, e.g. system.process.exec and system.process.scope.git");
 
 const aliases: ReadonlyMap<string, string> = new Map([["system.host.write", "system.hosts.write"]]);
 

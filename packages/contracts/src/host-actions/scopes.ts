@@ -55,6 +55,14 @@ export const ArgumentValue = z.discriminatedUnion("kind", [
     kind: z.literal("path").describe("An absolute path within the scope's path roots"),
   }),
   z.strictObject({
+    kind: z.literal("word").describe("Letters, digits and . _ -, starting with a letter or a digit"),
+  }),
+  z.strictObject({
+    kind: z.literal("match").describe("What a pattern matches as a whole, not starting with a hyphen"),
+    pattern: z.string().min(1).max(500).describe("Regular expression of ECMAScript, with the u flag"),
+    what: z.string().min(1).max(80).describe("What it matches, for people"),
+  }),
+  z.strictObject({
     kind: z.literal("text").describe("Any text that does not start with a hyphen"),
     maxLength: z.int().min(1).max(10_000).describe("Longest"),
   }),
@@ -76,6 +84,12 @@ export const FlagRule = z.strictObject({
   value: ArgumentValue.optional().describe(
     "Value that follows as the next argument or after =; none when absent",
   ),
+  form: z
+    .enum(["next", "joined"])
+    .optional()
+    .describe(
+      "The only form of the value: as the next argument, or joined with =; when absent both for long names and the next argument for -x",
+    ),
   repeat: z.boolean().optional().describe("Whether it may be given more than once"),
 });
 export type FlagRule = z.infer<typeof FlagRule>;
@@ -91,10 +105,26 @@ export const CommandRule = z.strictObject({
     .strictObject({
       min: z.int().min(0).max(100).describe("Fewest"),
       max: z.int().min(0).max(100).describe("Most"),
+      first: z
+        .array(ArgumentValue)
+        .min(1)
+        .max(5)
+        .optional()
+        .describe("What the first ones are, one by one; the others as value says"),
       value: ArgumentValue.describe("What each may be"),
     })
     .optional()
     .describe("Arguments that are no flags; none when absent"),
+  separator: z
+    .boolean()
+    .optional()
+    .describe("Whether one -- may stand, after which there are no flags; no when absent"),
+  programs: z
+    .array(z.string().min(1).max(80))
+    .min(1)
+    .max(20)
+    .optional()
+    .describe("File names of the executables that it holds for; all when absent"),
   effect: z.enum(["read", "write"]).describe("Whether it only reads"),
   confirm: Confirmation.optional(),
 });
@@ -110,6 +140,12 @@ export const ProcessScope = z.strictObject({
         sha256: Sha256.optional().describe(
           "Digest that the file must have; its owner and mode are checked anyway",
         ),
+        owner: z
+          .enum(["root", "user"])
+          .optional()
+          .describe(
+            "Who may own the file and the folders on its way: root, or the user of the bridge too; root when absent",
+          ),
       }),
     )
     .min(1)
@@ -139,6 +175,10 @@ export const ProcessScope = z.strictObject({
     })
     .optional()
     .describe("Environment; nothing else is in it but PATH, HOME, LANG and TZ of fixed values"),
+  interspersed: z
+    .boolean()
+    .optional()
+    .describe("Whether flags, the global ones too, may follow operands; only before them when absent"),
   globalFlags: z.array(FlagRule).max(50).optional().describe("Flags that may stand before the subcommand"),
   commands: z.array(CommandRule).min(1).max(300).describe("Commands that may be run; no other may"),
   timeoutSeconds: z.int().min(1).max(86_400).describe("Time limit, and highest that a request may ask for"),
@@ -186,6 +226,10 @@ export const ActionPolicy = z.strictObject({
           .max(10)
           .optional()
           .describe("Where the program is; the usual places when absent"),
+        owner: z
+          .enum(["root", "user"])
+          .optional()
+          .describe("Who may own the programs: root, or the user of the bridge too; root when absent"),
         cwdRoots: z
           .array(PolicyPath)
           .max(20)

@@ -20,6 +20,7 @@ export function defineGrantCreate(command: Command, cli: Cli): void {
         operations: options.op,
         for: options.for,
         ...(options.door === undefined ? {} : { doors: options.door }),
+        ...(options.capability === undefined ? {} : { capabilities: options.capability }),
         ...(options.path === undefined ? {} : { paths: options.path.map((path) => resolve(cli.cwd, path)) }),
       };
       const minted = await client.call("grants.create", { body }, { signal: run.cli.signal });

@@ -32,6 +32,7 @@ function narrowing(cli: Cli, options: z.infer<typeof GrantOptions>): NarrowReque
     ...(options.to === undefined ? {} : { subject: options.to }),
     ...(options.door === undefined ? {} : { doors: options.door }),
     ...(options.op === undefined ? {} : { operations: options.op }),
+    ...(options.capability === undefined ? {} : { capabilities: options.capability }),
     ...(options.path === undefined ? {} : { paths: options.path.map((path) => resolve(cli.cwd, path)) }),
     ...(options.for === undefined ? {} : { for: options.for }),
   };

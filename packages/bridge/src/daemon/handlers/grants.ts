@@ -13,12 +13,13 @@ export function grantHandlers(grants: GrantAuthority, open: () => Promise<Machin
   return {
     "grants.create": async ({ body, caller }) => {
       const machine = grantMachine((await open()).get(body.machine));
-      const { subject, doors, operations } = body;
+      const { subject, doors, operations, capabilities } = body;
       const ask = {
         machine,
         subject,
         doors,
         operations,
+        capabilities,
         paths: await resolved(caller, body.paths),
         seconds: durationSeconds(body.for),
       };
@@ -31,9 +32,16 @@ export function grantHandlers(grants: GrantAuthority, open: () => Promise<Machin
     "grants.get": ({ caller, params }) => Promise.resolve(visible(grants, caller, params.grant)),
     "grants.narrow": async ({ caller, params, body }) => {
       visible(grants, caller, params.grant);
-      const { subject, doors, operations } = body;
+      const { subject, doors, operations, capabilities } = body;
       const seconds = body.for === undefined ? undefined : durationSeconds(body.for);
-      const ask = { subject, doors, operations, paths: await resolved(caller, body.paths), seconds };
+      const ask = {
+        subject,
+        doors,
+        operations,
+        capabilities,
+        paths: await resolved(caller, body.paths),
+        seconds,
+      };
       return grants.narrow(params.grant, ask, subjectOf(caller));
     },
     "grants.renew": ({ caller, params, body }) =>
