@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
-import { access, mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { execFileSync } from "node:child_process";
+import { access, mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
+import type { EvidenceInput } from "@doorward/contracts";
 import { mutationRounds, MUTATIONS } from "../../../test/evidence/mutate.ts";
 import { killRounds } from "../../../test/evidence/kill.ts";
 import { readEntries, rebuild } from "../../../test/evidence/rebuild.ts";
-import { appendMany, keyOf, openLog, ORIGIN, temporary } from "../../../test/evidence/support.ts";
+import { appendMany, keyOf, openLog, ORIGIN, record, temporary } from "../../../test/evidence/support.ts";
 import {
   createEvidenceKey,
   exportEvidence,
@@ -178,3 +180,42 @@ void test(
     assert.ok(acknowledged > 100 && size >= acknowledged);
   },
 );
+
+const HOSTILE = {
+  "a pipe": (path: string) => execFileSync("mkfifo", [path]),
+  "a link to an endless device": (path: string) => symlink("/dev/zero", path),
+  "a link to another file": (path: string) => symlink("/etc/passwd", path),
+  "a folder": (path: string) => mkdir(path),
+  "a file of a terabyte": async (path: string) => {
+    await writeFile(path, "");
+    await truncate(path, 2 ** 40);
+  },
+};
+
+for (const [what, make] of Object.entries(HOSTILE)) {
+  void test(`${what} in the place of any file of an export is a problem, and holds nothing up`, async () => {
+    await using folder = await temporary();
+    await using log = await openLog(folder.path);
+    await appendMany(log, 0, 2);
+    const kept = await log.keep(Buffer.from(""));
+    await log.append({ ...record(2), transcript: kept } as EvidenceInput);
+    await log.append({ ...record(3), transcript: await log.keep(Buffer.from("text")) } as EvidenceInput);
+    await log.checkpoint();
+    const { out, vkey } = await exportEvidence({ dir: log.dir, out: join(folder.path, "export") });
+    const own = ["checkpoint", "tile/0/000.p/4", "tile/entries/000.p/4", "proofs/record-0.tlog-proof"];
+    for (const path of [
+      ...own,
+      ...(await readdir(join(out, "referenced"))).map((name) => `referenced/${name}`),
+    ]) {
+      const aside = await readFile(join(out, path)).catch(() => null);
+      await mkdir(dirname(join(out, path)), { recursive: true });
+      await rm(join(out, path), { force: true });
+      await make(join(out, path));
+      const report = await verifyEvidence({ dir: out, vkey });
+      assert.equal(report.ok, false, path);
+      await rm(join(out, path), { recursive: true });
+      if (aside !== null) await writeFile(join(out, path), aside);
+    }
+    assert.deepEqual((await verifyEvidence({ dir: out, vkey })).problems, []);
+  });
+}

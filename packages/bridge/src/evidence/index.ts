@@ -22,6 +22,7 @@ export {
 export { readLeaf, type EvidenceEntry } from "./record.ts";
 export { noteVerifier, parseVkey, vkeyLine, type NoteVerifier } from "./signed-note.ts";
 export { escapeControls, summarize } from "./summarize.ts";
+export { readPublicSync } from "./read-public.ts";
 export { verifyEvidence, type VerifyOptions, type VerifyReport } from "./verify.ts";
 export type { VerifyProblem } from "./verify-bundle.ts";
 export { Witness, seenLogs, readWitnessVkey, type SeenLog, type WitnessAnswer } from "./witness.ts";

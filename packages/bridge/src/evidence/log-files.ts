@@ -1,8 +1,9 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DoorwardError } from "@doorward/contracts";
 import { isMissing } from "./key.ts";
 import { HASH_BYTES, TILE_WIDTH } from "./merkle.ts";
+import { readPublic } from "./read-public.ts";
 import { decodeEntries, tilePath, type TileKind } from "./tiles.ts";
 
 type ReadFile = (path: string) => Promise<Buffer>;
@@ -13,7 +14,7 @@ export class LogFiles {
   readonly #readFile: ReadFile;
 
   /** `read` is another way to read a file: a thread that does nothing else need not wait for another. */
-  constructor(dir: string, read: ReadFile = readFile) {
+  constructor(dir: string, read: ReadFile = readPublic) {
     this.dir = dir;
     this.#readFile = read;
   }
@@ -63,7 +64,7 @@ export class LogFiles {
       return await this.#readFile(join(this.dir, path));
     } catch (error) {
       if (isMissing(error)) return null;
-      throw error;
+      throw damaged(path, error instanceof Error ? error.message : String(error), error);
     }
   }
 
@@ -74,9 +75,10 @@ export class LogFiles {
   }
 }
 
-function damaged(path: string, why: string): DoorwardError {
+function damaged(path: string, why: string, cause?: unknown): DoorwardError {
   return new DoorwardError({
     code: "EVIDENCE_INVALID",
     message: `Cannot read evidence file "${path}": ${why}`,
+    cause,
   });
 }

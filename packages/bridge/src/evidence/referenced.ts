@@ -1,11 +1,12 @@
 import { createHash, randomUUID } from "node:crypto";
-import { constants, createReadStream } from "node:fs";
-import { access, link, open, stat, statfs, unlink } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, link, open, statfs, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import * as z from "zod";
 import { DoorwardError, Reference } from "@doorward/contracts";
 import { makeFolder, syncFolder } from "./files.ts";
 import { isMissing } from "./key.ts";
+import { openPublic } from "./read-public.ts";
 
 /** What a file that records refer to may take up, and what it must leave free on its disk. */
 const limits = { bytes: 64 * 1024 * 1024, freeBytes: 128 * 1024 * 1024 } as const;
@@ -92,15 +93,16 @@ export async function checkReference(
 ): Promise<ReferenceState> {
   const name = referencedName(path);
   if (name === null || digest !== `sha256:${name}`) return "wrong";
-  const file = join(evidenceDir, REFERENCED, name);
   try {
-    if ((await stat(file)).size !== bytes) return "wrong";
+    await using file = await openPublic(join(evidenceDir, REFERENCED, name));
+    const stat = await file.stat();
+    if (!stat.isFile() || stat.size !== bytes) return "wrong";
     const hash = createHash("sha256");
-    for await (const chunk of createReadStream(file)) hash.update(z.instanceof(Uint8Array).parse(chunk));
+    for await (const chunk of file.createReadStream({ end: bytes, autoClose: false }))
+      hash.update(z.instanceof(Uint8Array).parse(chunk));
     return hash.digest("hex") === name ? "present" : "wrong";
   } catch (error) {
-    if (isMissing(error)) return "missing";
-    throw error;
+    return isMissing(error) ? "missing" : "wrong"; // what can't be read is not what was kept
   }
 }
 

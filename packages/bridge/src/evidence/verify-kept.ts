@@ -1,9 +1,9 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DoorwardError } from "@doorward/contracts";
 import { openCheckpoint, type OpenedCheckpoint } from "./checkpoint.ts";
 import { cosignedAt, parseWitnessVkey, type WitnessVerifier } from "./cosignature.ts";
 import { isMissing } from "./key.ts";
+import { readPublic } from "./read-public.ts";
 import { messageOf } from "./verify-bundle.ts";
 import { witnessFile } from "./witnessing.ts";
 
@@ -128,7 +128,7 @@ function openGiven(text: string): OpenedCheckpoint {
 
 async function readOptional(path: string): Promise<string | null> {
   try {
-    return await readFile(path, "utf8");
+    return (await readPublic(path)).toString("utf8");
   } catch (error) {
     if (isMissing(error)) return null;
     throw error;

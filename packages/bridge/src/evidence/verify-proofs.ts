@@ -1,10 +1,11 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { openCheckpoint, type OpenedCheckpoint } from "./checkpoint.ts";
 import { isConsistent } from "./consistency.ts";
 import type { LogFiles } from "./log-files.ts";
 import { consistencyHashes, proveConsistency, proveInclusion, tlogProof } from "./prove.ts";
+import { readPublic } from "./read-public.ts";
 import { messageOf } from "./verify-bundle.ts";
 
 const OlderCheckpoint = z.looseObject({ older: z.string() });
@@ -21,7 +22,7 @@ export async function wrongProofs(
   const problems: string[] = [];
   for (const name of names) {
     try {
-      const text = await readFile(join(files.dir, "proofs", name), "utf8");
+      const text = (await readPublic(join(files.dir, "proofs", name))).toString("utf8");
       if ((await expected(files, name, text, onOlder)) !== text)
         problems.push(`"proofs/${name}" is not the proof it says it is`);
     } catch (error) {

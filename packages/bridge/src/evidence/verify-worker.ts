@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import * as z from "zod";
 import { publicKeyOf } from "./key.ts";
 import { LogFiles } from "./log-files.ts";
+import { readPublicSync } from "./read-public.ts";
 import { checkBundle } from "./verify-bundle.ts";
 
 const Data = z.strictObject({
@@ -13,7 +13,7 @@ const Task = z.strictObject({ n: z.int(), width: z.int(), records: z.boolean() }
 
 // the thread of a verification: checks bundles that verify-pool.ts sends, one answer for each
 const { dir, spans } = Data.parse(workerData);
-const files = new LogFiles(dir, (path) => Promise.resolve(readFileSync(path)));
+const files = new LogFiles(dir, (path) => Promise.resolve(readPublicSync(path)));
 const keys = spans.map(({ from, raw }) => ({ from, key: publicKeyOf(raw) }));
 parentPort?.on("message", (message: unknown) => {
   void checkBundle(files, Task.parse(message), keys).then((result) => {

@@ -4,6 +4,7 @@ import { DoorwardError } from "@doorward/contracts";
 import type { Command } from "commander";
 import * as z from "zod";
 import {
+  readPublicSync,
   readWitnessVkey,
   seenLogs,
   verifyEvidence,
@@ -68,7 +69,7 @@ export function defineEvidenceVerify(command: Command, cli: Cli): void {
 }
 
 function verifierKey(cli: Cli, dir: string, key: string | undefined): string {
-  if (key === undefined) return read(join(dir, "key.vkey"), "verifier key").trim();
+  if (key === undefined) return read(join(dir, "key.vkey"), "verifier key", readPublicSync).trim();
   const isLine = /^[^+\s]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+$/.test(key);
   return isLine ? key : read(resolve(cli.cwd, key), "verifier key").trim();
 }
@@ -78,17 +79,19 @@ async function givenWitness(cli: Cli, given: string, dir: string): Promise<Given
   const path = resolve(cli.cwd, given);
   if (!given.includes("+") && existsSync(join(path, "witness.vkey"))) {
     const [vkey, logs] = [await readWitnessVkey(path), await seenLogs(path)];
-    const origin = read(join(dir, "checkpoint"), "checkpoint").split("\n")[0];
+    const origin = read(join(dir, "checkpoint"), "checkpoint", readPublicSync).split("\n")[0];
     return { vkey, seen: logs.find((log) => log.origin === origin)?.checkpoint ?? undefined };
   }
   return { vkey: verifierKey(cli, dir, given) };
 }
 
-function read(path: string, what: string): string {
+/** What the user names may be a pipe; what lies in the folder that is verified may not. */
+function read(path: string, what: string, bytes: (path: string) => Buffer = readFileSync): string {
   try {
-    return readFileSync(path, "utf8");
+    return bytes(path).toString("utf8");
   } catch (cause) {
-    const why = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    const why =
+      cause instanceof Error ? ("code" in cause ? String(cause.code) : cause.message) : String(cause);
     throw new DoorwardError({
       code: "EVIDENCE_NOT_FOUND",
       message: `Cannot read ${what} "${escapeLine(path)}": ${why}`,
