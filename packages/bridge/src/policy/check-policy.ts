@@ -1,5 +1,6 @@
 import { doorOf, durationSeconds, type Policy } from "@doorward/contracts";
 import { compileGlob } from "./glob.ts";
+import { actionProblems } from "./action-problems.ts";
 import { egressProblems } from "./egress-problems.ts";
 import type { FieldProblem } from "./strict-text.ts";
 
@@ -15,6 +16,7 @@ export function policyProblems(policy: Policy, documented: ReadonlySet<string>):
     ...profileProblems(policy),
     ...protectProblems(policy),
     ...egressProblems(policy),
+    ...actionProblems(policy),
   ];
 }
 

@@ -1,4 +1,4 @@
-import type { Policy } from "@doorward/contracts";
+import type { ActionPolicy, Policy } from "@doorward/contracts";
 import { isMap, isSeq, parseDocument, type Document } from "yaml";
 import { expandPath } from "./path-text.ts";
 
@@ -32,6 +32,22 @@ export function withoutRoot(text: string, policy: Policy, path: string, home: st
   if (at < 0) return null;
   const document = read(text);
   document.deleteIn(["roots", at]);
+  return write(document);
+}
+
+/** A preset of actions as the policy file has it. */
+export type EnabledPreset = NonNullable<ActionPolicy["presets"]>[number];
+
+/** The text of a policy file with a preset enabled, or changed where it is named already; comments stay. */
+export function withPreset(text: string | null, policy: Policy, entry: EnabledPreset): string {
+  const document = read(text);
+  const known = policy.actions?.presets ?? [];
+  const at = known.findIndex(({ preset }) => preset === entry.preset);
+  if (at >= 0) {
+    for (const [key, value] of Object.entries(entry)) document.setIn(["actions", "presets", at, key], value);
+  } else if (known.length > 0) {
+    document.addIn(["actions", "presets"], document.createNode(entry));
+  } else document.setIn(["actions", "presets"], document.createNode([entry]));
   return write(document);
 }
 

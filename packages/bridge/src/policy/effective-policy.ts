@@ -9,6 +9,7 @@ import {
   type Policy,
   type PolicyProfile,
 } from "@doorward/contracts";
+import { processScopes } from "../actions/scopes/process-scopes.ts";
 import { EGRESS_PRESET_RULES } from "../egress/presets.ts";
 import { HOME_PLACES, SYSTEM_PLACES } from "./deny-places.ts";
 import { PROTECTED_IN_GIT, PROTECTED_IN_REPO } from "./protected-names.ts";
@@ -58,6 +59,10 @@ export function effectivePolicy(policy: Policy, documents: readonly object[] = [
     grants: policy.grants ?? [],
     egress: mergeEgress(policy.egress),
     builtInEgress: EGRESS_PRESET_RULES,
+    // What presets stand for is part of what the policy means: another version of one is another policy.
+    ...(policy.actions === undefined
+      ? {}
+      : { actions: { ...policy.actions, processes: processScopes(policy.actions) } }),
     limits: policy.limits ?? {},
     bridge: policy.bridge ?? {},
     interfaces: documents,

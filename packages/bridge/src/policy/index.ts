@@ -1,3 +1,4 @@
+export { type EnabledPreset } from "./edit-policy.ts";
 export { LONGEST_GRANT_SECONDS } from "./check-policy.ts";
 export { effectivePolicy, mergeEgress, mergeProfile, policyHash } from "./effective-policy.ts";
 export { compileGlob, type Glob } from "./glob.ts";

@@ -14,7 +14,7 @@ import {
   type SecureHostInterfaceProfile,
 } from "@doorward/contracts";
 import { InterfaceSet, readDocuments, type ContractInForce } from "../interfaces/index.ts";
-import { withoutRoot, withRoot } from "./edit-policy.ts";
+import { withoutRoot, withPreset, withRoot, type EnabledPreset } from "./edit-policy.ts";
 import { EMPTY_POLICY, policyHash } from "./effective-policy.ts";
 import { decideGrant, type GrantAsk } from "./grant-rules.ts";
 import { denial, holdRepo, type HeldPath, type HoldAsk } from "./hold-repo.ts";
@@ -60,7 +60,8 @@ export class PolicyFile {
   /** Reads `policy.yaml`; without a file nothing is allowed, with an invalid one this throws `POLICY_INVALID`. */
   static async load(folders: InstallationFolders, host?: PathHost): Promise<PolicyFile> {
     const path = join(folders.configDir, "policy.yaml");
-    return new PolicyFile(path, host ?? (await currentPathHost(folders)), await readInForce(path));
+    const at = host ?? (await currentPathHost(folders));
+    return new PolicyFile(path, at, await readInForce(path, at));
   }
 
   get policy(): Policy {
@@ -166,6 +167,14 @@ export class PolicyFile {
     });
   }
 
+  /** Adds a preset of actions to the file, or changes it, and puts it in force; throws when a check refuses it. */
+  async enablePreset(entry: EnabledPreset): Promise<void> {
+    await this.#inTurn(async () => {
+      await this.#reload();
+      await this.#write(withPreset(this.#inForce.text, this.policy, entry));
+    });
+  }
+
   /** Calls back when another policy is in force or the file turned invalid, until disposed. */
   onEvent(listener: (event: PolicyEvent) => void): Disposable {
     this.#listeners.add(listener);
@@ -210,7 +219,7 @@ export class PolicyFile {
   }
 
   async #write(text: string): Promise<void> {
-    await inForce(text, this.path);
+    await inForce(text, this.path, this.host);
     await writePolicyFile(this.path, text, this.#inForce.exists ? this.#inForce.mode : 0o600);
     await this.#reload();
   }
@@ -218,7 +227,7 @@ export class PolicyFile {
   async #reload(): Promise<boolean> {
     const previous = this.#inForce;
     try {
-      this.#inForce = await readInForce(this.path);
+      this.#inForce = await readInForce(this.path, this.host);
     } catch (error) {
       this.#report(toDoorwardError(error));
       throw error;
@@ -246,9 +255,9 @@ export class PolicyFile {
   }
 }
 
-async function readInForce(path: string): Promise<InForce> {
+async function readInForce(path: string, host: PathHost): Promise<InForce> {
   const stored = await readPolicyFile(path);
-  const joined = await inForce(stored?.text ?? null, path);
+  const joined = await inForce(stored?.text ?? null, path, host);
   return { ...joined, exists: stored !== null, text: stored?.text ?? null, mode: stored?.mode ?? 0o600 };
 }
 
@@ -256,12 +265,13 @@ async function readInForce(path: string): Promise<InForce> {
 async function inForce(
   text: string | null,
   path: string,
+  host: PathHost,
 ): Promise<Pick<InForce, "policy" | "interfaces" | "hash">> {
   const documents = await readDocuments(folderOf(path));
   const named = documents.flatMap(({ document }) =>
     document.type === "AgentMachineProfile" ? [document.name] : [],
   );
-  const policy = text === null ? EMPTY_POLICY : parsePolicy(text, path, new Set(named)).policy;
+  const policy = text === null ? EMPTY_POLICY : parsePolicy(text, path, new Set(named), host).policy;
   const interfaces = new InterfaceSet(policy, documents);
   return { policy, interfaces, hash: policyHash(policy, interfaces.documents) };
 }

@@ -1,0 +1,210 @@
+import {
+  integer,
+  match,
+  oneOf,
+  operands,
+  read,
+  refuse,
+  switches,
+  usualPlaces,
+  valued,
+  WORD,
+  write,
+} from "./preset.ts";
+import type { PresetSpec } from "./preset.ts";
+
+const FILTER = valued(
+  "-f --filter",
+  match("[a-z-]+=[A-Za-z0-9._:/@=-]{1,200}", "a filter of the form name=value"),
+  {
+    repeat: true,
+  },
+);
+const LIMIT = valued("-n --last", integer(1, 1000));
+const IMAGE = match("[a-z0-9][a-z0-9._/:@-]{0,254}", "the name of an image");
+const LIST = [...switches("-a --all", "-q --quiet"), FILTER];
+
+const common = (format: string) => [
+  read("version"),
+  read("ps", { flags: [...LIST, ...switches("-l --latest", "-s --size"), LIMIT, ...formats(format)] }),
+  read("container ls", {
+    flags: [...LIST, ...switches("-l --latest", "-s --size"), LIMIT, ...formats(format)],
+  }),
+  read("images", { flags: [...LIST, ...switches("--digests")], ...operands(0, 1, IMAGE) }),
+  read("image ls", { flags: [...LIST, ...switches("--digests")], ...operands(0, 1, IMAGE) }),
+  read("network ls", { flags: [...switches("-q --quiet"), FILTER] }),
+  read("volume ls", { flags: [...switches("-q --quiet"), FILTER] }),
+  read("system df"),
+  read("port", operands(1, 1)),
+  read("container port", operands(1, 1)),
+  read("diff", operands(1, 1)),
+  read("container diff", operands(1, 1)),
+  read("stats --no-stream", operands(0, 20)),
+  ...["start", "stop", "restart"].flatMap((verb) => [
+    write(verb, { flags: times(verb), ...operands(1, 10) }),
+    write(`container ${verb}`, { flags: times(verb), ...operands(1, 10) }),
+  ]),
+];
+
+function formats(words: string) {
+  return words === "" ? [] : [valued("--format", oneOf(words))];
+}
+
+function times(verb: string) {
+  if (verb === "start") return [];
+  return [valued("-t --time", integer(0, 300))];
+}
+
+const refused = [
+  ...refuse(
+    "it runs a program in a container",
+    "run alpine id",
+    "exec web sh",
+    "container run -v /:/h alpine",
+    "container exec web sh",
+  ),
+  ...refuse(
+    "it runs programs in containers",
+    "compose exec web sh",
+    "compose run web sh",
+    "compose up -d",
+    "create alpine",
+    "container create alpine",
+  ),
+  ...refuse(
+    "a container's settings hold its environment, with what is secret in it",
+    "inspect web",
+    "container inspect web",
+    "image inspect alpine",
+    "ps --format {{json}}",
+    "ps --format {{.Command}}",
+    "ps --no-trunc",
+  ),
+  ...refuse("programs log what they like, secrets too", "logs web", "container logs web"),
+  ...refuse("arguments of processes hold secrets", "top web", "container top web"),
+  ...refuse("build arguments stand in an image's history", "history alpine", "image history alpine"),
+  ...refuse(
+    "it copies files to and from the host",
+    "cp web:/etc/passwd /tmp/x",
+    "export web",
+    "save alpine",
+    "load",
+    "commit web x",
+  ),
+  ...refuse("it builds, which runs what a Dockerfile says", "build .", "image build .", "buildx build ."),
+  ...refuse("it prints or stores credentials", "login", "secret inspect x"),
+  ...refuse(
+    "it talks to another engine or reads another configuration",
+    "-H tcp://198.51.100.7:2375 ps",
+    "-Htcp://198.51.100.7:2375 ps",
+    "--host=tcp://198.51.100.7 ps",
+    "--config /tmp/x ps",
+    "--context other ps",
+  ),
+  ...refuse(
+    "only the declared forms of flags pass",
+    "ps -aq",
+    "ps --al",
+    "ps --filter",
+    "start -i web",
+    "start --attach web",
+    "stop -- web",
+  ),
+];
+
+const examples = [
+  "version",
+  "ps",
+  "ps -a -q",
+  "ps --filter status=running",
+  "container ls --all",
+  "images",
+  "network ls",
+  "volume ls -q",
+  "stats --no-stream web",
+  "stop -t 5 web",
+  "container restart web db",
+];
+
+/** Docker's command line. */
+export const DOCKER: PresetSpec = {
+  summary: "lists of containers, images, networks and volumes; start, stop and restart by name",
+  places: usualPlaces("docker"),
+  scope: {
+    interspersed: true,
+    commands: [
+      ...common("json table"),
+      read("info"),
+      read("context ls", { flags: switches("-q --quiet") }),
+      read("search", { flags: [valued("--limit", integer(1, 100))], ...operands(1, 1, WORD) }),
+    ],
+    environment: { set: { DOCKER_CLI_HINTS: "false" } },
+    timeoutSeconds: 30,
+  },
+  configuration: [".docker"],
+  examples: [...examples, "info", "ps --format json"],
+  refused: [
+    ...refused,
+    ...refuse("a plugin is a program of its own", "scout quickview", "compose ps", "ai", "mcp"),
+    ...refuse(
+      "it changes many things at once",
+      "system prune -f",
+      "volume rm x",
+      "rm -f web",
+      "swarm init",
+      "plugin install x",
+    ),
+  ],
+};
+
+/** Podman's command line. */
+export const PODMAN: PresetSpec = {
+  summary: "lists of containers, pods, images, networks and volumes; start, stop and restart by name",
+  places: usualPlaces("podman"),
+  scope: {
+    interspersed: true,
+    commands: [
+      ...common(""),
+      read("info"),
+      read("pod ps", { flags: [...switches("-q --quiet"), FILTER] }),
+      read("container exists", operands(1, 1)),
+      read("image exists", operands(1, 1, IMAGE)),
+    ],
+    environment: {},
+    timeoutSeconds: 30,
+  },
+  configuration: [".config/containers", ".local/share/containers"],
+  examples: [...examples, "info", "pod ps", "container exists web"],
+  refused: [
+    ...refused,
+    ...refuse(
+      "it runs code, on this host too",
+      "unshare id",
+      "machine ssh",
+      "container runlabel x alpine",
+      "kube play x.yaml",
+      "play kube x.yaml",
+      "healthcheck run web",
+      "container checkpoint web",
+    ),
+    ...refuse(
+      "it chooses another engine, storage or runtime",
+      "--remote ps",
+      "-r ps",
+      "--url ssh://x ps",
+      "--root /tmp/x ps",
+      "--runtime /tmp/x ps",
+      "--hooks-dir /tmp/x start web",
+      "--conmon /tmp/x ps",
+      "--connection x ps",
+    ),
+    ...refuse(
+      "it writes a service file that systemd runs, or prints the environment",
+      "generate systemd web",
+      "generate kube web",
+      "secret inspect --showsecret x",
+      "image mount alpine",
+      "mount",
+    ),
+  ],
+};
