@@ -28,6 +28,10 @@ sed "s/@SUITE@/$suite/g" "$from/debian.sources" > /etc/apt/sources.list.d/debian
 # Other tools read the proxy from the environment, which apt loses where it is run for somebody else.
 install -m 0644 "$from/apt-proxy.conf" /etc/apt/apt.conf.d/90doorward
 
+# Where an SSH connection begins. It brings the keys with it: those that came with the package would be everybody's.
+install -D -m 0755 "$from/sshd" /usr/local/lib/doorward/sshd
+rm -f /etc/ssh/ssh_host_*
+
 # No setuid or setgid program is of use where privileges can't be gained.
 find /etc /home /opt /srv /usr /var -xdev -perm /6000 -type f -exec chmod a-s {} +
 rm -rf /usr/share/doc/* /usr/share/man/* /usr/share/locale/* /usr/share/info/* /var/lib/apt/lists/* /var/cache/apt/* /var/log/* /etc/resolv.conf /etc/hostname

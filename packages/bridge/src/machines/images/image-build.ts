@@ -86,7 +86,7 @@ function removeAbandoned(scratch: string): void {
 
 function stageContext(recipe: ResolvedRecipe, context: string): void {
   mkdirSync(join(context, "toolchain"), { recursive: true, mode: 0o755 });
-  for (const name of ["apt-proxy.conf", "gitconfig", "debian.sources", "setup.sh"])
+  for (const name of ["apt-proxy.conf", "gitconfig", "debian.sources", "setup.sh", "sshd"])
     copyFileSync(join(recipe.folder, name), join(context, name));
   copyFileSync(recipe.toolchain.nodeBinary, join(context, "toolchain", "node"));
   const foreign = new RegExp(`/openssl/archs/(?!${opensslTarget})[^/]+`);

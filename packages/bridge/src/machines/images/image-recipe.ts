@@ -28,6 +28,7 @@ const recipeFiles = [
   "packages.txt",
   "packages-build.txt",
   "setup.sh",
+  "sshd",
   "suite",
 ];
 /** Repository of our own images. */
