@@ -84,6 +84,21 @@ describe("our own client at the gateway", () => {
     await assert.rejects(client.call("machines.list", {}), { code: "GRANT_REVOKED" });
   });
 
+  it("is the grant and not the operator over the Unix socket when it has a token", async () => {
+    const { token, id } = await bench.grant();
+    await using client = connect({ url: `unix:${bench.socket}`, token });
+    assert.deepEqual(await client.call("machines.list", {}), { machines: [] });
+    await assert.rejects(client.call("images.list", {}), { code: "OPERATOR_ONLY" });
+    await assert.rejects(client.call("policy.allow", { body: { path: "/x", access: "ro" } }), {
+      code: "OPERATOR_ONLY",
+    });
+    bench.authority.revoke(id, "test", "operator:ada");
+    await assert.rejects(client.call("machines.list", {}), { code: "GRANT_REVOKED" });
+    await assert.rejects(client.call("images.list", {}), { code: "GRANT_REVOKED" });
+    assert.throws(() => connect({ url: `unix:${bench.socket}`, token: "" }), { code: "TOKEN_INVALID" });
+    assert.throws(() => connect({ url: "unix:relative.sock", token }), { code: "INPUT_INVALID" });
+  });
+
   it("a connection is kept after a refusal, and reused", async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const ports = [];

@@ -13,7 +13,8 @@ import type {
 } from "./transport.ts";
 
 /** How Node reaches a bridge. */
-export type NodeTarget = { readonly socketPath: string } | { readonly url: URL; readonly token: string };
+export type NodeTarget =
+  { readonly socketPath: string; readonly token?: string } | { readonly url: URL; readonly token: string };
 
 /** Reaches a bridge with node:http and ws, over a Unix socket or TCP. */
 export class NodeTransport implements Transport {
@@ -27,7 +28,7 @@ export class NodeTransport implements Transport {
     this.address = "socketPath" in target ? target.socketPath : target.url.origin;
     const secure = "url" in target && target.url.protocol === "https:";
     this.#agent = secure ? new https.Agent({ keepAlive: true }) : new http.Agent({ keepAlive: true });
-    this.#headers = "url" in target ? { authorization: `Bearer ${target.token}` } : {};
+    this.#headers = target.token === undefined ? {} : { authorization: `Bearer ${target.token}` };
   }
 
   request(request: TransportRequest): Promise<TransportResponse> {

@@ -23,7 +23,8 @@ export function actsForGrant(env: Cli["env"]): boolean {
 }
 
 /**
- * A client for this command: for the grant in `DOORWARD_TOKEN` when that is set, and then the socket is never touched;
+ * A client for this command: for the grant in `DOORWARD_TOKEN` when that is set, and then it never acts as the operator,
+ * not even over the socket (`DOORWARD_URL=unix:/path`);
  * else the operator's, with a bridge of this build that is started when there is none.
  */
 export async function openClient(cli: Cli, output: Output, needs: LinkNeeds = {}): Promise<DoorwardClient> {

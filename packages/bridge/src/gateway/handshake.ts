@@ -127,7 +127,7 @@ export function transportRefusal(machine: GatewayMachine, door: DoorName): Denia
     code: "POLICY_DENIED",
     rule: `interface.${door}.transportMode`,
     message: `Cannot use door "${door}" of machine "${machine.name}" over loopback TCP: its interface profile allows the bridge's own socket only`,
-    hint: `doorward contracts show SecureHostInterfaceProfile PROFILE`,
+    hint: "Use DOORWARD_URL=unix:PATH with the socket that `doorward bridge status` shows",
   });
 }
 
