@@ -77,3 +77,34 @@ test("what a profile's door does not offer is granted to nobody", () =>
       code: "PROFILE_NOT_FOUND",
     });
   }));
+
+test("what terminals leave to the operator is granted to nobody else, and said why", async () => {
+  using lab = new PolicyLab();
+  const profiles = (["deny", "observe", "control"] as const).map((agents) => {
+    const attach = `{ allowed: true, agents: ${agents}, maxTerminals: 4, maxViewers: 4, observers: true, scrollbackBytes: 65536 }`;
+    return `  ${agents}: { doors: { terminal: { attach: ${attach} } } }`;
+  });
+  const all = "terminal.attach, terminal.input, terminal.observe, terminal.agent-exec";
+  const rule = `  - { to: "agent:codex:*", doors: [terminal], operations: [${all}], for: 8h }`;
+  const policy = await lab.policy(["version: 1", "roots: []", "grants:", rule, "profiles:", ...profiles, ""].join("\n"));
+  const refused = (profile: string, operation: Operation, subject = "agent:codex:s1"): string => {
+    try {
+      policy.decideGrant(ask(subject, ["terminal.agent-exec", operation], 1, profile));
+      return "granted";
+    } catch (error) {
+      return (error as { rule?: string }).rule ?? String(error);
+    }
+  };
+  const why = "profile.doors.terminal.attach.agents";
+  for (const operation of ["terminal.attach", "terminal.input"] as const)
+    assert.deepEqual(
+      [refused("deny", operation), refused("observe", operation), refused("control", operation)],
+      [why, why, "granted"],
+    );
+  assert.deepEqual(
+    [refused("deny", "terminal.observe"), refused("observe", "terminal.observe")],
+    [why, "granted"],
+  );
+  assert.equal(refused("default", "terminal.attach"), why);
+  assert.equal(refused("deny", "terminal.attach", "operator:ada"), "granted");
+});

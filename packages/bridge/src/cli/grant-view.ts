@@ -1,5 +1,5 @@
 import type { DoorwardClient } from "@doorward/client";
-import type { GrantView, MintedGrant } from "@doorward/contracts";
+import type { GrantView, MintedGrant, Operation } from "@doorward/contracts";
 import { actsForGrant, DEFAULT_URL } from "./bridge-link.ts";
 import type { Output } from "./output.ts";
 import type { Run } from "./run.ts";
@@ -44,11 +44,18 @@ export function showMinted(output: Output, minted: MintedGrant, url: string | un
     "",
     showGrant(minted),
     "",
-    output.commands(
-      `  ${place}DOORWARD_TOKEN=... doorward attach ${minted.machineName ?? minted.grant.machine}`,
-    ),
+    output.commands(`  ${place}DOORWARD_TOKEN=... doorward ${use(minted)}`),
     output.commands(`  doorward grant revoke ${minted.grant.grantId}`),
   ].join("\n");
+}
+
+/** What the holder of a grant can do first with it. */
+function use({ grant, machineName }: GrantView): string {
+  const machine = machineName ?? grant.machine;
+  const may = (operation: Operation): boolean => grant.operations.includes(operation);
+  if (may("terminal.attach")) return `attach ${machine}`;
+  if (may("terminal.agent-exec") || may("terminal.exec")) return `exec ${machine} -- ls`;
+  return may("terminal.observe") ? `attach ${machine} --list` : "ls";
 }
 
 /** Where a token's holder on this host finds the bridge; undefined when that need not be said. */

@@ -1,5 +1,21 @@
 import type { AgentMachineProfileSpec, DoorName, Operation } from "@doorward/contracts";
 
+/** What of a terminal only the operator may use unless the profile's `attach.agents` says more. */
+const ATTENDED: Readonly<Record<"deny" | "observe" | "control", readonly Operation[]>> = {
+  deny: ["terminal.attach", "terminal.input", "terminal.observe"],
+  observe: ["terminal.attach", "terminal.input"],
+  control: [],
+};
+
+/** Operations that a door of a profile never lets anybody but the operator use: granting them would promise nothing. */
+export function operatorsOnly(
+  spec: Pick<AgentMachineProfileSpec, "doors">,
+  door: DoorName,
+): readonly Operation[] {
+  const terminal = spec.doors[door];
+  return terminal === undefined ? [] : ATTENDED[terminal.attach.agents];
+}
+
 /** Operations that grants may hold at a door of a profile. */
 export function offeredOperations(spec: Pick<AgentMachineProfileSpec, "doors">, door: DoorName): Operation[] {
   const terminal = spec.doors[door];

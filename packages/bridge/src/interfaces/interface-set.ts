@@ -1,5 +1,6 @@
 import {
   DOORS,
+  doorOf,
   profileDocument,
   type AgentMachineProfile,
   type DoorName,
@@ -18,7 +19,7 @@ import {
   type SortedDocuments,
 } from "./check-documents.ts";
 import { derivedInterface, derivedTerminalDoor, hostAdapter } from "./derive.ts";
-import { offeredOperations } from "./door-operations.ts";
+import { offeredOperations, operatorsOnly } from "./door-operations.ts";
 import type { InterfaceContract, LoadedDocument } from "./read-documents.ts";
 
 /** A document as it is in force, or why it is not. */
@@ -90,6 +91,13 @@ export class InterfaceSet {
     const offered = spec === undefined ? [] : offeredOperations(spec, door);
     const allowed: readonly string[] | undefined = this.#written(profile, door)?.document.allowedOperations;
     return allowed === undefined ? offered : offered.filter((operation) => allowed.includes(operation));
+  }
+
+  /** The first of some operations that the doors of a profile let nobody but the operator use. */
+  operatorsOnly(profile: string, operations: readonly Operation[]): Operation | undefined {
+    const spec = this.#profiles.get(profile);
+    if (spec === undefined) return undefined;
+    return operations.find((operation) => operatorsOnly(spec, doorOf(operation)).includes(operation));
   }
 
   /** The rule that keeps an operation out of the grants on a profile; null when none does. */

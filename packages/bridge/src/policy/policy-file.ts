@@ -2,7 +2,6 @@ import { watch } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import {
-  DenialError,
   doorOf,
   DoorwardError,
   toDoorwardError,
@@ -16,6 +15,7 @@ import {
 import { InterfaceSet, readDocuments, type ContractInForce } from "../interfaces/index.ts";
 import { withoutRoot, withPreset, withRoot, type EnabledPreset } from "./edit-policy.ts";
 import { EMPTY_POLICY, policyHash } from "./effective-policy.ts";
+import { notOffered, operatorsOnly } from "./grant-refusals.ts";
 import { decideGrant, type GrantAsk } from "./grant-rules.ts";
 import { denial, holdRepo, type HeldPath, type HoldAsk } from "./hold-repo.ts";
 import { judgePath, judgeRoot, type PathAsk, type PathRules } from "./judge-path.ts";
@@ -124,7 +124,14 @@ export class PolicyFile {
     const { name } = this.profile(ask.profile);
     const offered = ask.doors.flatMap((door) => this.operations(name, door));
     const missing = ask.operations.find((operation) => !offered.includes(operation));
-    if (missing === undefined) return decideGrant(this.policy, ask, this.path);
+    if (missing === undefined) {
+      const decided = decideGrant(this.policy, ask, this.path);
+      const useless = ask.subject.startsWith("operator:")
+        ? undefined
+        : this.#inForce.interfaces.operatorsOnly(name, ask.operations);
+      if (useless === undefined) return decided;
+      throw operatorsOnly(ask, useless, this.path);
+    }
     const rule = this.#inForce.interfaces.ruleAgainst(name, doorOf(missing), missing);
     throw notOffered(ask, missing, rule ?? `policy.profiles.${name}.doors`, this.path);
   }
@@ -278,19 +285,4 @@ async function inForce(
 
 function folderOf(policyFile: string): string {
   return join(policyFile, "..", "interfaces");
-}
-
-function notOffered(ask: GrantAsk, missing: Operation, rule: string, file: string): DenialError {
-  const byProfile = rule.startsWith("policy.");
-  const doors = ask.doors.join(", ");
-  return new DenialError({
-    code: "POLICY_DENIED",
-    message: byProfile
-      ? `Cannot grant "${missing}": the profile "${ask.profile}" does not offer it at ${doors}`
-      : `Cannot grant "${missing}": the interface profile of "${ask.profile}" does not allow it at ${doors}`,
-    rule,
-    hint: byProfile
-      ? `Change profiles.${ask.profile}.doors in ${file}`
-      : `doorward contracts show SecureHostInterfaceProfile ${ask.profile}`,
-  });
 }
