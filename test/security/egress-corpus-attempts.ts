@@ -326,6 +326,15 @@ function tunnels(canary: number): Attempt[] {
     ["to a name that has no address", connect("empty.test:443")],
     ["to a name that changes to loopback", connect("rebind.test:443")],
     ["to an internal name outside its range", connect("ranged.test:443")],
+    ["to a name of ::1", connect("loop6.test:443")],
+    ["to a name of ::", connect("unspecified6.test:443")],
+    ["to a name of a unique local address", connect("unique6.test:443")],
+    ["to a name of a link-local IPv6 address", connect("link6.test:443")],
+    ["to a name of the metadata address in IPv6", connect("metadata6.test:443")],
+    ["to a name of a Teredo address", connect("teredo.test:443")],
+    ["to a name that is public in IPv4 and loopback in IPv6", connect("either.test:443")],
+    ["to an internal name outside its IPv6 range", connect("ranged6.test:443")],
+    ["to an internal name whose IPv6 address maps one of its range", connect("mapped6.test:443")],
   ]);
   const hidden = `GET /${SMUGGLED} HTTP/1.1\r\nHost: good.test\r\n\r\n`;
   return [

@@ -30,7 +30,14 @@ before(async () => {
   for (const [host, ...addresses] of [
     ["loop.test", "127.0.0.1"],
     ["mixed.test", "93.184.215.14", "127.0.0.1"],
-    ["mapped.test", "::ffff:127.0.0.1"],
+    ["mapped.test", "::ffff:7f00:1"],
+    ["loop6.test", "::1"],
+    ["unspecified6.test", "::"],
+    ["unique6.test", "fd00::1"],
+    ["link6.test", "fe80::1"],
+    ["metadata6.test", "fd00:ec2::254"],
+    ["teredo.test", "2001::1"],
+    ["either.test", "93.184.215.14", "::1"],
     ["metadata.test", "169.254.169.254"],
     ["nat64.test", "64:ff9b::7f00:1"],
     ["sixtofour.test", "2002:7f00:1::1"],
@@ -41,6 +48,8 @@ before(async () => {
   lab.allowPublic("empty.test", [443], []);
   lab.allowPublic("rebind.test", [443], ["127.0.0.1"], ["93.184.215.14"]);
   lab.allow({ host: "ranged.test", addresses: ["10.0.0.0/8"] }, canary.port, ["127.0.0.1"]);
+  lab.allow({ host: "ranged6.test", addresses: ["fd00::/8"] }, canary.port, ["::1"]);
+  lab.allow({ host: "mapped6.test", addresses: ["127.0.0.0/8"] }, canary.port, ["::ffff:7f00:1"]);
   lab.name("internal.test", ["127.0.0.1"]);
 });
 
@@ -119,6 +128,39 @@ for (const [at, { name }] of corpus.entries()) {
     assert.ok(!far.seen.includes(SMUGGLED), "the far side saw what was smuggled");
   });
 }
+
+test("what the proxy refuses without a host that could be read is in the books, one row for each code", async () => {
+  await lab.flush();
+  const rows = lab.records.flatMap((record) => (record.type === "egress" ? [record] : []));
+  const hostless = rows.filter(({ host, decision }) => host === null && decision === "refused");
+  const codes = new Set(hostless.map(({ code }) => code));
+  for (const code of ["PROTOCOL_ERROR", "EGRESS_MISMATCH", "INPUT_TOO_LARGE"])
+    assert.ok(codes.has(code), code);
+  assert.ok(rows.some(({ host, code }) => host === "opened.test" && code !== null));
+});
+
+test("the address that was judged is the one that is dialled, whatever its name server says a moment later", async () => {
+  const inside = createServer((socket) => socket.on("error", () => undefined).end("inside the range"));
+  const outside = createServer((socket) => socket.on("error", () => undefined).end("outside"));
+  let reached = 0;
+  outside.on("connection", () => (reached += 1));
+  const port = await listening(inside, "127.0.0.9");
+  await new Promise<void>((resolve) => outside.listen(port, "127.0.0.1", resolve));
+  lab.allow({ host: "turning.test", ports: [7], addresses: ["127.0.0.9/32"] }, port);
+  lab.name("turning.test", ["127.0.0.9"], ["127.0.0.1"]);
+  const asked = (): number => lab.asked.filter((each) => each === "turning.test A").length;
+  const first = await lab.dialProxy();
+  assert.match(await askTunnel(first, "turning.test:7"), /^HTTP\/1\.1 200 /);
+  assert.equal((await collect(first)).toString(), "inside the range");
+  assert.equal(asked(), 1);
+  const second = await lab.dialProxy();
+  assert.match(await askTunnel(second, "turning.test:7"), /^HTTP\/1\.1 403 [\s\S]*EGRESS_ADDRESS_DENIED/);
+  assert.equal(asked(), 2);
+  for (const socket of [first, second]) socket.destroy();
+  inside.close();
+  outside.close();
+  assert.equal(reached, 0);
+});
 
 test("the corpus has at least 120 attempts, each under its own name", () => {
   assert.ok(corpus.length >= 120, String(corpus.length));

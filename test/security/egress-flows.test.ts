@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile, execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import {
   createServer as createHttp,
   request as httpRequest,
@@ -316,11 +316,11 @@ test("HTTP/2 passes inside a blind tunnel", async () => {
 test("a request after a refused one on the same connection is served", async () => {
   const over = await lab.dialProxy();
   over.write("GET http://nowhere.test/ HTTP/1.1\r\nHost: nowhere.test\r\n\r\n");
-  const refused = (await collect(over, (bytes) => bytes.includes("nowhere.test\n"))).toString();
+  const refused = (await collect(over, (bytes) => bytes.includes("--port 80\n"))).toString();
   assert.match(refused, /^HTTP\/1\.1 403 /);
   assert.match(
     refused,
-    /\r\nDoorward-Egress: denied; code="EGRESS_DENIED"; rule="[^"]+"; allow="doorward egress allow crate nowhere.test"\r\n/,
+    /\r\nDoorward-Egress: denied; code="EGRESS_DENIED"; rule="[^"]+"; allow="doorward egress allow crate nowhere\.test --port 80"\r\n/,
   );
   over.write("GET http://plain.test/text HTTP/1.1\r\nHost: plain.test\r\nConnection: close\r\n\r\n");
   assert.match((await collect(over)).toString(), /^HTTP\/1\.1 200 [\s\S]*text$/);
@@ -511,3 +511,73 @@ test(
     server.close();
   },
 );
+
+test(
+  "npm installs a package from a private registry, whose token the proxy puts in",
+  { skip: has("npm") ? false : "npm is not installed" },
+  async () => {
+    const made = join(folder, "made");
+    mkdirSync(made);
+    mkdirSync(join(folder, "app"));
+    writeFileSync(join(made, "package.json"), JSON.stringify({ name: "tiny", version: "1.0.0" }));
+    execFileSync("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: made });
+    const tarball = readFileSync(join(folder, "tiny-1.0.0.tgz"));
+    const server = createHttps(
+      { SNICallback: (name, done) => done(null, lab.farCa.contextFor(name)) },
+      (request, response) => {
+        if (request.headers.authorization !== "Bearer token-of-the-registry") response.writeHead(401).end();
+        else if (request.url?.endsWith(".tgz") === true) response.end(tarball);
+        else {
+          const dist = { tarball: "https://npm.test/tiny/-/tiny-1.0.0.tgz" };
+          const versions = { "1.0.0": { name: "tiny", version: "1.0.0", dist } };
+          response.end(JSON.stringify({ name: "tiny", "dist-tags": { latest: "1.0.0" }, versions }));
+        }
+      },
+    );
+    lab.allow({ host: "npm.test" }, await listening(server));
+    lab.bind("npm.test", {
+      name: "NPM_TOKEN",
+      header: "authorization",
+      placeholder: "npm_placeholder",
+      value: () => Promise.resolve("token-of-the-registry"),
+    });
+    writeFileSync(join(folder, "app", ".npmrc"), "//npm.test/:_authToken=npm_placeholder\n");
+    await run("npm", ["install", "--registry", "https://npm.test/", "--no-audit", "--no-fund", "tiny"], {
+      cwd: join(folder, "app"),
+      // An npm whose own settings name a cafile trusts nothing else, whatever NODE_EXTRA_CA_CERTS says.
+      env: { ...clientEnvironment(), npm_config_cafile: join(folder, "ca.pem") },
+      timeout: 60_000,
+    });
+    assert.match(readFileSync(join(folder, "app/node_modules/tiny/package.json"), "utf8"), /tiny/);
+    server.closeAllConnections();
+    server.close();
+  },
+);
+
+test("far sides with an IPv6 address alone are reached where a rule names its range", async () => {
+  const web = createHttp(farSide);
+  const tls = createHttps({ SNICallback: (name, done) => done(null, lab.farCa.contextFor(name)) }, farSide);
+  lab.allow({ host: "six.test", ports: [80] }, await listening(web, "::1"), ["::1"]);
+  lab.allow({ host: "sixtls.test" }, await listening(tls, "::1"), ["::1"]);
+  const env = clientEnvironment();
+  for (const url of ["http://six.test/text", "https://sixtls.test/text"]) {
+    assert.equal((await run("curl", ["-sS", "-f", "-m", "10", url], { env })).stdout, "text", url);
+  }
+  assert.equal(lab.booked.at(-1)?.address, "::1");
+  for (const server of [web, tls]) {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+test("the far side is reached at its IPv4 address when nobody listens at its IPv6 one", async () => {
+  const web = createHttp(farSide);
+  lab.allow({ host: "both.test", ports: [80] }, await listening(web), ["::1", "127.0.0.1"]);
+  const { stdout } = await run("curl", ["-sS", "-f", "-m", "10", "http://both.test/text"], {
+    env: clientEnvironment(),
+  });
+  assert.equal(stdout, "text");
+  assert.equal(lab.booked.at(-1)?.address, "127.0.0.1");
+  web.closeAllConnections();
+  web.close();
+});

@@ -1,11 +1,15 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import { DenialError, type DoorwardError, type EgressRule } from "@doorward/contracts";
+import type { DoorwardError, EgressRule, EvidenceInput } from "@doorward/contracts";
 import { pino } from "pino";
-import { Guard } from "../src/egress/guard.ts";
+import { Activity } from "../src/egress/activity.ts";
+import { Books } from "../src/egress/books.ts";
+import type { Dialled } from "../src/egress/dial.ts";
+import { Gate } from "../src/egress/gate.ts";
+import { Guard, type GuardTarget } from "../src/egress/guard.ts";
 import { createEgressFront } from "../src/egress/proxy/front.ts";
 import type { FrontLimits } from "../src/egress/proxy/limits.ts";
 import type {
@@ -14,10 +18,10 @@ import type {
   EgressGate,
   EgressMachine,
   EgressPermit,
-  EgressTarget,
 } from "../src/egress/ports.ts";
-import { decide, effectiveRules, type EffectiveRules } from "../src/egress/rules.ts";
+import { HostResolver } from "../src/egress/resolver.ts";
 import { ensureMachineCa, type MachineCa } from "../src/egress/tls/machine-ca.ts";
+import { dnsServer } from "./egress-lab.ts";
 
 /** What the books of a connection hold at its end. */
 export interface BookedConnection {
@@ -34,7 +38,7 @@ export interface BookedConnection {
   cut: (reason: DoorwardError) => void;
 }
 
-/** A front on a loopback port that stands for the guest's pipe, with the real rules and guard behind it. */
+/** A front on a loopback port that stands for the guest's pipe, with the real gate, guard and resolver behind it, which asks a name server on loopback. */
 export interface ProxyLab extends AsyncDisposable {
   readonly port: number;
   readonly machine: EgressMachine;
@@ -42,6 +46,11 @@ export interface ProxyLab extends AsyncDisposable {
   /** Authority of the far sides; rules of hosts in {@link serve} trust it. */
   readonly farCa: MachineCa;
   readonly booked: BookedConnection[];
+  /** What the books wrote so far. */
+  readonly records: readonly EvidenceInput[];
+  readonly gate: Gate;
+  /** Writes what the books hold. */
+  flush(): Promise<void>;
   readonly streams: Set<Socket>;
   /** Puts a host into the name system at these addresses, and allows it by a rule. */
   allow(rule: EgressRule, farPort: number, addresses?: readonly string[]): void;
@@ -52,7 +61,7 @@ export interface ProxyLab extends AsyncDisposable {
   /** Only puts a name into the name system; each asking takes the next answer, the last one stays. */
   name(host: string, ...answers: readonly (readonly string[])[]): void;
   bind(host: string, secret: BoundSecret): void;
-  /** How often addresses were asked for. */
+  /** What the name server was asked, in turn: `name type`. */
   readonly asked: string[];
   dialProxy(): Promise<Socket>;
 }
@@ -69,39 +78,23 @@ export async function startProxyLab(options: LabOptions = {}): Promise<ProxyLab>
   const machine = { id: "m_1", name: "crate" };
   const ca = ensureMachineCa(join(folder, "ca"));
   const farCa = ensureMachineCa(join(folder, "far"));
+  const farCaFile = join(folder, "far.pem");
+  writeFileSync(farCaFile, farCa.certificate);
   const rules: EgressRule[] = [];
-  const names = new Map<string, (readonly string[])[]>();
   const farPorts = new Map<string, number>();
   const bound = new Map<string, BoundSecret[]>();
-  const asked: string[] = [];
   const booked: BookedConnection[] = [];
-  const guard = new Guard({
-    resolve: (name) => {
-      asked.push(name);
-      const answers = names.get(name) ?? [];
-      return Promise.resolve((answers.length > 1 ? answers.shift() : answers[0]) ?? []);
-    },
-  });
-  const spec = { presets: [], deny: [], askSeconds: 0 };
-  const current = (): EffectiveRules =>
-    effectiveRules({
-      policy: { ...spec, allow: rules },
-      profile: { name: "default", egress: { ...spec, allow: [] } },
-      allowances: [],
-    });
-  const gate: EgressGate = {
-    decide: (target) => Promise.resolve().then(() => permitOf(current(), target, farCa.certificate)),
-    dial: async (permit, signal) => {
-      const { host, port } = permit.target;
-      const verdict = decide(current(), host, port);
-      const ranges = verdict.kind === "allowed" ? verdict.rule.ranges : null;
-      const farPort = farPorts.get(`${host}:${port}`) ?? port;
-      return guard.dial({ scheme: "tcp", host, port: farPort, ranges }, signal);
-    },
-    track: (permit, cut) => book(booked, permit.target, cut),
-  };
+  const records: EvidenceInput[] = [];
+  const names = new Names();
+  const dns = await dnsServer((name, type) => names.answer(name, type));
+  const resolver = new HostResolver({ hostsFile: null, servers: [dns.server] });
+  const books = new Books(
+    (input) => Promise.resolve(records.push(input)),
+    () => "sha256:lab",
+  );
+  const gate = realGate(machine, rules, new PortGuard(resolver, farPorts), books);
   const front = createEgressFront({
-    gate,
+    gate: watched(gate, booked),
     secrets: { boundTo: (_machine, host) => bound.get(host) ?? [] },
     ca: () => ca,
     log: pino({ level: "silent" }),
@@ -121,22 +114,25 @@ export async function startProxyLab(options: LabOptions = {}): Promise<ProxyLab>
     ca,
     farCa,
     booked,
+    records,
+    gate,
+    flush: () => books.flush(),
     streams,
-    asked,
+    asked: dns.asked,
     allow(rule, farPort, addresses = ["127.0.0.1"]) {
-      rules.push({ addresses: ["127.0.0.0/8", "::1/128"], ...rule });
+      rules.push({ addresses: ["127.0.0.0/8", "::1/128"], ca: farCaFile, ...rule });
       names.set(rule.host, [addresses]);
       for (const each of rule.ports ?? [443]) farPorts.set(`${rule.host}:${each}`, farPort);
     },
     allowPublic(host, ports, ...answers) {
       rules.push({ host, ports: [...ports] });
-      names.set(host, [...answers]);
+      names.set(host, answers);
     },
     forbid(host) {
       for (let at = rules.length - 1; at >= 0; at -= 1) if (rules[at]?.host === host) rules.splice(at, 1);
     },
     name(host, ...answers) {
-      names.set(host, [...answers]);
+      names.set(host, answers);
     },
     bind(host, secret) {
       bound.set(host, [...(bound.get(host) ?? []), secret]);
@@ -146,29 +142,83 @@ export async function startProxyLab(options: LabOptions = {}): Promise<ProxyLab>
       life.abort();
       for (const socket of streams) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
+      gate[Symbol.dispose]();
+      dns.close();
       rmSync(folder, { recursive: true, force: true });
     },
   };
 }
 
-function permitOf(rules: EffectiveRules, target: EgressTarget, farCa: string): EgressPermit {
-  const verdict = decide(rules, target.host, target.port);
-  if (verdict.kind !== "allowed") {
-    throw new DenialError({
-      code: "EGRESS_DENIED",
-      rule: "egress: no rule",
-      message: `Cannot let machine "${target.machine.name}" reach "${target.host}:${target.port}": no rule allows it`,
-      hint: `doorward egress allow ${target.machine.name} ${target.host}`,
-    });
+/** What the name server answers: each asking for one type takes the next of a name's answers, the last one stays. */
+class Names {
+  readonly #answers = new Map<string, readonly (readonly string[])[]>();
+  readonly #asked = new Map<string, number>();
+
+  set(name: string, answers: readonly (readonly string[])[]): void {
+    this.#answers.set(name, answers);
   }
-  const { source, tls, methods, paths } = verdict.rule;
-  return { target, rule: source, tls, methods, paths, ca: farCa };
+
+  answer(name: string, type: "A" | "AAAA"): readonly string[] {
+    const answers = this.#answers.get(name) ?? [];
+    const key = `${name} ${type}`;
+    const before = this.#asked.get(key) ?? 0;
+    this.#asked.set(key, before + 1);
+    const now = answers[Math.min(before, answers.length - 1)] ?? [];
+    return now.filter((address) => address.includes(":") === (type === "AAAA"));
+  }
+}
+
+/** The guard as it is, but for far sides on free ports: rules name 443, and a test may not listen there. */
+class PortGuard extends Guard {
+  readonly #ports: ReadonlyMap<string, number>;
+
+  constructor(resolver: HostResolver, ports: ReadonlyMap<string, number>) {
+    super(resolver);
+    this.#ports = ports;
+  }
+
+  override dial(target: GuardTarget, signal: AbortSignal): Promise<Dialled> {
+    const port = this.#ports.get(`${target.host}:${target.port}`) ?? target.port;
+    return super.dial({ ...target, port }, signal);
+  }
+}
+
+function realGate(machine: EgressMachine, rules: readonly EgressRule[], guard: Guard, books: Books): Gate {
+  const known = { ...machine, subject: "operator:ada", profile: "default" };
+  const nothing = { presets: [], allow: [], deny: [], askSeconds: 0 };
+  return new Gate({
+    policy: {
+      get policy() {
+        return { version: 1, roots: [], egress: { ...nothing, allow: [...rules] } } as never;
+      },
+      hash: "sha256:lab",
+      profile: () => ({ egress: nothing }),
+    },
+    machine: (id) => (id === machine.id ? known : undefined),
+    allowances: () => [],
+    guard,
+    books,
+    activity: new Activity(),
+    asking: { wouldAsk: () => false } as never,
+    log: pino({ level: "silent" }),
+  });
+}
+
+/** The gate as it is, with a list of what it tracked beside it. */
+function watched(gate: Gate, booked: BookedConnection[]): EgressGate {
+  return {
+    decide: (target, signal) => gate.decide(target, signal),
+    dial: (permit, signal) => gate.dial(permit, signal),
+    refused: (machine, target, error) => gate.refused(machine, target, error),
+    track: (permit, cut) => book(booked, permit, cut, gate.track(permit, cut)),
+  };
 }
 
 function book(
   booked: BookedConnection[],
-  { host, port, via }: EgressTarget,
+  { target: { host, port, via } }: EgressPermit,
   cut: (reason: DoorwardError) => void,
+  real: EgressConnection,
 ): EgressConnection {
   const entry: BookedConnection = {
     host,
@@ -184,14 +234,41 @@ function book(
     cut,
   };
   booked.push(entry);
+  const also =
+    <T extends unknown[]>(kept: (...args: T) => void, passed: (...args: T) => void) =>
+    (...args: T): void => {
+      kept(...args);
+      passed(...args);
+    };
   return {
-    dialled: (address) => void (entry.address = address),
-    sent: (bytes) => void (entry.sent += bytes),
-    received: (bytes) => void (entry.received += bytes),
-    usedSecret: (name) => void entry.secrets.push(name),
-    request: (method, path, status) => void entry.requests.push(`${method} ${path} ${status}`),
-    failed: (code) => void (entry.failure = code),
-    [Symbol.dispose]: () => void (entry.open = false),
+    dialled: also(
+      (address: string) => (entry.address = address),
+      (address) => real.dialled(address),
+    ),
+    sent: also(
+      (bytes: number) => (entry.sent += bytes),
+      (bytes) => real.sent(bytes),
+    ),
+    received: also(
+      (bytes: number) => (entry.received += bytes),
+      (bytes) => real.received(bytes),
+    ),
+    usedSecret: also(
+      (name: string) => entry.secrets.push(name),
+      (name) => real.usedSecret(name),
+    ),
+    request: also(
+      (method: string, path: string, status: number) => entry.requests.push(`${method} ${path} ${status}`),
+      (method, path, status) => real.request(method, path, status),
+    ),
+    failed: also(
+      (code: string) => (entry.failure = code),
+      (code) => real.failed(code),
+    ),
+    [Symbol.dispose]: () => {
+      entry.open = false;
+      real[Symbol.dispose]();
+    },
   };
 }
 

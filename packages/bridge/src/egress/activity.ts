@@ -15,6 +15,9 @@ export interface ActivityRow {
   refused: { code: string; count: number; firstAt: number; lastAt: number } | null;
 }
 
+/** Stands in the list for connections that named no host that could be read. */
+export const UNREADABLE = { host: "(unreadable)", port: 0 } as const;
+
 type Listener = (row: ActivityRow) => void;
 
 const ROWS_PER_MACHINE = 500;

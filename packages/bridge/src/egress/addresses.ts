@@ -52,7 +52,7 @@ export function specialRange(address: string): string | null {
 export function inRanges(address: string, ranges: readonly string[]): boolean {
   const family = familyOf(address);
   // A mapped address would be judged as the IPv4 one and dialled as something else.
-  if (family === null || (family === "ipv6" && EMBEDDED.check(address, family))) return false;
+  if (family === null || (family === "ipv6" && isEmbedded(address))) return false;
   const metadata = METADATA.check(address, family);
   return ranges.some((range) => {
     const parsed = parseRange(range);
@@ -100,6 +100,11 @@ const RANGES = SPECIAL_RANGES.map(([range, name]) => {
 const METADATA = blockList(METADATA_ADDRESSES.map((each) => `${each}/${isIPv4(each) ? 32 : 128}`));
 const GLOBAL_UNICAST = blockList(["2000::/3"]);
 const EMBEDDED = blockList(["::ffff:0:0/96", "::/96", "::ffff:0:0:0/96"]);
+
+/** Whether an IPv6 address stands for an IPv4 one. Loopback lies among them and is none. */
+function isEmbedded(address: string): boolean {
+  return EMBEDDED.check(address, "ipv6") && normalIpv6(address) !== "::1";
+}
 
 function familyOf(address: string): "ipv4" | "ipv6" | null {
   if (isIPv4(address)) return "ipv4";

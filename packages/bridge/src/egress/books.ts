@@ -31,8 +31,14 @@ export interface BooksRow {
 }
 
 interface Kept extends BooksRow {
-  readonly group: BooksGroup | { readonly machine: BooksMachine; readonly decision: "allowed" | "refused" };
+  readonly group: BooksGroup | HostlessGroup;
   readonly from: string;
+}
+
+interface HostlessGroup {
+  readonly machine: BooksMachine;
+  readonly decision: "allowed" | "refused";
+  readonly code?: string;
 }
 
 /** Most rows of one machine between two flushes; what is beyond is counted together. */
@@ -65,6 +71,15 @@ export class Books {
     return kept;
   }
 
+  /** The row of refusals that named no host, one for each code. Never kept by the caller. */
+  unreadable(machine: BooksMachine, code: string): BooksRow {
+    const rows = this.#rows.get(machine.id) ?? new Map<string, Kept>();
+    this.#rows.set(machine.id, rows);
+    const kept = rows.get(code) ?? newRow({ machine, decision: "refused", code });
+    rows.set(code, kept);
+    return kept;
+  }
+
   /** Counts one request of an opened host, as far as the row has room. */
   static request(row: BooksRow, method: string, path: string, status: number): void {
     const [bare = ""] = path.split(/[?#]/);
@@ -92,7 +107,7 @@ export class Books {
 }
 
 function newRow(group: Kept["group"]): Kept {
-  const code = "code" in group ? group.code : null;
+  const { code = null } = group;
   const from = new Date().toISOString();
   return { group, from, connections: 0, sent: 0, received: 0, code, secrets: new Set(), requests: new Map() };
 }

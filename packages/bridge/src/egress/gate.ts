@@ -1,16 +1,30 @@
 import { DenialError, DoorwardError, toDoorwardError, type EgressAllowance } from "@doorward/contracts";
 import type { Logger } from "pino";
-import { Activity } from "./activity.ts";
+import { UNREADABLE, type Activity } from "./activity.ts";
 import { readHost } from "./addresses.ts";
 import type { Asking } from "./asking.ts";
-import { Books } from "./books.ts";
-import { Guard } from "./guard.ts";
+import type { Books } from "./books.ts";
+import type { Guard } from "./guard.ts";
 import { LiveConnection } from "./live-connection.ts";
 import { rulesOf, type EgressPolicy, type KnownMachine } from "./machine-rules.ts";
-import type { EgressConnection, EgressDialled, EgressGate, EgressPermit, EgressTarget } from "./ports.ts";
+import type {
+  EgressConnection,
+  EgressDialled,
+  EgressGate,
+  EgressMachine,
+  EgressPermit,
+  EgressTarget,
+} from "./ports.ts";
 import { readAuthorities } from "./read-authorities.ts";
 import { deniedBy, isLocal, shownHost, special, tooMany, unknown } from "./refusals.ts";
-import { decide, sameEffect, type EffectiveRule, type EffectiveRules, type Verdict } from "./rules.ts";
+import {
+  decide,
+  effectOf,
+  sameEffect,
+  type EffectiveRule,
+  type EffectiveRules,
+  type Verdict,
+} from "./rules.ts";
 
 /** Limits of the way out. */
 export interface GateLimits {
@@ -67,7 +81,7 @@ export class Gate implements EgressGate, Disposable {
       return await this.#decide(target, signal);
     } catch (thrown) {
       const error = toDoorwardError(thrown);
-      if (error.code !== "ABORTED") this.#refused(target, error);
+      if (error.code !== "ABORTED") this.refused(target.machine, target, error);
       throw error;
     }
   }
@@ -80,7 +94,7 @@ export class Gate implements EgressGate, Disposable {
       return await this.#options.guard.dial(asked, signal);
     } catch (thrown) {
       const error = toDoorwardError(thrown);
-      if (error instanceof DenialError) this.#refused(target, error);
+      if (error instanceof DenialError) this.refused(target.machine, target, error);
       throw error;
     }
   }
@@ -103,6 +117,24 @@ export class Gate implements EgressGate, Disposable {
     this.#live.set(known.id, live.add(connection));
     this.#total += 1;
     return connection;
+  }
+
+  /** Counts a refusal, and records the first of a host at once. */
+  refused({ id }: EgressMachine, target: EgressTarget | null, error: DoorwardError): void {
+    const machine = this.#options.machine(id);
+    if (machine === undefined) return;
+    const { books, activity, log } = this.#options;
+    const { code } = error;
+    const { host, port } = placeOf(target);
+    const first = activity.refused(machine.id, host, port, code);
+    const rule = error instanceof DenialError ? error.rule : null;
+    const group = { machine, host, port, address: null, decision: "refused", rule, code } as const;
+    const row = target === null ? books.unreadable(machine, code) : books.row(group);
+    row.connections += 1;
+    if (!first || !this.#isAtOnce(machine.id)) return;
+    books
+      .flush(machine.id)
+      .catch((cause: unknown) => log.error({ err: cause }, "egress could not be recorded"));
   }
 
   /** Judges every live connection of a machine, or of all, by the rules in force now, and cuts what they no longer allow. Answers how many. */
@@ -198,7 +230,17 @@ export class Gate implements EgressGate, Disposable {
   async #permit(target: EgressTarget, host: string, rule: EffectiveRule): Promise<EgressPermit> {
     const { tls, methods, paths } = rule;
     const ca = rule.ca === null ? null : await readAuthorities(rule.ca);
-    const permit: EgressPermit = { target: { ...target, host }, rule: rule.source, tls, methods, paths, ca };
+    const { source } = rule;
+    const effect = effectOf(rule);
+    const permit: EgressPermit = {
+      target: { ...target, host },
+      rule: source,
+      tls,
+      methods,
+      paths,
+      effect,
+      ca,
+    };
     this.#issued.set(permit, { rule, host });
     return permit;
   }
@@ -227,32 +269,6 @@ export class Gate implements EgressGate, Disposable {
       code: "MACHINE_NOT_RUNNING",
       message: `Cannot reach anything from "${machine.name}": it does not run`,
     });
-  }
-
-  /** Counts a refusal, and records the first of a host at once. */
-  #refused(target: EgressTarget, error: DoorwardError): void {
-    const machine = this.#options.machine(target.machine.id);
-    if (machine === undefined) return;
-    const { books, activity, log } = this.#options;
-    const asked = readHost(target.host);
-    const host = asked.kind === "name" ? asked.name : target.host.slice(0, 300);
-    const first = activity.refused(machine.id, host, target.port, error.code);
-    const rule = error instanceof DenialError ? error.rule : null;
-    const { port } = target;
-    const group = {
-      machine,
-      host,
-      port,
-      address: null,
-      decision: "refused",
-      rule,
-      code: error.code,
-    } as const;
-    books.row(group).connections += 1;
-    if (!first || !this.#isAtOnce(machine.id)) return;
-    books
-      .flush(machine.id)
-      .catch((cause: unknown) => log.error({ err: cause }, "egress could not be recorded"));
   }
 
   #isAtOnce(machineId: string): boolean {
@@ -285,4 +301,10 @@ export class Gate implements EgressGate, Disposable {
       connection.cut(new DoorwardError({ code: "TIMED_OUT", message }));
     }
   }
+}
+
+function placeOf(target: EgressTarget | null): { readonly host: string; readonly port: number } {
+  if (target === null) return UNREADABLE;
+  const asked = readHost(target.host);
+  return { host: asked.kind === "name" ? asked.name : target.host.slice(0, 300), port: target.port };
 }

@@ -27,6 +27,8 @@ export interface EgressPermit {
   /** HTTP methods and path prefixes that are allowed where requests are read; null for all. */
   readonly methods: readonly string[] | null;
   readonly paths: readonly string[] | null;
+  /** Differs when the rule behind it lets something else be done, in a range of addresses too. */
+  readonly effect: string;
   /** PEM of further authorities that the far side's certificate may come from; null for the host's own set. */
   readonly ca: string | null;
 }
@@ -48,6 +50,11 @@ export interface EgressGate {
    * is passed. Throws RATE_LIMITED when the machine has too many.
    */
   track(permit: EgressPermit, cut: (reason: DoorwardError) => void): EgressConnection;
+  /**
+   * Counts what the proxy itself refused: at a host that was decided about, or, with null, before a host was named that
+   * could be read.
+   */
+  refused(machine: EgressMachine, target: EgressTarget | null, error: DoorwardError): void;
 }
 
 /** A socket to the far side, and the address that was checked and dialled. */

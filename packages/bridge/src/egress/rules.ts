@@ -81,9 +81,12 @@ export function matches(pattern: string, host: string): boolean {
 
 /** Whether two rules let the same be done at a host, wherever they come from. */
 export function sameEffect(one: EffectiveRule, other: EffectiveRule): boolean {
-  const shape = ({ ranges, tls, methods, paths, ca, maxMiB }: EffectiveRule): string =>
-    JSON.stringify([ranges, tls, methods, paths, ca, maxMiB]);
-  return shape(one) === shape(other);
+  return effectOf(one) === effectOf(other);
+}
+
+/** What a rule lets be done, as one text. */
+export function effectOf({ ranges, tls, methods, paths, ca, maxMiB }: EffectiveRule): string {
+  return JSON.stringify([ranges, tls, methods, paths, ca, maxMiB]);
 }
 
 function rank({ host, tls, ranges, methods, paths, maxMiB }: EffectiveRule): number {

@@ -4,6 +4,7 @@ import { Duration, MachineId, MachineName, Subject, Timestamp } from "../text.ts
 import { route } from "./route.ts";
 
 const Port = z.int().min(1).max(65_535).describe("Port");
+const PortOrNone = z.int().min(0).max(65_535).describe("Port; 0 where none could be read");
 
 /** Id of an allowance. */
 export const EgressAllowanceId = z
@@ -36,8 +37,13 @@ export type EgressAllowance = z.infer<typeof EgressAllowance>;
 
 /** A host that a machine asked for and did not get. */
 export const EgressRefusal = z.strictObject({
-  host: z.string().max(300).describe("Host as it was asked for, control characters escaped"),
-  port: Port,
+  host: z
+    .string()
+    .max(300)
+    .describe(
+      'Host as it was asked for, control characters escaped; "(unreadable)" where none could be read',
+    ),
+  port: PortOrNone,
   code: z.string().max(60).describe("Error code of the refusal"),
   count: z.int().describe("How often since the bridge started"),
   firstAt: Timestamp.describe("When first"),
@@ -63,8 +69,11 @@ export type EgressView = z.infer<typeof EgressView>;
 /** One line of a watch: what a machine did with one host since the watch began. */
 export const EgressTraffic = z.strictObject({
   machine: MachineName,
-  host: z.string().max(300).describe("Host, control characters escaped"),
-  port: Port,
+  host: z
+    .string()
+    .max(300)
+    .describe('Host, control characters escaped; "(unreadable)" where none could be read'),
+  port: PortOrNone,
   decision: z.enum(["asked", "allowed", "refused"]).describe("What became of it last"),
   rule: z.string().max(300).nullable().describe("Rule that allowed it, or error code of the refusal"),
   open: z.int().describe("Connections that are open now"),

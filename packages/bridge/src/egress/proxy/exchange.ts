@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
-import type { DoorwardError } from "@doorward/contracts";
+import { toDoorwardError, type DoorwardError } from "@doorward/contracts";
 import { answerMask, boundRequestHeaders, substituteHeaders, type AnswerMask } from "../../secrets/index.ts";
-import type { EgressConnection, EgressPermit } from "../ports.ts";
+import type { EgressConnection, EgressPermit, EgressTarget } from "../ports.ts";
 import { endToEnd } from "./header-rules.ts";
 import { refuseUnlisted } from "./path-rules.ts";
 import { absoluteTarget, originTarget, refuseAmbiguous, type RequestTarget } from "./request-rules.ts";
@@ -28,16 +28,14 @@ export async function openExchange(
   cut: (reason: DoorwardError) => void,
 ): Promise<Exchange> {
   const method = request.method ?? "";
-  refuseAmbiguous(request, parts.limits);
-  const target =
-    scope.authority === null
-      ? absoluteTarget(request)
-      : originTarget(request, scope.authority, scope.scheme === "http" ? 80 : 443);
+  const target = readTarget(parts, scope, request);
   const permit = await parts.gate.decide(
     { machine: scope.machine, ...target.authority, via: scope.via },
     signal,
   );
-  refuseUnlisted(permit, method, target.path);
+  counted(parts, scope, permit.target, () => {
+    refuseUnlisted(permit, method, target.path);
+  });
   const books = parts.gate.track(permit, cut);
   try {
     const filled = await withSecrets(parts, scope, permit, books, request);
@@ -53,6 +51,29 @@ export async function openExchange(
     };
   } catch (error) {
     books[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function readTarget(parts: FrontParts, scope: RequestScope, request: IncomingMessage): RequestTarget {
+  return counted(parts, scope, null, () => {
+    refuseAmbiguous(request, parts.limits);
+    if (scope.authority === null) return absoluteTarget(request);
+    return originTarget(request, scope.authority, scope.scheme === "http" ? 80 : 443);
+  });
+}
+
+/** What the proxy refuses by itself is in the books like what the gate refuses. */
+function counted<T>(
+  { gate }: FrontParts,
+  { machine }: RequestScope,
+  target: EgressTarget | null,
+  check: () => T,
+): T {
+  try {
+    return check();
+  } catch (error) {
+    gate.refused(machine, target, toDoorwardError(error));
     throw error;
   }
 }

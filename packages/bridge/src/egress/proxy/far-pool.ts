@@ -31,7 +31,7 @@ export function farPool(gate: EgressGate): FarPool {
   return {
     agentFor(permit, scheme, signal) {
       const { machine, host, port } = permit.target;
-      const key = JSON.stringify([machine.id, scheme, host, port, permit.rule, permit.ca]);
+      const key = JSON.stringify([machine.id, scheme, host, port, permit.rule, permit.ca, permit.effect]);
       if (agents.size > MANY) dropUnused(agents);
       const agent = agents.get(key) ?? new FarAgent(gate, scheme, contextOf);
       agents.set(key, agent);

@@ -50,7 +50,9 @@ export function createEgressFront(options: FrontOptions): EgressFront {
       try {
         await serveByFirstByte(parts, { outside, inside }, { stream, machine, signal });
       } catch (error) {
-        const { code, message } = toDoorwardError(error);
+        const failure = toDoorwardError(error);
+        const { code, message } = failure;
+        if (code !== "ABORTED") options.gate.refused(machine, null, failure);
         options.log.debug({ machine: machine.id, code, reason: message }, "egress connection refused");
         if (stream.writableEnded) stream.resume();
         else stream.destroy();
@@ -123,7 +125,9 @@ async function connectTunnel(
   try {
     authority = connectAuthority(request);
   } catch (error) {
-    refuse(toDoorwardError(error));
+    const failure = toDoorwardError(error);
+    parts.gate.refused(machine, null, failure);
+    refuse(failure);
     return;
   }
   await openTunnel(parts, inside, {

@@ -76,8 +76,11 @@ export function requestServer(parts: FrontParts, onConnect: ConnectHandler): Req
     void onConnect(request, stream, connection.scope);
   });
   server.on("clientError", (error: NodeJS.ErrnoException, stream) => {
+    const connection = connections.get(stream);
+    if (connection !== undefined && error.code?.startsWith("HPE_") === true)
+      parts.gate.refused(connection.scope.machine, null, badHead(error));
     // In the middle of an answer there is no place for another one.
-    if (connections.get(stream)?.busy !== false || error.code === "ECONNRESET" || !stream.writable) {
+    if (connection?.busy !== false || error.code === "ECONNRESET" || !stream.writable) {
       stream.destroy();
       return;
     }

@@ -72,15 +72,16 @@ async function readInside(
   permit: EgressPermit,
 ): Promise<void> {
   request.accept();
-  const kind = await firstKind(parts, request);
-  if (kind === "raw") throw notAllowed(permit, "what it carries is neither TLS nor HTTP");
-  serveInside(
-    parts,
-    server,
-    request,
-    kind === "tls" ? await openTls(parts, request, permit) : request.stream,
-    kind,
-  );
+  try {
+    const kind = await firstKind(parts, request);
+    if (kind === "raw") throw notAllowed(permit, "what it carries is neither TLS nor HTTP");
+    const inside = kind === "tls" ? await openTls(parts, request, permit) : request.stream;
+    serveInside(parts, server, request, inside, kind);
+  } catch (error) {
+    const failure = toDoorwardError(error);
+    if (failure.code !== "ABORTED") parts.gate.refused(request.machine, permit.target, failure);
+    throw failure;
+  }
 }
 
 async function openTls(parts: FrontParts, request: TunnelRequest, permit: EgressPermit): Promise<Duplex> {
