@@ -21,7 +21,7 @@ const FILTER = valued(
   },
 );
 const LIMIT = valued("-n --last", integer(1, 1000));
-const IMAGE = match("[a-z0-9][a-z0-9._/:@-]{0,254}", "the name of an image");
+const IMAGE = match("[a-z0-9][a-z0-9._-]{0,100}(?:[/:@][A-Za-z0-9._-]{1,100}){0,6}", "the name of an image");
 const LIST = [...switches("-a --all", "-q --quiet"), FILTER];
 
 const common = (format: string) => [

@@ -1,0 +1,417 @@
+import assert from "node:assert/strict";
+import { chmodSync, mkdirSync, readdirSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import type { Policy } from "@doorward/contracts";
+import { ActionError } from "../src/actions/action-error.ts";
+import { isInterpreter, neverRequested } from "../src/actions/scopes/index.ts";
+import { actionPlaceProblems } from "../src/policy/action-places.ts";
+import { actionProblems } from "../src/policy/action-problems.ts";
+import { JudgeLab, violation } from "./actions-lab.ts";
+import { PolicyLab, refused } from "./policy-lab.ts";
+
+describe("a judged command", () => {
+  it("has the resolved program with its identity, the first working folder, and nothing else in its environment", async () => {
+    using lab = new JudgeLab();
+    const link = join(lab.base, "bin", "link");
+    symlinkSync("tool", link);
+    lab.policy.actions?.processes?.[0]?.executables.push({ path: link, owner: "user" });
+    const plan = await lab.judge().judge("tool", lab.request({ command: link, env: { COLOUR: "red" } }));
+    assert.equal(plan.program.path, lab.program);
+    assert.match(plan.program.digest ?? "", /^sha256:[a-f0-9]{64}$/);
+    assert.equal(plan.cwd.path, lab.work);
+    const { PATH, LANG, TZ, ...others } = plan.env;
+    assert.deepEqual(others, { HOME: lab.home, SEEN: "yes", MODE: "safe", COLOUR: "red" });
+    assert.deepEqual([PATH, LANG, TZ], ["/usr/local/bin:/usr/bin:/bin", "C.UTF-8", "UTC"]);
+    assert.deepEqual([plan.timeoutMs, plan.effect, plan.confirm], [10_000, "read", "never"]);
+  });
+  it("is confirmed unless a line of the policy says never", async () => {
+    using lab = new JudgeLab();
+    assert.equal((await lab.judge().judge("tool", lab.request({ args: ["stop", "a"] }))).confirm, "always");
+  });
+  it("without working folders runs in an empty folder of ours", async () => {
+    using lab = new JudgeLab({ cwdRoots: [] });
+    const { cwd } = await lab.judge().judge("tool", lab.request());
+    assert.deepEqual(readdirSync(cwd.path), []);
+    const found = await violation(lab.judge().judge("tool", lab.request({ cwd: lab.work })));
+    assert.equal(found.reason, "CWD_OUTSIDE_ALLOWED_ROOTS");
+  });
+});
+
+describe("a command outside its scope", () => {
+  it("of an unknown scope is SCOPE_DENIED with SCOPE_NOT_CONFIGURED", async () => {
+    using lab = new JudgeLab();
+    const work = lab.judge().judge("other", lab.request());
+    await assert.rejects(
+      work,
+      (error: unknown) => error instanceof ActionError && error.failure.code === "SCOPE_DENIED",
+    );
+    assert.equal(
+      (await violation(lab.judge().judge("__proto__", lab.request()))).reason,
+      "SCOPE_NOT_CONFIGURED",
+    );
+  });
+  it("whose path is not absolute, or not the listed one letter by letter, is refused", async () => {
+    using lab = new JudgeLab();
+    const reason = async (command: string): Promise<string> =>
+      (await violation(lab.judge().judge("tool", lab.request({ command })))).reason;
+    for (const command of ["tool", "./tool", "", "~/tool", " /bin/sh"])
+      assert.equal(await reason(command), "COMMAND_PATH_NOT_ABSOLUTE");
+    for (const command of [
+      "/bin/sh",
+      `${lab.program}\u0000`,
+      `${lab.program}/`,
+      `${lab.base}/bin/../bin/tool`,
+      `${lab.base}//bin/tool`,
+    ])
+      assert.equal(await reason(command), "COMMAND_NOT_ALLOWLISTED");
+  });
+  it("whose file others can write to, whose folder others can write to, or that is setuid, is refused", async () => {
+    using lab = new JudgeLab();
+    const bin = join(lab.base, "bin");
+    const refusals: readonly (() => void)[] = [
+      () => chmodSync(lab.program, 0o757),
+      () => chmodSync(lab.program, 0o775),
+      () => {
+        chmodSync(lab.program, 0o755);
+        chmodSync(bin, 0o777);
+      },
+      () => {
+        chmodSync(bin, 0o755);
+        chmodSync(lab.program, 0o4755);
+      },
+      () => chmodSync(lab.program, 0o644),
+      () => {
+        unlinkSync(lab.program);
+        mkdirSync(lab.program);
+      },
+    ];
+    await lab.judge().judge("tool", lab.request());
+    for (const refusal of refusals) {
+      refusal();
+      assert.equal(
+        (await violation(lab.judge().judge("tool", lab.request()))).reason,
+        "COMMAND_NOT_ALLOWLISTED",
+      );
+    }
+  });
+  it("that has another digest than the policy's, or lies where a machine can write, is refused", async () => {
+    using pinned = new JudgeLab();
+    const [executable] = pinned.scope().executables;
+    assert.ok(executable);
+    using lab = new JudgeLab();
+    lab.policy = {
+      ...lab.policy,
+      actions: {
+        processes: [
+          {
+            ...lab.scope(),
+            executables: [{ path: lab.program, owner: "user", sha256: `sha256:${"0".repeat(64)}` }],
+          },
+        ],
+      },
+    };
+    assert.equal(
+      (await violation(lab.judge().judge("tool", lab.request()))).reason,
+      "COMMAND_NOT_ALLOWLISTED",
+    );
+    pinned.writable.push(join(pinned.base, "bin"));
+    assert.equal(
+      (await violation(pinned.judge().judge("tool", pinned.request()))).reason,
+      "COMMAND_NOT_ALLOWLISTED",
+    );
+  });
+  it("that is not there is PROCESS_SPAWN_ENOENT, as where it would be spawned", async () => {
+    using lab = new JudgeLab();
+    unlinkSync(lab.program);
+    const work = lab.judge().judge("tool", lab.request());
+    await assert.rejects(
+      work,
+      (error: unknown) => error instanceof ActionError && error.failure.code === "PROCESS_SPAWN_ENOENT",
+    );
+  });
+  it("with a changed program has another identity", async () => {
+    using lab = new JudgeLab();
+    const before = await lab.judge().judge("tool", lab.request());
+    writeFileSync(lab.program, "#!/bin/sh\nexit 1\n");
+    const after = await lab.judge().judge("tool", lab.request());
+    assert.equal(before.program.ino, after.program.ino);
+    assert.notEqual(before.program.digest, after.program.digest);
+  });
+  it("in another working folder is refused", async () => {
+    using lab = new JudgeLab();
+    symlinkSync("/etc", join(lab.work, "link"));
+    writeFileSync(join(lab.work, "file"), "");
+    const reason = async (cwd: string): Promise<string> => {
+      const found = await violation(lab.judge().judge("tool", lab.request({ cwd })));
+      assert.deepEqual([found.argumentPath, found.pathSource], [cwd, "cwd"]);
+      return found.reason;
+    };
+    for (const cwd of ["work", ".", "", "~"]) assert.equal(await reason(cwd), "CWD_PATH_NOT_ABSOLUTE");
+    const outside = [
+      "/etc",
+      "/",
+      join(lab.work, "link"),
+      join(lab.work, "file"),
+      join(lab.work, "none"),
+      `${lab.work}/..`,
+      `${lab.work}\u0000`,
+      lab.data,
+    ];
+    for (const cwd of outside) assert.equal(await reason(cwd), "CWD_OUTSIDE_ALLOWED_ROOTS", cwd);
+  });
+  it("in a working folder that a running machine can write to is refused, also by default", async () => {
+    using lab = new JudgeLab();
+    lab.writable.push(lab.work);
+    for (const cwd of [lab.work, null])
+      assert.equal(
+        (await violation(lab.judge().judge("tool", lab.request({ cwd })))).reason,
+        "CWD_OUTSIDE_ALLOWED_ROOTS",
+      );
+  });
+  it("with variables that the scope does not open is refused with their names", async () => {
+    using lab = new JudgeLab();
+    const env = { LD_PRELOAD: "/x", PATH: "/x", COLOUR: "red", MODE: "loose", colour: "red", SEEN: "no" };
+    const found = await violation(lab.judge().judge("tool", lab.request({ env })));
+    assert.equal(found.reason, "ENV_KEYS_NOT_ALLOWED");
+    assert.deepEqual(found.deniedEnvKeys, ["LD_PRELOAD", "MODE", "PATH", "SEEN", "colour"]);
+    const control = await violation(lab.judge().judge("tool", lab.request({ env: { COLOUR: "a\u0000b" } })));
+    assert.deepEqual(control.deniedEnvKeys, ["COLOUR"]);
+  });
+  it("with a longer time limit is refused, not clamped", async () => {
+    using lab = new JudgeLab();
+    const found = await violation(lab.judge().judge("tool", lab.request({ timeoutMs: 10_001 })));
+    assert.equal(found.reason, "TIMEOUT_EXCEEDS_SCOPE_CEILING");
+    assert.deepEqual([found.timeoutCeilingMs, found.requestedTimeoutMs], [10_000, 10_001]);
+    for (const timeoutMs of [0, -1, Number.NaN, Number.POSITIVE_INFINITY])
+      assert.equal(
+        (await violation(lab.judge().judge("tool", lab.request({ timeoutMs })))).reason,
+        found.reason,
+      );
+    assert.equal((await lab.judge().judge("tool", lab.request({ timeoutMs: 0.5 }))).timeoutMs, 1);
+  });
+  it("with more input than the scope takes is refused", async () => {
+    using lab = new JudgeLab();
+    const found = await violation(lab.judge().judge("tool", lab.request({ input: Buffer.alloc(17) })));
+    assert.equal(found.reason, "SCOPE_POLICY_VIOLATION");
+  });
+});
+
+const SCOPE = `    - id: tool
+      executables: [{ path: /usr/bin/true }]
+      cwdRoots: []
+      commands: [{ words: [list], effect: read }]
+      timeoutSeconds: 5
+`;
+
+describe("a policy with actions", () => {
+  const wrong: readonly (readonly [string, string, RegExp])[] = [
+    ["two scopes of one id", `actions:\n  processes:\n${SCOPE}${SCOPE}`, /already/],
+    [
+      "a preset and a scope of one id",
+      `actions:\n  presets: [{ preset: git }]\n  processes:\n${SCOPE.replace("id: tool", "id: git")}`,
+      /already/,
+    ],
+    ["a reserved id", `actions:\n  processes:\n${SCOPE.replace("id: tool", "id: etc-hosts")}`, /reserved/],
+    [
+      "a shell",
+      `actions:\n  processes:\n${SCOPE.replace("true }", "bash }").replace("effect: read", "effect: read, operands: { min: 0, max: 1, value: { kind: word } }")}`,
+      /runs what its arguments say/,
+    ],
+    [
+      "a shell without confirmation",
+      `actions:\n  processes:\n${SCOPE.replace("true }", "bash }")}      confirm: never\n`,
+      /confirmation/,
+    ],
+    [
+      "a link to an interpreter",
+      `actions:\n  processes:\n${SCOPE.replace("/usr/bin/true", "~/link")}      confirm: never\n`,
+      /runs what its arguments say/,
+    ],
+    [
+      "a variable that requests may never set",
+      `actions:\n  processes:\n${SCOPE}      environment: { request: [GIT_SSH_COMMAND] }\n`,
+      /GIT_SSH_COMMAND/,
+    ],
+    [
+      "a loader's variable set by the policy",
+      `actions:\n  processes:\n${SCOPE}      environment: { set: { LD_PRELOAD: /x.so } }\n`,
+      /LD_PRELOAD/,
+    ],
+    [
+      "a flag of two meanings",
+      `actions:\n  processes:\n${SCOPE}      globalFlags: [{ names: [-a] }, { names: [-b, -a] }]\n`,
+      /stands twice/,
+    ],
+    [
+      "a working folder that machines may write to",
+      `actions:\n  processes:\n${SCOPE.replace("cwdRoots: []", "cwdRoots: [~/src/infra]")}`,
+      /overlap/,
+    ],
+    [
+      "a working folder that contains one",
+      `actions:\n  presets: [{ preset: git, cwdRoots: ["~"] }]\n`,
+      /overlap/,
+    ],
+    [
+      "a link to a working folder that machines may write to",
+      `actions:\n  presets: [{ preset: terraform, cwdRoots: [~/infra] }]\n`,
+      /overlap/,
+    ],
+    [
+      "path arguments that machines may write to",
+      `actions:\n  presets: [{ preset: git, pathRoots: [~/src] }]\n`,
+      /overlap/,
+    ],
+    [
+      "a program that machines may write to",
+      `actions:\n  presets: [{ preset: git, executables: [~/src/git] }]\n`,
+      /overlap/,
+    ],
+    [
+      "another program under a preset's name",
+      `actions:\n  presets: [{ preset: git, executables: [/bin/sh] }]\n`,
+      /none of the preset's programs/,
+    ],
+    [
+      "files of Doorward",
+      `actions:\n  files: [{ id: a, roots: [~/.config/doorward], operations: [writeFile] }]\n`,
+      /Doorward/,
+    ],
+    [
+      "files that contain keys",
+      `actions:\n  files: [{ id: a, roots: ["~"], operations: [writeFile] }]\n`,
+      /home folder|overlap/,
+    ],
+    ["keys", `actions:\n  files: [{ id: a, roots: [~/.ssh], operations: [writeFile] }]\n`, /SSH/],
+    [
+      "the whole of /etc",
+      `actions:\n  files: [{ id: a, roots: [/etc], operations: [writeFile] }]\n`,
+      /too wide/,
+    ],
+    [
+      "the whole file system",
+      `actions:\n  files: [{ id: a, roots: [/], operations: [writeFile] }]\n`,
+      /overlap|whole/,
+    ],
+    [
+      "sudoers",
+      `actions:\n  files: [{ id: a, roots: [/etc/sudoers.d/x], operations: [writeFile] }]\n`,
+      /decides who may/,
+    ],
+    [
+      "files that machines may write to",
+      `actions:\n  files: [{ id: a, roots: [~/src/shop], operations: [writeFile] }]\n`,
+      /overlap/,
+    ],
+    [
+      "unconfirmed files where a command runs",
+      `actions:\n  files: [{ id: a, roots: [/srv/infra], operations: [writeFile], confirm: never }]\n  presets: [{ preset: terraform, cwdRoots: [/srv/infra/prod] }]\n`,
+      /without a confirmation/,
+    ],
+    [
+      "two dots",
+      `actions:\n  files: [{ id: a, roots: [/srv/../etc/x], operations: [writeFile] }]\n`,
+      /"\.\."/,
+    ],
+    ["an unknown field", `actions:\n  shell: true\n`, /shell/],
+  ];
+  for (const [what, text, message] of wrong) {
+    it(`is refused for ${what}`, async () => {
+      using lab = new PolicyLab();
+      symlinkSync(lab.folder("infra"), join(lab.home, "infra"));
+      symlinkSync("/bin/sh", join(lab.home, "link"));
+      mkdirSync(join(lab.home, ".ssh"));
+      const error = await refused(
+        lab.policy(`version: 1\nroots:\n  - path: ~/src\n    access: rw\n${text}`),
+        "POLICY_INVALID",
+      );
+      assert.match(error.message, message);
+    });
+  }
+  it("is loaded where a machine may only read, and where nothing overlaps", async () => {
+    using lab = new PolicyLab();
+    const infra = join(lab.home, "infra");
+    mkdirSync(infra);
+    const text = `version: 1\nroots:\n  - { path: ~/src, access: rw }\n  - { path: ~/infra, access: ro }\nactions:\n  presets: [{ preset: git, cwdRoots: [~/infra], pathRoots: [~/infra] }]\n  files: [{ id: units, roots: [/etc/nginx/conf.d], operations: [writeFile] }]\n  processes:\n${SCOPE}`;
+    assert.equal((await lab.policy(text)).policy.actions?.presets?.length, 1);
+  });
+  it("is refused later when a writable root is put over a working folder, and the old one stays", async () => {
+    using lab = new PolicyLab();
+    mkdirSync(join(lab.home, "infra"));
+    const policy = await lab.policy(
+      `version: 1\nroots: []\nactions:\n  presets: [{ preset: git, cwdRoots: [~/infra] }]\n`,
+    );
+    await refused(policy.allow(join(lab.home, "infra"), "rw"), "POLICY_INVALID");
+    assert.deepEqual(policy.policy.roots, []);
+    await policy.allow(join(lab.home, "infra"), "ro");
+  });
+  it("has another digest than one without", async () => {
+    using lab = new PolicyLab();
+    const policy = await lab.policy("version: 1\nroots: []\n");
+    const before = policy.hash;
+    await policy.enablePreset({ preset: "git" });
+    assert.notEqual(policy.hash, before);
+  });
+  it("may be empty: nothing is allowed, nothing is wrong", () => {
+    const policy: Policy = { version: 1, roots: [] };
+    assert.deepEqual(actionProblems(policy), []);
+    using lab = new JudgeLab();
+    assert.deepEqual(actionPlaceProblems(policy, lab.host()), []);
+  });
+});
+
+describe("names that decide", () => {
+  for (const name of [
+    "sh",
+    "bash",
+    "python3.11",
+    "node",
+    "perl",
+    "env",
+    "sudo",
+    "ssh",
+    "xargs",
+    "find",
+    "mawk",
+    "make",
+    "npm",
+    "npx",
+    "busybox",
+    "PowerShell.exe",
+    "ld-linux-x86-64.so.2",
+    "vim",
+    "java",
+    "ruby2.7",
+  ]) {
+    it(`${name} is an interpreter`, () => assert.equal(isInterpreter(`/usr/bin/${name}`), true));
+  }
+  for (const name of ["git", "podman", "docker", "kubectl", "ansible-playbook", "true", "ls"]) {
+    it(`${name} is none`, () => assert.equal(isInterpreter(`/usr/bin/${name}`), false));
+  }
+  for (const key of [
+    "PATH",
+    "LD_PRELOAD",
+    "ld_preload",
+    "DYLD_INSERT_LIBRARIES",
+    "NODE_OPTIONS",
+    "GIT_SSH_COMMAND",
+    "GIT_ASKPASS",
+    "SSH_ASKPASS",
+    "BASH_ENV",
+    "PYTHONPATH",
+    "PERL5LIB",
+    "DOCKER_HOST",
+    "KUBECONFIG",
+    "EDITOR",
+    "PAGER",
+    "AWS_PROFILE",
+    "VAULT_ADDR",
+    "HOME",
+    "X_TOKEN",
+    "A=B",
+    "",
+  ]) {
+    it(`${key || "no name"} can't be opened to requests`, () => assert.notEqual(neverRequested(key), null));
+  }
+});
