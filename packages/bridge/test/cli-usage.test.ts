@@ -136,7 +136,10 @@ describe("help, colours and completion", { timeout: 180_000 }, () => {
     for (const { name } of COMMANDS) {
       const ran = await runHere(lab, [name, "--help"]);
       assert.equal(ran.code, 0, name);
-      const groups = ["grant", "policy", "contracts", "evidence", "image", "bridge"];
+      const groups = [
+        ...["grant", "policy", "secret", "contracts", "egress", "action"],
+        ...["evidence", "transcript", "image", "bridge"],
+      ];
       if (!groups.includes(name)) assert.match(ran.stdout.toString(), /Examples:\n {2}/, name);
     }
   });

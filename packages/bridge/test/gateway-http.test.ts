@@ -72,6 +72,7 @@ describe("gateway over HTTP", () => {
       .replace(/\{grant\}/, "g_0123456789")
       .replace("{approval}", "a_0123456789")
       .replace("{secret}", "TOKEN")
+      .replace("{transcript}", "s_0123456789")
       .replace("{index}", "1");
     if (route.access !== "public") {
       it(`${id} is refused on TCP without a token`, async () => {

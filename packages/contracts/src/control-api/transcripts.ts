@@ -35,10 +35,10 @@ export const TRANSCRIPT_ROUTES = {
   }),
   "transcripts.show": route({
     method: "GET",
-    path: "/v1/transcripts/{id}",
+    path: "/v1/transcripts/{transcript}",
     access: "operator",
     summary: "One transcript, and where its file is",
-    params: z.strictObject({ id: SessionId }),
+    params: z.strictObject({ transcript: SessionId }),
     result: TranscriptView,
   }),
 } as const;

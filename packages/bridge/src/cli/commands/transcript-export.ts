@@ -23,7 +23,11 @@ export function defineTranscriptExport(command: Command, cli: Cli): void {
       const id = parseArgument("transcript", SessionId, given);
       const { output: path = `${id}.cast` } = parseOptions(ExportOptions, options);
       await using client = await run.client();
-      const view = await client.call("transcripts.show", { params: { id } }, { signal: run.cli.signal });
+      const view = await client.call(
+        "transcripts.show",
+        { params: { transcript: id } },
+        { signal: run.cli.signal },
+      );
       const bytes = await copy(view, path);
       const checked = view.reference === null ? "the session goes on" : "its evidence record has this digest";
       run.output.result({ ...view, output: path }, () => `Wrote ${path}, ${size(bytes)}: ${checked}`);

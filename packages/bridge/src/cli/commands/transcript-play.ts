@@ -32,7 +32,11 @@ export function defineTranscriptPlay(command: Command, cli: Cli): void {
       const { speed, idleLimit } = parseOptions(PlayOptions, options);
       const view = await (async () => {
         await using client = await run.client();
-        return await client.call("transcripts.show", { params: { id } }, { signal: run.cli.signal });
+        return await client.call(
+          "transcripts.show",
+          { params: { transcript: id } },
+          { signal: run.cli.signal },
+        );
       })();
       if (run.output.json) {
         run.output.result(view, () => "");

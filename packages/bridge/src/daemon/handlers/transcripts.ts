@@ -7,6 +7,6 @@ type TranscriptHandlers = Pick<Handlers, Extract<keyof Handlers, `transcripts.${
 export function transcriptHandlers(transcripts: Transcripts): TranscriptHandlers {
   return {
     "transcripts.list": ({ query }) => Promise.resolve({ transcripts: transcripts.list(query.machine) }),
-    "transcripts.show": ({ params }) => Promise.resolve().then(() => transcripts.show(params.id)),
+    "transcripts.show": ({ params }) => Promise.resolve().then(() => transcripts.show(params.transcript)),
   };
 }
