@@ -18,13 +18,15 @@ interface SocketOptions {
 /** Time for connection and handshake, in milliseconds. */
 const HANDSHAKE_TIMEOUT_MS = 15_000;
 
+let ws: Promise<typeof import("ws")> | undefined;
+
 /** Opens a WebSocket with ws, which is loaded on first use because it costs 25 ms. */
 export async function openSocket(
   options: SocketOptions,
   listener: WireSocketListener,
   explain: (cause: unknown) => DoorwardError,
 ): Promise<WireSocket> {
-  const { WebSocket } = await import("ws");
+  const { WebSocket } = await (ws ??= import("ws"));
   if (options.signal?.aborted === true) throw explain(options.signal.reason);
   const socket = new WebSocket(options.url, [options.protocol], {
     headers: options.headers,

@@ -27,11 +27,18 @@ export function preAuthEncoding(payloadType: string, payload: Uint8Array): Buffe
   return Buffer.concat([Buffer.from(head), payload]);
 }
 
-/** Signs a payload with each key and returns the envelope as canonical JSON. */
-export async function signEnvelope(payload: Uint8Array, keys: readonly EvidenceKey[]): Promise<Buffer> {
+/** Signs a payload with each key, on this thread or beside it, and returns the envelope as canonical JSON. */
+export async function signEnvelope(
+  payload: Uint8Array,
+  keys: readonly EvidenceKey[],
+  where: "now" | "beside" = "beside",
+): Promise<Buffer> {
   const data = preAuthEncoding(PAYLOAD_TYPE, payload);
   const signatures = await Promise.all(
-    keys.map(async (key) => ({ keyId: key.keyId, signature: await key.sign(data) })),
+    keys.map(async (key) => ({
+      keyId: key.keyId,
+      signature: where === "now" ? key.signNow(data) : await key.sign(data),
+    })),
   );
   return Buffer.from(envelopeText(payload, signatures));
 }

@@ -16,9 +16,12 @@ const STEP_BYTES = 4 * 1024 * 1024;
 /** The last part of that space, kept for records that end something; ordinary ones are refused before it is touched. */
 export const RESERVE_BYTES = 512 * 1024;
 
+/** Each write returns once it is on disk (as `write` and `fdatasync` would): one wait for another thread, not two. */
+const DURABLE = constants.O_RDWR | constants.O_DSYNC | constants.O_NOFOLLOW;
+
 /**
- * The durable tail of the log: one file of groups, each written and `fdatasync`ed at once into space that was written
- * before. What the tiles hold durably is dropped from its front by {@link restart}.
+ * The durable tail of the log: one file of groups, each written durably at once into space that was written before.
+ * What the tiles hold durably is dropped from its front by {@link restart}.
  */
 export class Journal implements AsyncDisposable {
   readonly #path: string;
@@ -43,7 +46,7 @@ export class Journal implements AsyncDisposable {
   static async open(path: string): Promise<{ readonly journal: Journal; readonly content: JournalContent }> {
     const bytes = await readFile(path);
     const content = decodeJournal(bytes);
-    const file = await open(path, constants.O_RDWR | constants.O_NOFOLLOW);
+    const file = await open(path, DURABLE);
     try {
       if (content.torn > 0) await writeDurably(file, Buffer.alloc(content.torn), content.end);
     } catch (error) {
@@ -114,11 +117,7 @@ async function writeJournal(path: string, start: JournalStart, entries: readonly
   const used = entries.length === 0 ? head : Buffer.concat([head, encodeGroup(start.base, entries)]);
   const capacity = used.length + STEP_BYTES + RESERVE_BYTES;
   await unlink(temporary).catch(() => undefined);
-  const file = await open(
-    temporary,
-    constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
-    0o600,
-  );
+  const file = await open(temporary, DURABLE | constants.O_CREAT | constants.O_EXCL, 0o600);
   try {
     await writeDurably(file, Buffer.concat([used, Buffer.alloc(capacity - used.length)]), 0);
     await rename(temporary, path);
@@ -130,10 +129,10 @@ async function writeJournal(path: string, start: JournalStart, entries: readonly
   return { file, end: used.length, capacity };
 }
 
+/** To a file that was opened as `DURABLE`. */
 async function writeDurably(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
   for (let done = 0; done < bytes.length;) {
     const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
     done += bytesWritten;
   }
-  await file.datasync();
 }

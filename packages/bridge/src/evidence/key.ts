@@ -26,6 +26,8 @@ export interface EvidencePublicKey {
 export interface EvidenceKey extends EvidencePublicKey {
   /** Signs off the main thread. */
   sign(data: Uint8Array): Promise<Buffer>;
+  /** Signs on this thread: quicker for a few signatures, as waking another thread takes longer than one of them. */
+  signNow(data: Uint8Array): Buffer;
   /** Key for digests that only this bridge can compare (`argvDigest`). */
   readonly digestKey: Buffer;
 }
@@ -82,6 +84,7 @@ function signingKey(privateKey: KeyObject): EvidenceKey {
     ...publicKeyOf(spki.subarray(spkiPrefix.length)),
     digestKey: Buffer.from(hkdfSync("sha256", pkcs8, "", "doorward evidence digest v1", 32)),
     sign: (data) => signWith(privateKey, data),
+    signNow: (data) => sign(null, data, privateKey),
   };
 }
 

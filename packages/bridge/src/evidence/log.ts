@@ -1,5 +1,6 @@
 import { createHmac } from "node:crypto";
 import { dirname } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
 import type { Logger } from "pino";
 import {
   DoorwardError,
@@ -30,6 +31,8 @@ import { Witnessing, type WitnessState } from "./witnessing.ts";
 const limits = {
   /** Most records made durable by one `fdatasync`. */
   groupRecords: 512,
+  /** Groups of at most so many records are signed on this thread. */
+  signedNow: 4,
   /** The public files follow the journal this much later. */
   publishDelayMs: 200,
   /** Default of {@link EvidenceLogOptions.journalBytes}. */
@@ -240,6 +243,8 @@ export class EvidenceLog implements AsyncDisposable {
   }
 
   async #drain(): Promise<void> {
+    // What is appended in the same turn of the loop, such as a grant and the session that it is for, becomes one group.
+    await turn();
     while (this.#queue.length > 0) {
       const change = this.#queue.findIndex(({ nextKey }) => nextKey !== null);
       const end = change < 0 ? limits.groupRecords : Math.min(change + 1, limits.groupRecords);
@@ -253,7 +258,8 @@ export class EvidenceLog implements AsyncDisposable {
   async #commit(group: readonly Waiting[], mayExtend = true): Promise<void> {
     const first = this.size;
     try {
-      const sealed = await Promise.all(group.map((waiting, at) => this.#seal(waiting, first + at)));
+      const where = group.length <= limits.signedNow ? "now" : "beside";
+      const sealed = await Promise.all(group.map((waiting, at) => this.#seal(waiting, first + at, where)));
       const useReserve = group.every(({ record }) => closingTypes.has(record.type));
       if (await this.#journal.hasRoom(bytesOf(sealed), useReserve, mayExtend)) {
         await this.#journal.write(
@@ -274,8 +280,8 @@ export class EvidenceLog implements AsyncDisposable {
     await this.#commit(group.slice(middle), false);
   }
 
-  #seal({ record, nextKey }: Waiting, index: number): Promise<SealedRecord> {
-    return sealRecord(record, index, nextKey === null ? [this.#key] : [this.#key, nextKey]);
+  #seal({ record, nextKey }: Waiting, index: number, where: "now" | "beside"): Promise<SealedRecord> {
+    return sealRecord(record, index, nextKey === null ? [this.#key] : [this.#key, nextKey], where);
   }
 
   #accept(group: readonly Waiting[], sealed: readonly SealedRecord[]): void {

@@ -31,6 +31,7 @@ export class Publisher {
   readonly #folders = new Set<string>();
   readonly #unsynced = new Set<string>();
   #first = true;
+  #vkey: string | undefined;
   #partials: string[] = [];
   #olderPartials: string[] = [];
 
@@ -61,7 +62,8 @@ export class Publisher {
     if (this.#first) await this.#adoptPartials(partials);
     const known = new Set(this.#partials);
     for (const { path, bytes } of partials) if (!known.has(path)) await this.#write(path, bytes);
-    await this.#write("key.vkey", Buffer.from(`${vkey}\n`));
+    if (vkey !== this.#vkey) await this.#write("key.vkey", Buffer.from(`${vkey}\n`));
+    this.#vkey = vkey;
     await replaceFile(join(this.#dir, "checkpoint"), Buffer.from(checkpoint), { sync: true });
     await this.#turn(partials.map(({ path }) => path));
   }

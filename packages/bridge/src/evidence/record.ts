@@ -79,6 +79,7 @@ export async function sealRecord(
   record: PreparedRecord,
   index: number,
   keys: readonly EvidenceKey[],
+  where: "now" | "beside" = "beside",
 ): Promise<SealedRecord> {
   const recordId = `e_${String(index)}_${randomName()}`;
   const predicate = canonicalJson({ ...record.predicate, recordId });
@@ -89,7 +90,7 @@ export async function sealRecord(
   const subject = canonicalJson([own, ...record.artifacts]);
   // the four keys in canonical order around parts that are canonical already
   const statement = `{"_type":"https://in-toto.io/Statement/v1","predicate":${predicate},"predicateType":"${predicateTypeOf(record.type)}","subject":${subject}}`;
-  const leaf = await signEnvelope(Buffer.from(statement), keys);
+  const leaf = await signEnvelope(Buffer.from(statement), keys, where);
   return { recordId, leaf, leafHash: leafHash(leaf), keys: record.keys };
 }
 

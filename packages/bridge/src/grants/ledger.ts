@@ -103,7 +103,8 @@ export class GrantLedger {
 
   /** Makes the ends of grants durable, quickly; each gets into its grant's own document later. */
   saveEnds(entries: readonly GrantEntry[]): void {
-    const ended = entries.filter((entry) => !entry.minting);
+    for (const entry of entries) entry.dirty = true;
+    const ended = entries.filter((entry) => !entry.minting && !endsAnyway(entry));
     const ends = ended.flatMap(({ id, stored }) =>
       stored.end === null ? [] : [{ grantId: id, end: stored.end }],
     );
@@ -151,6 +152,14 @@ export class GrantLedger {
       throw error;
     }
   }
+}
+
+/**
+ * The next start ends an implicit grant in the same way if the store does not know its end yet, so that it may wait for
+ * the record, which is stored with it.
+ */
+function endsAnyway({ implicit, stored }: GrantEntry): boolean {
+  return implicit && stored.end?.cause === "connection-end";
 }
 
 /** In the same boot the monotonic deadline still holds; in a later one only what was left of the time may go on. */
