@@ -28,7 +28,9 @@ export const SessionClosePredicate = z.strictObject({
   reason: z
     .string()
     .regex(/^[A-Z][A-Z0-9_]{1,60}$/)
-    .describe("CLOSED, or the error code that the session was closed with"),
+    .describe(
+      "CLOSED, or the error code that the session was closed with; BRIDGE_LOST when its bridge was killed, and the next one recorded what it knew: then bytes are 0",
+    ),
   durationMs: Count.describe("Milliseconds that it was open"),
   bytesIn: Count.describe("Bytes from the client to the machine"),
   bytesOut: Count.describe("Bytes from the machine to the client"),
