@@ -24,8 +24,8 @@ import { ScopedFiles } from "../../packages/bridge/src/actions/files/index.ts";
  * Argument: how many attempts; SIGTERM ends it sooner. Writes one line of JSON: attempts, how they ended, and escapes, which must be 0.
  */
 const attempts = Number(process.argv[2] ?? 10_000);
-let stopped = false;
-process.once("SIGTERM", () => (stopped = true));
+const stop = new AbortController();
+process.once("SIGTERM", () => stop.abort());
 const SECRET = "the host's own words";
 const CHECK_EVERY = 500;
 
@@ -70,7 +70,7 @@ const swapper = spawn(
 );
 try {
   await once(swapper.stdout, "data");
-  for (let n = 0; counts.attempts < attempts && !stopped; n += 1)
+  for (let n = 0; counts.attempts < attempts && !stop.signal.aborted; n += 1)
     await round(n, OPERATIONS[n % OPERATIONS.length] ?? []);
 } finally {
   check();

@@ -41,7 +41,8 @@ export function loadRoots(scope: FileScope, rules: PathRules): readonly FileRoot
   });
 }
 
-function loadRoot(written: string, rules: PathRules): FileRoot {
+/** Resolves one root, a folder or a file. Throws when it does not exist. */
+export function loadRoot(written: string, rules: PathRules): FileRoot {
   const real = realpathSync(written);
   const isFolder = statSync(real).isDirectory();
   const folder = isFolder ? real : dirname(real);
