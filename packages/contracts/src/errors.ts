@@ -103,6 +103,7 @@ export const ERRORS = {
     when: "The operator refused what needed approval, or nobody decided in time",
   },
   APPROVAL_NOT_FOUND: { ...absent, when: "No pending decision has this id" },
+  ACTION_NOT_FOUND: { ...absent, when: "No request for an action has this id, or it is another one's" },
   APPROVAL_CHANGED: { ...conflict, when: "What is asked is not what was shown when it was approved" },
   // machines
   MACHINE_NOT_FOUND: { ...absent, when: "No machine has this name or id" },

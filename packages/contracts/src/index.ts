@@ -16,6 +16,7 @@ export {
 } from "./agent-machine-profile.ts";
 export { AgentToolDoor, RegistryGrant, TOOL_IDS, ToolId } from "./agent-tool-door.ts";
 export { BrowserDoor, HostProfileSharing } from "./browser-door.ts";
+export { ActionEvent, ActionId, ActionReport, ActionStep } from "./control-api/actions.ts";
 export { PendingApproval } from "./control-api/approvals.ts";
 export { BridgeStatus, ImageView, PathVerdict } from "./control-api/bridge.ts";
 export {

@@ -9,7 +9,7 @@ import type { Logger } from "pino";
 import { freshId } from "../machines/life/names.ts";
 import type { Documents, Store } from "../store/index.ts";
 import { approvalDigest, standingKey } from "./approval-digest.ts";
-import { changed, expiryOf, refusal, viewOf } from "./pending-view.ts";
+import { changed, expiryOf, refusal, TOO_LATE, viewOf } from "./pending-view.ts";
 import type {
   ApprovalAsk,
   ApprovalEvidence,
@@ -72,12 +72,20 @@ export class Approvals implements AsyncDisposable {
     return approvals;
   }
 
-  /** Asks and waits. Rejects with APPROVAL_DENIED, RATE_LIMITED, or why the signal was aborted. */
-  async ask(ask: ApprovalAsk, signal: AbortSignal): Promise<ApprovalGiven> {
+  /**
+   * Asks and waits. Rejects with APPROVAL_DENIED, RATE_LIMITED, or why the signal was aborted. `onAsked` hears the id of
+   * the question, when one has to be asked.
+   */
+  async ask(
+    ask: ApprovalAsk,
+    signal: AbortSignal,
+    onAsked?: (id: string) => void,
+  ): Promise<ApprovalGiven> {
     signal.throwIfAborted();
     const standing = this.#covered(ask);
     if (standing !== null) return standing;
     using question = this.question(ask);
+    onAsked?.(question.id);
     const stopped = new Promise<never>((_, reject) => {
       const stop = (): void => reject(toDoorwardError(signal.reason));
       signal.addEventListener("abort", stop, { once: true });
@@ -210,8 +218,7 @@ export class Approvals implements AsyncDisposable {
   }
 
   #expire(id: string): void {
-    const why = "nobody decided in time";
-    this.#end(id, why, { decision: "expired", where: "time", expiresAt: null, reason: null });
+    this.#end(id, TOO_LATE, { decision: "expired", where: "time", expiresAt: null, reason: null });
   }
 
   #withdraw(id: string, why: string): void {

@@ -3,6 +3,9 @@ import { escapeControls } from "../evidence/index.ts";
 import { approvalDigest } from "./approval-digest.ts";
 import type { ApprovalAsk } from "./ports.ts";
 
+/** Why what nobody decided about is refused. */
+export const TOO_LATE = "nobody decided in time";
+
 /** Longest time of an approval, in seconds. */
 export const LONGEST_APPROVAL_SECONDS = 86_400;
 
@@ -62,7 +65,7 @@ export function changed(id: string): DoorwardError {
 export function refusal({ id, title, operation }: PendingApproval, why: string): DenialError {
   return new DenialError({
     code: "APPROVAL_DENIED",
-    rule: "approvals.operator",
+    rule: why === TOO_LATE ? "approvals.time" : "approvals.operator",
     message: `Cannot do "${operation}" (${title}): ${why}`,
     details: { approval: id },
   });

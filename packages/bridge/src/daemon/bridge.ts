@@ -5,6 +5,7 @@ import { DoorwardError } from "@doorward/contracts";
 import { DOOR_REGISTRY } from "@doorward/doors";
 import type { Logger } from "pino";
 import { version } from "../build-id.ts";
+import type { HostActions } from "../actions/index.ts";
 import { Approvals } from "../approvals/index.ts";
 import { Egress } from "../egress/index.ts";
 import { openEvidence, type EvidenceLog } from "../evidence/index.ts";
@@ -33,6 +34,7 @@ import { grantEvidence } from "./grant-evidence.ts";
 import { desktopNotifier } from "../hosts/linux/desktop-notification.ts";
 import { doorApprovals } from "./door-approvals.ts";
 import { machineEgress, runningMachine } from "./machine-egress.ts";
+import { openHostActions } from "./host-actions.ts";
 import { allHandlers } from "./handlers/index.ts";
 import { PolicyJudge } from "./policy-judge.ts";
 import { Reviews } from "./reviews.ts";
@@ -69,6 +71,7 @@ export class Bridge implements AsyncDisposable {
   readonly #secretStore: SecretStore;
   readonly #secrets: MachineSecrets;
   readonly #approvals: Approvals;
+  readonly #actions: HostActions;
   readonly #transcripts: Transcripts;
   readonly #egress: Egress;
   readonly #judge: PolicyJudge;
@@ -83,6 +86,7 @@ export class Bridge implements AsyncDisposable {
       policy: PolicyFile;
       secrets: SecretStore;
       approvals: Approvals;
+      actions: HostActions;
       transcripts: Transcripts;
       installation: string;
     },
@@ -117,6 +121,7 @@ export class Bridge implements AsyncDisposable {
       runtimeDir: folders.runtime,
     });
     this.#approvals = parts.approvals;
+    this.#actions = parts.actions;
     this.#transcripts = parts.transcripts;
     this.#egress = new Egress({
       store,
@@ -151,6 +156,7 @@ export class Bridge implements AsyncDisposable {
         records: this.#records,
         egress: this.#egress,
         approvals: this.#approvals,
+        actions: this.#actions,
         transcripts: this.#transcripts,
         gateway: () => this.#gateway,
         stop: () => options.onStop("command"),
@@ -200,6 +206,7 @@ export class Bridge implements AsyncDisposable {
       notifier: desktopNotifier(process.env),
       log,
     });
+    const actions = await openHostActions({ folders, store, policy, approvals, evidence, log });
     const transcripts = await Transcripts.open({
       dir,
       store,
@@ -208,7 +215,7 @@ export class Bridge implements AsyncDisposable {
       log,
     });
     const bridge = new Bridge(options, {
-      ...{ store, evidence, policy, secrets, approvals, transcripts, installation },
+      ...{ store, evidence, policy, secrets, approvals, actions, transcripts, installation },
     });
     await bridge.#listen();
     return bridge;
@@ -245,6 +252,7 @@ export class Bridge implements AsyncDisposable {
     await this.#judge[Symbol.asyncDispose]();
     await this.#transcripts[Symbol.asyncDispose]();
     await this.#egress[Symbol.asyncDispose]();
+    await this.#actions[Symbol.asyncDispose]();
     await this.#approvals[Symbol.asyncDispose]();
     await this.#machines[Symbol.asyncDispose]();
     await this.#engine[Symbol.asyncDispose]();

@@ -120,14 +120,15 @@ export class HttpCalls {
     const machine = match.params["machine"];
     if (machine !== undefined && exchange.caller.kind === "grant")
       machineFor(exchange.caller, machine, machines);
-    const body = await readJsonBody(request, limits, signal);
+    const bodyBytes = match.route.bodyBytes ?? limits.bodyBytes;
+    const body = await readJsonBody(request, { ...limits, bodyBytes }, signal);
     const input = checkInput(match.route, { params: match.params, search, body });
     await this.#answer(exchange, match, input);
   }
 
   async #answer(exchange: Exchange, match: RouteMatch, input: CheckedInput): Promise<void> {
-    const { response, caller, correlationId, answer, signal } = exchange;
-    const streams = match.route.answer === "ndjson";
+    const { request, response, caller, correlationId, answer, signal } = exchange;
+    const streams = match.route.answer === "ndjson" && request.headers.accept !== "application/json";
     const handler: unknown = this.#options.handlers[match.id];
     if (!isHandler(handler))
       throw new DoorwardError({ code: "INTERNAL", message: `No handler for ${match.id}` });

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { ActionPreset } from "../host-actions/scopes.ts";
 import { HostFacts } from "../host-facts.ts";
 import { Policy } from "../policy.ts";
 import { Sha256, Timestamp } from "../text.ts";
@@ -135,6 +136,18 @@ export const BRIDGE_ROUTES = {
     path: "/v1/policy/reload",
     access: "operator",
     summary: "Read policy.yaml again and judge every grant and machine anew",
+    result: PolicyView,
+  }),
+  "policy.preset": route({
+    method: "POST",
+    path: "/v1/policy/presets",
+    access: "operator",
+    summary: "Enable a preset of host actions, or change where it works",
+    body: z.strictObject({
+      preset: ActionPreset,
+      executables: z.array(z.string().min(1).max(4096)).min(1).max(10).optional(),
+      cwdRoots: z.array(z.string().min(1).max(4096)).min(1).max(20).optional(),
+    }),
     result: PolicyView,
   }),
   "images.list": route({

@@ -1,4 +1,5 @@
 import type * as z from "zod";
+import { ACTION_ROUTES } from "./actions.ts";
 import { APPROVAL_ROUTES } from "./approvals.ts";
 import { BRIDGE_ROUTES } from "./bridge.ts";
 import { CONTRACT_ROUTES } from "./contracts.ts";
@@ -18,6 +19,7 @@ export const ROUTES = {
   ...EVIDENCE_ROUTES,
   ...EGRESS_ROUTES,
   ...APPROVAL_ROUTES,
+  ...ACTION_ROUTES,
   ...SECRET_ROUTES,
   ...TRANSCRIPT_ROUTES,
 } as const;

@@ -24,12 +24,14 @@ export interface Route<
   readonly event: Event;
   /** `ndjson`: the answer is a stream of `progress` and `event` lines that ends with one `result` or `error` line. */
   readonly answer: "json" | "ndjson";
+  /** Largest body in bytes; the gateway's limit when absent. */
+  readonly bodyBytes?: number;
 }
 
 /** No parameters, no query, or no body. */
 export const Nothing = z.strictObject({});
 
-type Shapes = Partial<Pick<Route, "params" | "query" | "body" | "event" | "answer">>;
+type Shapes = Partial<Pick<Route, "params" | "query" | "body" | "event" | "answer" | "bodyBytes">>;
 
 /** Declares a route; shapes that are left out are empty. */
 export function route<

@@ -43,7 +43,7 @@ export const ActionPath = z
 /** Reads the text of the host's clipboard. */
 export const ClipboardReadRequest = z.strictObject({
   action: z.literal("system.clipboard.read").describe("The action"),
-  payload: z.strictObject({ reason: Reason }).describe("What is asked for"),
+  payload: z.strictObject({ dryRun: DryRun, reason: Reason }).describe("What is asked for"),
 });
 
 /** Replaces the text of the host's clipboard. */
@@ -52,6 +52,7 @@ export const ClipboardWriteRequest = z.strictObject({
   payload: z
     .strictObject({
       text: z.string().min(1).max(ACTION_LIMITS.clipboardBytes).describe("The text"),
+      dryRun: DryRun,
       reason: Reason,
     })
     .describe("What is asked for"),

@@ -1,3 +1,4 @@
+import type { HostActions } from "../../actions/index.ts";
 import type { Approvals } from "../../approvals/index.ts";
 import type { Egress } from "../../egress/index.ts";
 import type { EvidenceLog } from "../../evidence/index.ts";
@@ -16,6 +17,7 @@ import type { Reviews } from "../reviews.ts";
 import type { Slot } from "../slot.ts";
 import { bridgeHandlers } from "./bridge.ts";
 import { contractHandlers } from "./contracts.ts";
+import { actionHandlers } from "./actions.ts";
 import { approvalHandlers } from "./approvals.ts";
 import { egressHandlers } from "./egress.ts";
 import { evidenceHandlers } from "./evidence.ts";
@@ -41,6 +43,7 @@ export interface HandlerSources {
   readonly records: MachineRecords;
   readonly egress: Egress;
   readonly approvals: Approvals;
+  readonly actions: HostActions;
   readonly transcripts: Transcripts;
   readonly gateway: () => Gateway;
   readonly stop: () => void;
@@ -63,6 +66,7 @@ export function allHandlers(sources: HandlerSources): Handlers {
     ...evidenceHandlers(sources.evidence, () => policy.hash),
     ...egressHandlers(sources.egress, sources.records),
     ...approvalHandlers(sources.approvals),
+    ...actionHandlers(sources.actions, sources.grants, sources.records),
     ...secretHandlers(sources.secrets, sources.records, policy),
     ...transcriptHandlers(sources.transcripts),
   };

@@ -1,0 +1,55 @@
+import type { CommandPlan, FileChange } from "./ports.ts";
+
+/** Longest piece of a line: when each character has to be escaped it still can be shown as a whole. */
+const PIECE = 300;
+
+/** Text of an asker as one JSON string, so that it can't pass for lines of ours. */
+export function quotedLines(label: string, text: string): string[] {
+  return wrapped(`${label}: ${JSON.stringify(text)}`);
+}
+
+/** A long line as several; nothing is left out. */
+export function wrapped(line: string): string[] {
+  const pieces: string[] = [];
+  for (let at = 0; at < line.length || pieces.length === 0;) {
+    let end = Math.min(line.length, at + PIECE);
+    const last = line.charCodeAt(end - 1);
+    if (end < line.length && last >= 0xd800 && last <= 0xdbff) end -= 1;
+    pieces.push(pieces.length === 0 ? line.slice(at, end) : `  … ${line.slice(at, end)}`);
+    at = end;
+  }
+  return pieces;
+}
+
+/** Everything that running a command means. */
+export function commandLines(plan: CommandPlan, requested: Readonly<Record<string, string>>): string[] {
+  const { program, command, args, cwd, env, timeoutMs, input, effect } = plan;
+  const inherited = Object.keys(env).filter((key) => !Object.hasOwn(requested, key));
+  return [
+    ...wrapped(`program: ${command}${program.path === command ? "" : ` (is ${program.path})`}`),
+    `  ${program.digest ?? "of unknown content"}, ${effect === "read" ? "only reads" : "may change things"}`,
+    ...args.flatMap((arg, at) => wrapped(`  argument ${at + 1}: ${JSON.stringify(arg)}`)),
+    ...wrapped(`  folder: ${cwd.path}`),
+    ...Object.entries(requested).flatMap(([key, value]) =>
+      wrapped(`  asked for: ${key}=${JSON.stringify(value)}`),
+    ),
+    ...wrapped(`  environment: ${inherited.sort().join(" ")}`),
+    `  ended after ${timeoutMs} ms`,
+    ...inputLines(input),
+  ];
+}
+
+/** Everything that a plan changes in files. */
+export function changeLines(changes: readonly FileChange[]): string[] {
+  return changes.flatMap(({ operation, path, to, preview }) => [
+    ...wrapped(`${operation} ${path}${to === null ? "" : ` to ${to}`}`),
+    ...preview.split("\n").flatMap((line) => wrapped(`  ${line}`)),
+  ]);
+}
+
+function inputLines(input: Buffer | null): string[] {
+  if (input === null) return [];
+  const text = input.toString("utf8");
+  const shown = Buffer.from(text).equals(input) ? JSON.stringify(text) : `base64 ${input.toString("base64")}`;
+  return wrapped(`  standard input, ${input.length} bytes: ${shown}`);
+}

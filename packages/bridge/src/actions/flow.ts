@@ -1,0 +1,197 @@
+import {
+  DoorwardError,
+  HOST_ACTIONS,
+  type ActionReport,
+  type HostActionResponse,
+  type Policy,
+} from "@doorward/contracts";
+import type { Logger } from "pino";
+import { freshId } from "../machines/life/names.ts";
+import type { Store } from "../store/index.ts";
+import { ActionAudit, firstName, type ActionEvidence } from "./audit.ts";
+import type { ApprovalQueue } from "./flow-confirm.ts";
+import type { ActionAsker, ActionListener, ActionParts } from "./flow-ports.ts";
+import { PerformedAction } from "./flow-run.ts";
+import { ActionReports } from "./flow-store.ts";
+import type { InterruptedFiles } from "./files/index.ts";
+import { IntakeError, takeIn, type Taken } from "./intake.ts";
+
+/** Most actions that one asker may have under way; more are refused at once. */
+export const ACTIONS_PER_ASKER = 20;
+
+/** What host actions are made from. */
+export interface HostActionsOptions {
+  readonly parts: ActionParts;
+  readonly policy: { readonly policy: Policy; readonly hash: string };
+  readonly approvals: ApprovalQueue;
+  readonly evidence: ActionEvidence;
+  readonly store: Store;
+  /** File operations that the bridge before was in the middle of. */
+  readonly cutFiles?: readonly InterruptedFiles[];
+  readonly log: Logger;
+}
+
+/**
+ * Privileged actions on the host: the one way in for all who ask. Each request goes through intake, capabilities, scope,
+ * plan, dry run, confirmation and execution in this order, and leaves its evidence.
+ */
+export class HostActions implements AsyncDisposable {
+  readonly #options: HostActionsOptions;
+  readonly #audit: ActionAudit;
+  readonly #reports: ActionReports;
+  readonly #running = new Map<Promise<unknown>, string>();
+  readonly #closing = new AbortController();
+
+  private constructor(options: HostActionsOptions) {
+    this.#options = options;
+    this.#audit = new ActionAudit(options.evidence, () => options.policy.hash);
+    this.#reports = new ActionReports(options.store);
+  }
+
+  /** Opens them: what was going on when the bridge before ended is recorded as interrupted, and never gone on with. */
+  static async open(options: HostActionsOptions): Promise<HostActions> {
+    const actions = new HostActions(options);
+    for (const { report, base } of actions.#reports.cut()) await actions.#interrupted(report, base);
+    actions.#reports.prune();
+    return actions;
+  }
+
+  /** Does, or with `dryRun` plans, what somebody asks for; the answer says what became of it. Never throws. */
+  async perform(
+    asker: ActionAsker,
+    raw: unknown,
+    signal: AbortSignal,
+    onEvent: ActionListener = () => undefined,
+  ): Promise<HostActionResponse> {
+    const taken = await this.#take(asker, raw);
+    if ("response" in taken) return taken.response;
+    const { correlationId } = taken;
+    const busy = [...this.#running.values()].filter((subject) => subject === asker.subject).length;
+    if (busy >= ACTIONS_PER_ASKER)
+      return failed(correlationId, `Cannot do this: ${busy} actions of "${asker.subject}" are under way`);
+    const ended = AbortSignal.any([signal, this.#closing.signal, ...grantSignal(asker)]);
+    const { parts, policy, approvals, evidence, log } = this.#options;
+    const action = new PerformedAction({
+      ...{ id: freshId("h"), asker, taken, parts, policy, approvals, evidence, log },
+      ...{ audit: this.#audit, reports: this.#reports, signal: ended, onEvent },
+    });
+    const performed = action.perform();
+    this.#running.set(performed, asker.subject);
+    try {
+      return await performed;
+    } finally {
+      this.#running.delete(performed);
+    }
+  }
+
+  /** How far a request came; to a grant's holder others' look as if they did not exist (ACTION_NOT_FOUND). */
+  report(id: string, grant: string | null): ActionReport {
+    const report = this.#reports.get(id);
+    if (report !== undefined && (grant === null || report.grant === grant)) return report;
+    throw new DoorwardError({
+      code: "ACTION_NOT_FOUND",
+      message: `Cannot show action "${id}": there is none of this id`,
+      hint: "doorward action show",
+    });
+  }
+
+  /** Newest requests first; a grant's holder sees its own. */
+  reports(grant: string | null): readonly ActionReport[] {
+    return this.#reports.list().filter((report) => grant === null || report.grant === grant);
+  }
+
+  /** Cancels what is under way and waits until that is recorded. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const message = "The bridge is shutting down";
+    this.#closing.abort(new DoorwardError({ code: "BRIDGE_STOPPING", message }));
+    await Promise.allSettled(this.#running.keys());
+  }
+
+  async #take(
+    asker: ActionAsker,
+    raw: unknown,
+  ): Promise<Extract<Taken, { kind: "request" }> | { response: HostActionResponse }> {
+    const { log } = this.#options;
+    try {
+      const taken = takeIn(raw);
+      if (taken.kind === "failure") return { response: taken.response };
+      if (taken.nested)
+        log.warn({ subject: asker.subject }, "a request came nested in another envelope; that is deprecated");
+      return taken;
+    } catch (error) {
+      if (!(error instanceof IntakeError)) throw error;
+      return { response: await this.#refuseIntake(asker, error) };
+    }
+  }
+
+  /** A request without the documented shape is recorded by what it called itself, and none of its contents. */
+  async #refuseIntake(asker: ActionAsker, error: IntakeError): Promise<HostActionResponse> {
+    const { evidence, policy, log } = this.#options;
+    const { action, correlationId, field, message } = error;
+    const known = [...HOST_ACTIONS, "system.host.write" as const].find((name) => name === action);
+    const response: HostActionResponse = {
+      ok: false,
+      correlationId,
+      error: message.slice(0, 4000),
+      code: "VALIDATION_FAILED",
+      ...(field === null ? {} : { details: { field } }),
+    };
+    try {
+      await evidence.append({
+        type: "denial",
+        correlationId,
+        subject: asker.subject,
+        machine: asker.machine,
+        grant: asker.grant?.id ?? null,
+        policyHash: policy.hash,
+        attempted: known === undefined ? "host-action" : firstName(known),
+        code: "VALIDATION_FAILED",
+        rule: "actions.intake",
+        door: null,
+        operation: null,
+        target: null,
+      });
+    } catch (cause) {
+      log.error({ err: cause }, "a refused request could not be recorded");
+    }
+    return response;
+  }
+
+  async #interrupted(report: ActionReport, base: Parameters<ActionReports["put"]>[1]): Promise<void> {
+    const workflow = report.workflow === null ? null : interruptedSteps(report.workflow);
+    const files = this.#options.cutFiles?.find(
+      ({ scope, startedAt }) => scope === report.scope && startedAt >= report.startedAt,
+    );
+    const applied = report.action === "system.fs.mutate" ? (files?.applied ?? null) : null;
+    const cut = { ...report, workflow, applied, state: "interrupted", outcome: "interrupted" } as const;
+    await this.#audit.ended(base, workflow, {
+      decision: "allowed",
+      outcome: "interrupted",
+      code: null,
+      violation: null,
+      durationMs: Math.max(0, Date.now() - Date.parse(report.startedAt)),
+      result: null,
+      numbers: null,
+    });
+    this.#reports.put({ ...cut, endedAt: new Date().toISOString() }, base);
+  }
+}
+
+function interruptedSteps(workflow: NonNullable<ActionReport["workflow"]>) {
+  const steps = workflow.steps.map((step) =>
+    step.status === "running"
+      ? { ...step, status: "interrupted" as const }
+      : step.status === "pending"
+        ? { ...step, status: "skipped" as const }
+        : step,
+  );
+  return { ...workflow, steps };
+}
+
+function grantSignal({ grant }: ActionAsker): AbortSignal[] {
+  return grant === null ? [] : [grant.signal];
+}
+
+function failed(correlationId: string, error: string): HostActionResponse {
+  return { ok: false, correlationId, error, code: "HOST_ACTION_FAILED" };
+}
