@@ -25,6 +25,11 @@ export function policyHandlers(policy: PolicyFile, settled: () => Promise<void>)
       await settled();
       return view();
     },
+    "policy.preset": async ({ body }) => {
+      await policy.enablePreset(body);
+      await settled();
+      return view();
+    },
     "policy.reload": async () => {
       await policy.reload();
       await settled();

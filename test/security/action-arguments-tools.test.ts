@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { describe, it } from "node:test";
+import type { ActionPreset } from "@doorward/contracts";
+import { ArgumentRefusal, matchCommand } from "../../packages/bridge/src/actions/arguments/index.ts";
+import { ACTION_PRESET_SPECS } from "../../packages/bridge/src/actions/presets/index.ts";
+
+/** What a tool says of a flag or a command that it does not know; everything else means that it understood. */
+const NOT_UNDERSTOOD =
+  /unknown (?:shorthand )?(?:flag|command|option)|unrecognized|unknown switch|flag provided but not defined|is not a (?:git|docker|podman) command/i;
+
+function placeOf(preset: ActionPreset): string | undefined {
+  return ACTION_PRESET_SPECS[preset].places.find((place) => existsSync(place));
+}
+
+function refused(preset: ActionPreset, line: readonly string[]): void {
+  const { scope, places } = ACTION_PRESET_SPECS[preset];
+  assert.throws(() => matchCommand(line, scope, basename(places[0] ?? "")), ArgumentRefusal);
+}
+
+describe("git itself", { skip: placeOf("git") === undefined ? "no git here" : false }, () => {
+  const git = placeOf("git") ?? "";
+  const env = {
+    PATH: "/usr/bin:/bin",
+    HOME: "/nonexistent",
+    ...ACTION_PRESET_SPECS.git.scope.environment?.set,
+  };
+
+  function inRepo(work: (repo: string) => void): void {
+    const repo = mkdtempSync(join(tmpdir(), "doorward-git-"));
+    const own = { cwd: repo, env: { PATH: env.PATH, HOME: repo, GIT_CONFIG_NOSYSTEM: "1" } };
+    try {
+      execFileSync(git, ["init", "-q", "-b", "main"], own);
+      for (const message of ["one", "two"])
+        execFileSync(
+          git,
+          [
+            "-c",
+            "user.name=T",
+            "-c",
+            "user.email=t@example.invalid",
+            "commit",
+            "-q",
+            "--allow-empty",
+            "-m",
+            message,
+          ],
+          own,
+        );
+      execFileSync(git, ["tag", "v1"], own);
+      work(repo);
+    } finally {
+      rmSync(repo, { recursive: true, force: true });
+    }
+  }
+
+  it("understands every command line that the preset gives as an example", () => {
+    inRepo((repo) => {
+      for (const line of ACTION_PRESET_SPECS.git.examples) {
+        const ran = spawnSync(git, line.split(" "), { cwd: repo, env, encoding: "utf8" });
+        assert.equal(ran.status, 0, `${line}: ${ran.stderr}`);
+      }
+    });
+  });
+  it("really runs what abbreviated and joined flags name, which the preset refuses", () => {
+    inRepo((repo) => {
+      const mark = join(repo, "ran");
+      const program = join(repo, "evil");
+      writeFileSync(program, `#!/bin/sh\n: > '${mark}'\n`, { mode: 0o755 });
+      const attacks = [
+        ["ls-remote", `--upload-p=${program}`, repo],
+        ["-c", `core.fsmonitor=${program}`, "status"],
+        ["-c", `alias.x=!${program}`, "x"],
+        ["log", `--outp=${mark}`],
+        ["grep", `-O${program}`, "x"],
+      ];
+      const worked = attacks.filter((args) => {
+        rmSync(mark, { force: true });
+        spawnSync(git, args, { cwd: repo, env: { PATH: env.PATH, HOME: repo }, timeout: 10_000 });
+        refused("git", args);
+        return existsSync(mark);
+      });
+      assert.ok(worked.length >= 3, JSON.stringify(worked));
+    });
+  });
+  it("in the preset's environment runs nothing that the repository's own configuration names", () => {
+    inRepo((repo) => {
+      const mark = join(repo, "ran");
+      const program = join(repo, "evil");
+      writeFileSync(program, `#!/bin/sh\n: > '${mark}'\n`, { mode: 0o755 });
+      for (const key of [
+        "core.fsmonitor",
+        "core.pager",
+        "core.sshCommand",
+        "gpg.program",
+        "core.editor",
+        "pager.log",
+        "pager.status",
+      ])
+        execFileSync(git, ["-C", repo, "config", key, program], { env: { PATH: env.PATH, HOME: repo } });
+      execFileSync(git, ["-C", repo, "config", "log.showSignature", "true"], {
+        env: { PATH: env.PATH, HOME: repo },
+      });
+      for (const line of ACTION_PRESET_SPECS.git.examples)
+        spawnSync(git, line.split(" "), { cwd: repo, env });
+      assert.equal(existsSync(mark), false);
+    });
+  });
+});
+
+for (const preset of ["docker-cli", "podman", "kubectl", "terraform"] as const) {
+  const program = placeOf(preset);
+  describe(`${preset} itself`, { skip: program === undefined ? "not installed here" : false }, () => {
+    it("knows every command and flag of the preset's command lines", () => {
+      for (const line of ACTION_PRESET_SPECS[preset].examples) {
+        const help = preset === "terraform" ? "-help" : "--help";
+        const ran = spawnSync(program ?? "", [...line.split(" "), help], {
+          encoding: "utf8",
+          timeout: 20_000,
+          env: { PATH: "/usr/bin:/bin", HOME: "/nonexistent" },
+        });
+        assert.doesNotMatch(`${ran.stdout}${ran.stderr}`.slice(0, 400), NOT_UNDERSTOOD, line);
+      }
+    });
+  });
+}
+
+it(
+  "docker itself understands a server joined to -H, which the preset refuses",
+  { skip: placeOf("docker-cli") === undefined ? "no docker here" : false },
+  () => {
+    const args = ["-Htcp://127.0.0.1:1", "version"];
+    const ran = spawnSync(placeOf("docker-cli") ?? "", args, {
+      encoding: "utf8",
+      timeout: 20_000,
+      env: { PATH: "/usr/bin:/bin", HOME: "/nonexistent" },
+    });
+    assert.match(`${ran.stdout}${ran.stderr}`, /127\.0\.0\.1:1/);
+    refused("docker-cli", args);
+  },
+);
