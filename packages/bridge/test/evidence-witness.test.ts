@@ -288,3 +288,27 @@ void test("a verifier key of another algorithm or with another hash is no witnes
   for (const line of ["", "a+00000000+AAAA", "witness.example/w1+00000000+BGWDPwA="])
     assert.throws(() => parseWitnessVkey(line), { code: "KEY_INVALID" });
 });
+
+void test("a log that is closed has its last checkpoint cosigned", async () => {
+  await using folder = await temporary();
+  const { log, witness } = await pair(folder.path, 5);
+  await addWitness(folder.path, { vkey: witness.vkey, folder: witness.dir });
+  await log.witness();
+  await appendMany(log, 5, 12);
+  await log[Symbol.asyncDispose]();
+  assert.equal((await seen(witness)).split("\n")[1], "12");
+});
+
+void test("a witness that never answers keeps no log from closing", { timeout: 30_000 }, async () => {
+  await using folder = await temporary();
+  const { log, witness } = await pair(folder.path, 5);
+  const silent = createServer(() => undefined);
+  await new Promise<void>((resolve) => void silent.listen(0, "127.0.0.1", resolve));
+  const { port } = silent.address() as AddressInfo;
+  await addWitness(folder.path, { vkey: witness.vkey, url: `http://127.0.0.1:${String(port)}` });
+  await appendMany(log, 5, 12);
+  await log[Symbol.asyncDispose]();
+  silent.closeAllConnections();
+  silent.close();
+  assert.equal(await seen(witness), "");
+});

@@ -9,7 +9,8 @@ export {
 } from "./key.ts";
 export { listRecords, type EvidencePage, type EvidenceQuery, type ListSource } from "./list.ts";
 export { LogFiles } from "./log-files.ts";
-export { EvidenceLog, type Appended, type EvidenceLogOptions } from "./log.ts";
+export { EvidenceLog, type EvidenceLogOptions } from "./log.ts";
+export type { Appended } from "./log-writer.ts";
 export { openEvidence, rotateEvidenceKey, type EvidencePlace } from "./open-evidence.ts";
 export {
   proveConsistency,

@@ -4,7 +4,8 @@ import type { Logger } from "pino";
 import { DoorwardError, type EvidenceInput } from "@doorward/contracts";
 import { syncFolder } from "./files.ts";
 import { createEvidenceKey, dropEvidenceKey, openEvidenceKey, readEvidenceKey } from "./key.ts";
-import { EvidenceLog, type Appended } from "./log.ts";
+import type { Appended } from "./log-writer.ts";
+import { EvidenceLog } from "./log.ts";
 
 /** Where a bridge keeps its evidence: `key.pem` and the log's folder `log`. */
 export interface EvidencePlace {

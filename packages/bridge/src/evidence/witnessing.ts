@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { openCheckpoint } from "./checkpoint.ts";
 import { cosignedAt, parseWitnessVkey, type WitnessVerifier } from "./cosignature.ts";
@@ -15,6 +16,9 @@ export function witnessFile(verifier: WitnessVerifier, kind: "checkpoint" | "vke
 
 /** A checkpoint is sent to witnesses at most this often. */
 const pauseMs = 1000;
+
+/** At the end witnesses have this long to cosign the last checkpoint. */
+const lastMs = 2000;
 
 /** After a failure witnesses are asked again although nothing was added. */
 const retryMs = 30_000;
@@ -45,6 +49,7 @@ export class Witnessing implements AsyncDisposable {
   #running: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
   #askedAt = 0;
+  #closing: Promise<void> | null = null;
 
   /** `dir` is the log's folder; the list of witnesses lies in the folder above it. */
   constructor(dir: string, log: Logger) {
@@ -72,10 +77,18 @@ export class Witnessing implements AsyncDisposable {
     await this.#run();
   }
 
+  /** Asks for the newest checkpoint once more, then stops; a witness that does not answer holds up nothing for long. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    // a folder on a disk that hangs can't be aborted: it is left behind
+    await within(lastMs, this.settle());
     this.#abort.abort();
     if (this.#timer !== null) clearTimeout(this.#timer);
-    await this.#running;
+    await within(lastMs, this.#running);
   }
 
   #soon(delay: number): void {
@@ -148,4 +161,12 @@ export class Witnessing implements AsyncDisposable {
       return unknown;
     }
   }
+}
+
+/** Waits for something, at most so long. */
+async function within(ms: number, promise: Promise<void> | null): Promise<void> {
+  const stop = new AbortController();
+  const late = delay(ms, undefined, { signal: stop.signal }).catch(() => undefined);
+  await Promise.race([promise, late]);
+  stop.abort();
 }

@@ -6,6 +6,10 @@ import { defineSecretSet } from "./secret-set.ts";
 
 /** `doorward secret`. */
 export function defineSecret(command: Command, cli: Cli): void {
+  command.addHelpText(
+    "after",
+    "\nExamples:\n  doorward secret set npm-token\n  doorward secret ls\n  doorward secret rm npm-token",
+  );
   defineSecretSet(
     command.command("set").description("set or replace a value, typed unseen or piped to stdin"),
     cli,

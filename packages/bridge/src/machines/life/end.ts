@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import type { EvidencePredicate } from "@doorward/contracts";
 import { shownPath } from "../../policy/index.ts";
 import { newProtectedNames, releasePins } from "../mounts/index.ts";
+import { keptNotices } from "./notices.ts";
 import type { LifeContext } from "./ports.ts";
 import type { MachineRecord } from "./record.ts";
 import { forgetTrust } from "./egress-trust.ts";
@@ -39,7 +40,7 @@ export async function settleEnded(
 ): Promise<MachineRecord> {
   await rm(socketFolder(context, record.id), { recursive: true, force: true });
   await context.secrets.clear(record.id);
-  const notices = [...record.notices, ...(await appeared(context, record))].slice(-100);
+  const notices = keptNotices(record.notices, await appeared(context, record));
   const stateReason = ending.why.slice(0, 300);
   const stopped: MachineRecord = { ...record, state: "stopped", stateReason, containerId: null, notices };
   context.records.put(stopped);
@@ -97,7 +98,7 @@ async function appeared(context: LifeContext, record: MachineRecord): Promise<st
     const shared = others.some((other) => other.protections.some((each) => overlap(each.hostPath, hostPath)));
     if (!shared) await releasePins(protection).catch(() => undefined);
   }
-  return notices.map((notice) => notice.slice(0, 1000));
+  return notices;
 }
 
 /** Whether one folder is the other or lies in it: a linked worktree's machine protects the git folder inside another repo. */

@@ -9,6 +9,7 @@ import { byBridge, recordEnd } from "./end.ts";
 import { beginLease } from "./lease.ts";
 import { planMounts, type MountPlan, type RepoToMount } from "../mounts/index.ts";
 import type { GuestRuntime, LifeContext } from "./ports.ts";
+import { keptNotices } from "./notices.ts";
 import type { MachineRecord } from "./record.ts";
 import { engineSpec, masksFolder, socketFolder } from "./spec.ts";
 
@@ -167,7 +168,7 @@ async function confirm(context: LifeContext, started: Started): Promise<MachineR
     lease,
     fingerprint,
     evidence: index,
-    notices: [...plan.notices].slice(0, 100),
+    notices: keptNotices([], plan.notices),
     listed: [...plan.listed],
     protections: plan.protections.map((each) => ({
       ...each,

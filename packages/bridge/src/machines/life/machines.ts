@@ -18,6 +18,7 @@ import { extendLease } from "./lease.ts";
 import { holdReviewClone } from "../review/index.ts";
 import type { HeldPath } from "../../policy/index.ts";
 import type { RepoToMount } from "../mounts/index.ts";
+import { keptNotices } from "./notices.ts";
 import type { LifeContext } from "./ports.ts";
 import { watchProtections } from "./protection-watch.ts";
 import type { MachineRecord } from "./record.ts";
@@ -346,13 +347,12 @@ export class Machines implements AsyncDisposable {
   /** A protection is gone because the host replaced the file under it; said once, to everybody who looks. */
   #unprotected(id: string, targets: readonly string[]): void {
     const record = this.find(id);
-    const notice =
-      `The host replaced ${targets.join(", ")}: this machine can write it until it is started again`.slice(
-        0,
-        1000,
-      );
+    const [notice = ""] = keptNotices(
+      [],
+      [`The host replaced ${targets.join(", ")}: this machine can write it until it is started again`],
+    );
     if (record === undefined || record.notices.includes(notice)) return;
-    this.#context.records.put({ ...record, notices: [...record.notices, notice].slice(-100) });
+    this.#context.records.put({ ...record, notices: keptNotices(record.notices, [notice]) });
     this.#context.sessions.warn(id, notice);
   }
 
