@@ -51,13 +51,15 @@ export class Books {
   readonly #append: (input: EvidenceInput) => Promise<unknown>;
   readonly #policyHash: () => string;
   readonly #rows = new Map<string, Map<string, Kept>>();
+  /** Counts flushes: a row that was got before one must not be counted in after it. */
+  flushes = 0;
 
   constructor(append: (input: EvidenceInput) => Promise<unknown>, policyHash: () => string) {
     this.#append = append;
     this.#policyHash = policyHash;
   }
 
-  /** The row to count in now. Never kept by the caller: after a flush it is another one. */
+  /** The row to count in now. After a flush it is another one. */
   row(group: BooksGroup): BooksRow {
     const { machine, host, port, address, decision, rule, code } = group;
     const rows = this.#rows.get(machine.id) ?? new Map<string, Kept>();
@@ -101,6 +103,7 @@ export class Books {
     const ids = machineId === undefined ? [...this.#rows.keys()] : [machineId];
     const rows = ids.flatMap((id) => [...(this.#rows.get(id)?.values() ?? [])]);
     for (const id of ids) this.#rows.delete(id);
+    this.flushes += 1;
     const to = new Date().toISOString();
     await Promise.all(rows.map((row) => this.#append(record(row, to, this.#policyHash()))));
   }

@@ -24,6 +24,7 @@ export class LiveConnection implements EgressConnection {
   #wasCut = false;
   #bytes = 0;
   #lastActive = Date.now();
+  #kept: { readonly row: BooksRow; readonly flushes: number; readonly address: string | null } | null = null;
   readonly #parts: LiveParts;
 
   constructor(parts: LiveParts) {
@@ -106,6 +107,8 @@ export class LiveConnection implements EgressConnection {
 
   #row(): BooksRow {
     const { books, machine } = this.#parts;
+    // Chunk by chunk: the row is looked up only when it may be another one.
+    if (this.#kept?.flushes === books.flushes && this.#kept.address === this.#address) return this.#kept.row;
     const { host, port } = this.permit.target;
     const group = {
       machine,
@@ -118,6 +121,7 @@ export class LiveConnection implements EgressConnection {
     const row = books.row({ ...group, decision: "allowed" });
     if (!this.#counted) row.connections += 1;
     this.#counted = true;
+    this.#kept = { row, flushes: books.flushes, address: this.#address };
     return row;
   }
 }

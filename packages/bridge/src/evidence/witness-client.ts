@@ -1,4 +1,4 @@
-import * as z from "zod";
+import { guardedPost, type GuardedAnswer } from "../egress/guarded-post.ts";
 import { encodeAddCheckpoint } from "./add-checkpoint.ts";
 import { openCheckpoint } from "./checkpoint.ts";
 import { cosignedAt, parseWitnessVkey } from "./cosignature.ts";
@@ -9,11 +9,6 @@ import { Witness, type SeenLog } from "./witness.ts";
 
 const answerMs = 10_000;
 const maxAnswerBytes = 64 * 1024;
-
-interface Answer {
-  readonly status: number;
-  readonly body: string;
-}
 
 /** A cosignature that a witness gave. */
 export interface Cosigned {
@@ -61,28 +56,16 @@ async function request(files: LogFiles, checkpoint: string, old: number, size: n
   return encodeAddCheckpoint(old, await consistencyHashes(files, old, size), checkpoint);
 }
 
-async function send(place: WitnessPlace, body: string, signal: AbortSignal): Promise<Answer> {
+async function send(place: WitnessPlace, body: string, signal: AbortSignal): Promise<GuardedAnswer> {
   if ("folder" in place) return (await Witness.open(place.folder)).addCheckpoint(body);
-  const response = await fetch(`${place.url.replace(/\/$/, "")}/add-checkpoint`, {
-    method: "POST",
+  return await guardedPost({
+    url: new URL(`${place.url.replace(/\/$/, "")}/add-checkpoint`),
     body,
-    redirect: "error",
-    headers: { "content-type": "text/plain" },
+    contentType: "text/plain",
+    addresses: place.addresses ?? null,
+    maxAnswerBytes,
     signal: AbortSignal.any([signal, AbortSignal.timeout(answerMs)]),
   });
-  return { status: response.status, body: await bounded(response) };
-}
-
-async function bounded(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const part of response.body ?? []) {
-    const chunk = z.instanceof(Uint8Array).parse(part);
-    length += chunk.length;
-    if (length > maxAnswerBytes) throw new Error("its answer is too long");
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 /** Of what the witness sent, only lines under its own name and key are kept, and they must be right. */
@@ -97,7 +80,7 @@ function check(checkpoint: string, body: string, { vkey }: WitnessPlace): Cosign
   return { name: verifier.name, size, lines: own.join(""), time };
 }
 
-function refusal({ status, body }: Answer): string {
+function refusal({ status, body }: GuardedAnswer): string {
   const why = body.trim().slice(0, 200);
   if (status === 404) return "it does not know this log";
   if (status === 403) return "it does not trust the key that signs this log now";

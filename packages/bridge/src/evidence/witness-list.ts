@@ -8,10 +8,14 @@ import { isMissing } from "./key.ts";
 
 const WitnessPlace = z.union([
   z.strictObject({ vkey: z.string().max(600), folder: z.string().min(1).max(4096) }),
-  z.strictObject({ vkey: z.string().max(600), url: z.url({ protocol: /^https?$/ }).max(2000) }),
+  z.strictObject({
+    vkey: z.string().max(600),
+    url: z.url({ protocol: /^https?$/ }).max(2000),
+    addresses: z.array(z.string().max(60)).min(1).max(20).optional(),
+  }),
 ]);
 
-/** A witness that this log asks for cosignatures: its key, and its folder or the submission prefix of its service. */
+/** A witness that this log asks for cosignatures: its key, and its folder or the submission prefix of its service, with the address ranges of an internal one. */
 export type WitnessPlace = z.infer<typeof WitnessPlace>;
 
 const WitnessList = z.array(WitnessPlace).max(20);

@@ -2,6 +2,7 @@ import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import * as z from "zod";
 import { addWitness, parseWitnessVkey, removeWitness, type WitnessPlace } from "../../evidence/index.ts";
+import { rangeProblem } from "../../egress/index.ts";
 import { resolveFolders } from "../../state/index.ts";
 import type { Cli } from "../cli.ts";
 import { escapeLine } from "../escape-text.ts";
@@ -17,6 +18,16 @@ const AddOptions = z.object({
     .url({ protocol: /^https?$/ })
     .max(2000)
     .optional(),
+  addresses: z
+    .array(
+      z
+        .string()
+        .max(60)
+        .refine((range) => rangeProblem(range) === null, "must be a range like 10.20.0.0/16"),
+    )
+    .min(1)
+    .max(20)
+    .optional(),
 });
 const Name = z.string().min(1).max(300);
 
@@ -25,13 +36,13 @@ export function defineWitnessAdd(command: Command, cli: Cli): void {
   command
     .argument("<key>", "verifier key line of the witness")
     .option("--folder <dir>", "folder of the witness, when it is reached as a file")
-    .option("--url <prefix>", "submission prefix of its service (C2SP tlog-witness)");
+    .option("--url <prefix>", "submission prefix of its service (C2SP tlog-witness)")
+    .option("--addresses <ranges...>", "address ranges of a service that is not on the public internet");
   const example = "doorward evidence witness add office.example/usb+8a6f5c01+BA… --folder /mnt/usb/witness";
   leaf(command, cli, [example], async (run, [key], options) => {
     const vkey = parseArgument("key", VkeyLine, key);
     const { name } = parseWitnessVkey(vkey);
-    const { folder, url } = parseOptions(AddOptions, options);
-    await addWitness(evidenceDir(cli), placeOf(cli, vkey, folder, url));
+    await addWitness(evidenceDir(cli), placeOf(cli, vkey, parseOptions(AddOptions, options)));
     run.output.result(
       { added: name },
       () => `Checkpoints are sent to ${escapeLine(name)}; evidence witness ls shows how it goes`,
@@ -74,9 +85,15 @@ export function defineWitnessLs(command: Command, cli: Cli): void {
   });
 }
 
-function placeOf(cli: Cli, vkey: string, folder: string | undefined, url: string | undefined): WitnessPlace {
+function placeOf(
+  cli: Cli,
+  vkey: string,
+  { folder, url, addresses }: z.infer<typeof AddOptions>,
+): WitnessPlace {
   if (folder !== undefined && url === undefined) return { vkey, folder: resolve(cli.cwd, folder) };
-  if (url !== undefined && folder === undefined) return { vkey, url };
+  if (url !== undefined && folder === undefined) {
+    return { vkey, url, ...(addresses !== undefined && { addresses }) };
+  }
   throw usage("Cannot add witness: give either --folder or --url", "--folder");
 }
 
