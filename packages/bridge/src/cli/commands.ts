@@ -67,6 +67,21 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/exec.ts")).defineExec,
   },
   {
+    name: "ssh",
+    summary: "connect to a machine with this host's ssh",
+    load: async () => (await import("./commands/ssh.ts")).defineSsh,
+  },
+  {
+    name: "ssh-config",
+    summary: "make machines hosts of ssh, scp, sftp and rsync",
+    load: async () => (await import("./commands/ssh-config.ts")).defineSshConfig,
+  },
+  {
+    name: "ssh-proxy",
+    summary: "carry one SSH connection, as a ProxyCommand",
+    load: async () => (await import("./commands/ssh-proxy.ts")).defineSshProxy,
+  },
+  {
     name: "forward",
     summary: "open ports of a machine on this host's loopback",
     load: async () => (await import("./commands/forward.ts")).defineForward,

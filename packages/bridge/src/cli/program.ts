@@ -7,11 +7,12 @@ import { COMMANDS, type CommandEntry } from "./commands.ts";
 const USAGE = 2;
 
 /** Commands whose words after `--` belong to the program that they run. */
-const RUNS_PROGRAM: ReadonlySet<string> = new Set(["run", "attach", "exec"]);
+const RUNS_PROGRAM: ReadonlySet<string> = new Set(["run", "attach", "exec", "ssh"]);
 const PROGRAM_USAGE: Readonly<Record<string, string>> = {
   run: "doorward run [repo] -- CMD",
   attach: "doorward attach [machine] -- CMD",
   exec: "doorward exec [machine] -- CMD",
+  ssh: "doorward ssh [machine] -- CMD",
 };
 
 /** Splits a command line into what `doorward` reads and what the program after `--` gets. */
