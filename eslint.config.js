@@ -6,6 +6,7 @@ const allowed = {
   contracts: [],
   guest: ["contracts"],
   client: ["contracts"],
+  "plugin-sdk": ["client"],
   doors: ["contracts", "guest"],
   bridge: ["contracts", "guest", "client", "doors"],
 };
