@@ -1,6 +1,5 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { DoorwardError } from "@doorward/contracts";
-import { generateX25519Identity } from "age-encryption";
 import { writeDurably } from "../state/index.ts";
 
 const FORM = /^AGE-SECRET-KEY-1[A-Z0-9]{58}$/;
@@ -8,7 +7,7 @@ const OTHERS = 0o077;
 
 /** The age identity (X25519) that secrets are encrypted to; made when `path` does not exist. KEY_INVALID when it can't be trusted. */
 export async function secretIdentity(path: string): Promise<string> {
-  if (!existsSync(path)) writeDurably(path, `${await generateX25519Identity()}\n`);
+  if (!existsSync(path)) writeDurably(path, `${await (await age()).generateX25519Identity()}\n`);
   const { mode, uid } = statSync(path);
   const us = process.getuid?.() ?? uid;
   if (uid !== us) throw invalid(path, `it belongs to user ${String(uid)}`);
@@ -16,6 +15,20 @@ export async function secretIdentity(path: string): Promise<string> {
   const identity = readFileSync(path, "utf8").trim();
   if (!FORM.test(identity)) throw invalid(path, "it holds no age identity");
   return identity;
+}
+
+/** Who can decrypt with the identity of a path; KEY_INVALID when it is none. */
+export async function recipientOf(identity: string, path: string): Promise<string> {
+  try {
+    return await (await age()).identityToRecipient(identity);
+  } catch {
+    throw invalid(path, "it holds no age identity");
+  }
+}
+
+/** age, loaded when a secret is first used: most bridges have none, and it costs 3 MiB. */
+export function age(): Promise<typeof import("age-encryption")> {
+  return import("age-encryption");
 }
 
 function invalid(path: string, why: string): DoorwardError {

@@ -2,15 +2,15 @@ import { createHmac, hkdfSync } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DoorwardError, SecretName, SecretValue } from "@doorward/contracts";
-import { armor, Decrypter, Encrypter, identityToRecipient } from "age-encryption";
 import * as z from "zod";
 import { syncFolder, writeDurably } from "../state/index.ts";
 import { forgetMasks } from "./answer-mask.ts";
-import { secretIdentity } from "./identity.ts";
+import { age, recipientOf, secretIdentity } from "./identity.ts";
 
 const KEPT_MS = 60_000;
 const MOST = 500;
 const SUFFIX = ".age";
+const KEY = "identity.key";
 
 /** What a file of the store holds, encrypted; the name is in it so that files can't be exchanged. */
 const Sealed = z.strictObject({ name: SecretName, value: SecretValue, setAt: z.iso.datetime() });
@@ -26,22 +26,19 @@ export interface StoredSecret {
 export class SecretStore {
   readonly #folder: string;
   readonly #identity: string;
-  readonly #recipient: string;
   /** Decrypted values of the last minute: decryption takes milliseconds, which no request should wait for. */
   readonly #opened = new Map<string, { readonly sealed: Sealed; readonly timer: NodeJS.Timeout }>();
 
-  private constructor(folder: string, identity: string, recipient: string) {
+  private constructor(folder: string, identity: string) {
     this.#folder = folder;
     this.#identity = identity;
-    this.#recipient = recipient;
   }
 
   /** Opens the store below a state folder; its key is made at the first time. */
   static async open(stateFolder: string): Promise<SecretStore> {
     const folder = join(stateFolder, "secrets");
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const identity = await secretIdentity(join(folder, "identity.key"));
-    return new SecretStore(folder, identity, await identityToRecipient(identity));
+    return new SecretStore(folder, await secretIdentity(join(folder, KEY)));
   }
 
   has(name: string): boolean {
@@ -62,8 +59,9 @@ export class SecretStore {
   async set(name: string, value: string): Promise<StoredSecret> {
     if (!this.has(name) && readdirSync(this.#folder).length > MOST) throw full();
     const sealed: Sealed = { name, value, setAt: new Date().toISOString() };
+    const { armor, Encrypter } = await age();
     const encrypter = new Encrypter();
-    encrypter.addRecipient(this.#recipient);
+    encrypter.addRecipient(await recipientOf(this.#identity, join(this.#folder, KEY)));
     writeDurably(this.#path(name), armor.encode(await encrypter.encrypt(JSON.stringify(sealed))));
     this.#forget(name);
     return { name, setAt: sealed.setAt };
@@ -110,6 +108,7 @@ export class SecretStore {
   async #decrypt(name: string): Promise<Sealed> {
     const path = this.#path(name);
     if (!existsSync(path)) throw unknownSecret(name, "Cannot use the secret");
+    const { armor, Decrypter } = await age();
     try {
       const decrypter = new Decrypter();
       decrypter.addIdentity(this.#identity);
