@@ -40,7 +40,9 @@ describe(
           const http = first.toString("latin1").startsWith("GET ");
           if (http) socket.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n");
           const piece = Buffer.alloc(16_384, 0x61);
-          const timer = setInterval(() => void (socket.writableLength < 1e6 && socket.write(piece)), 2);
+          const timer = setInterval(() => {
+            if (socket.writableLength < 1e6) socket.write(piece);
+          }, 2);
           socket.once("close", () => clearInterval(timer));
         });
       }).listen(0, "127.0.0.1");

@@ -1,5 +1,4 @@
 import {
-  DenialError,
   DoorwardError,
   EgressAllowance,
   toDoorwardError,
@@ -11,17 +10,17 @@ import type { Logger } from "pino";
 import type { ApprovalGiven, Approvals } from "../approvals/index.ts";
 import type { EvidenceLog } from "../evidence/index.ts";
 import type { Store } from "../store/index.ts";
-import { Activity, trafficOf, type ActivityRow } from "./activity.ts";
-import { readHost } from "./addresses.ts";
+import { Activity } from "./activity.ts";
 import { Allowances } from "./allowances.ts";
 import { Asking, type AskedPlace } from "./asking.ts";
 import { Books } from "./books.ts";
 import { Gate, type GateLimits } from "./gate.ts";
-import { allowCommand } from "./refusals.ts";
 import { Guard } from "./guard.ts";
 import type { EgressPolicy, KnownMachine } from "./machine-rules.ts";
 import type { EgressFront } from "./ports.ts";
+import { commandFor, deniedByPolicy, refuseUnusable } from "./refusals.ts";
 import { matches } from "./rules.ts";
+import { tellTraffic } from "./tell-traffic.ts";
 
 /** What the way out is made from. */
 export interface EgressOptions {
@@ -47,7 +46,6 @@ export interface EgressCaller {
 }
 
 const FLUSH_MS = 60_000;
-const TELL_MS = 200;
 
 interface Serving {
   readonly listening: Disposable;
@@ -140,7 +138,7 @@ export class Egress implements AsyncDisposable {
       }),
       deny: deny.slice(0, 1000),
       allowances: this.#allowances.of(machine.id),
-      refused: this.#activity.refusals(machine.id, (row) => command(machine, row)),
+      refused: this.#activity.refusals(machine.id, (row) => commandFor(machine, row)),
       askSeconds,
       connections: this.gate.open(machine.id),
     };
@@ -158,7 +156,7 @@ export class Egress implements AsyncDisposable {
       .rules(machine)
       .deny.filter((each) => !this.#closedByCommand(machine, each))
       .find((each) => each === host || matches(each, host));
-    if (denied !== undefined) throw policyDenies(host, denied);
+    if (denied !== undefined) throw deniedByPolicy(host, denied);
     const expiresAt = seconds === null ? null : new Date(Date.now() + seconds * 1000).toISOString();
     await this.#record(machine, by, { change: "allowed", host, ports, expiresAt, connectionsCut: 0 });
     this.#allowances.end(
@@ -200,17 +198,9 @@ export class Egress implements AsyncDisposable {
     tell: (event: EgressTraffic) => boolean,
     signal: AbortSignal,
   ): Promise<string> {
-    const changed = new Set<ActivityRow>(this.#activity.rows(machine.id));
-    using _watching = this.#activity.watch(machine.id, (row) => void changed.add(row));
     const over = this.#serving.get(machine.id)?.over.signal;
     const stop = over === undefined ? signal : AbortSignal.any([signal, over]);
-    while (!stop.aborted) {
-      for (const row of [...changed]) {
-        // A row that a slow reader did not get is told later, as it is then.
-        if (tell(trafficOf(machine.name, row))) changed.delete(row);
-      }
-      await pause(TELL_MS, stop);
-    }
+    await tellTraffic(this.#activity, machine, tell, stop);
     return over?.aborted === true ? "the machine ended" : "the caller went away";
   }
 
@@ -332,45 +322,4 @@ interface AllowGiven {
   readonly ports: readonly number[];
   readonly by: string;
   readonly expiresAt: string | null;
-}
-
-function command(machine: KnownMachine, { host, port, refused }: ActivityRow): string | null {
-  const asked = readHost(host);
-  const helps = refused?.code === "EGRESS_DENIED" && asked.kind === "name" && !asked.local;
-  return helps ? allowCommand(machine.name, host, port) : null;
-}
-
-/** By command only names of the public internet are opened: an internal target needs the addresses of a rule. */
-function refuseUnusable(host: string): void {
-  const asked = readHost(host.replace(/^\*\./, ""));
-  const wide = host.startsWith("*.") && !host.slice(2).includes(".");
-  if (asked.kind === "name" && !asked.local && !wide) return;
-  throw new DenialError({
-    code: "EGRESS_ADDRESS_DENIED",
-    rule: "egress.guard",
-    message: `Cannot allow "${host}": ${wide ? "it covers a whole top-level domain" : "it is no name of the public internet"}`,
-    hint: "An internal host needs a rule with its addresses under egress.allow in policy.yaml",
-  });
-}
-
-function policyDenies(host: string, pattern: string): DenialError {
-  return new DenialError({
-    code: "POLICY_DENIED",
-    rule: `egress.deny ${pattern}`,
-    message: `Cannot allow "${host}": the policy denies "${pattern}", and denials win`,
-    hint: "Remove it from egress.deny in policy.yaml",
-  });
-}
-
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, milliseconds);
-    if (signal.aborted) done();
-    else signal.addEventListener("abort", done, { once: true });
-  });
 }
