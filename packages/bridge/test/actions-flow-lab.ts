@@ -17,11 +17,11 @@ const log = pino({ level: "silent" });
 
 /** Host actions with everything real: store, evidence, approvals, judge, programs, files; in a folder of its own. */
 export class FlowLab implements AsyncDisposable {
-  readonly base = realpathSync(mkdtempSync(join(tmpdir(), "dw-flow-")));
-  readonly files = join(this.base, "files");
-  readonly work = join(this.base, "work");
-  readonly hostsPath = join(this.base, "hosts");
-  readonly program = join(this.base, "bin", "tool");
+  readonly base: string;
+  readonly files: string;
+  readonly work: string;
+  readonly hostsPath: string;
+  readonly program: string;
   readonly records: EvidenceInput[] = [];
   hash = `sha256:${"0".repeat(64)}`;
   policy: Policy;
@@ -30,9 +30,14 @@ export class FlowLab implements AsyncDisposable {
   #store!: Store;
   #evidence!: EvidenceLog;
 
-  private constructor() {
+  private constructor(base: string) {
+    this.base = base;
+    this.files = join(base, "files");
+    this.work = join(base, "work");
+    this.hostsPath = join(base, "hosts");
+    this.program = join(base, "bin", "tool");
     for (const folder of [this.files, this.work, join(this.base, "bin"), join(this.base, "empty")])
-      mkdirSync(folder, { mode: 0o755 });
+      mkdirSync(folder, { recursive: true, mode: 0o755 });
     writeFileSync(this.hostsPath, "127.0.0.1 localhost\n");
     writeFileSync(this.program, TOOL, { mode: 0o755 });
     const command = (word: string) =>
@@ -59,8 +64,9 @@ export class FlowLab implements AsyncDisposable {
     };
   }
 
-  static async open(): Promise<FlowLab> {
-    const lab = new FlowLab();
+  /** A new lab, or one over the folder of a killed one. */
+  static async open(base = realpathSync(mkdtempSync(join(tmpdir(), "dw-flow-")))): Promise<FlowLab> {
+    const lab = new FlowLab(base);
     await lab.start();
     return lab;
   }
