@@ -10,6 +10,15 @@ import { EGRESS_PRESET_RULES, Guard } from "../../egress/index.ts";
 export interface BuildProxy extends AsyncDisposable {
   /** Settings of apt with the proxy's credentials, in a file of mode 0600. */
   readonly aptFile: string;
+  /** What went through so far, by host. */
+  fetched(): readonly Fetched[];
+}
+
+/** What a build got from one host: requests or tunnels, and bytes that came back. */
+export interface Fetched {
+  readonly host: string;
+  readonly requests: number;
+  readonly bytes: number;
 }
 
 interface Target {
@@ -32,13 +41,14 @@ export async function openBuildProxy(
 ): Promise<BuildProxy> {
   const allowed = await allowedTargets(sources);
   const credentials = `build:${randomBytes(24).toString("base64url")}`;
+  const counts = new Counts();
   const server = createServer((request, response) => {
     if (!admitted(request, credentials)) response.writeHead(407, challenge).end();
-    else relay(request, response, allowed, signal);
+    else relay(request, response, { allowed, counts, signal });
   });
   server.on("connect", (request: IncomingMessage, stream: Duplex) => {
     stream.on("error", () => undefined);
-    if (admitted(request, credentials)) void tunnel(request, stream, allowed, signal);
+    if (admitted(request, credentials)) void tunnel(request, stream, { allowed, counts, signal });
     else stream.end("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
   });
   await new Promise<void>((resolve, reject) => {
@@ -51,6 +61,7 @@ export async function openBuildProxy(
   await writeFile(aptFile, settings, { mode: 0o600 });
   return {
     aptFile,
+    fetched: () => counts.all(),
     [Symbol.asyncDispose]: () => {
       server.closeAllConnections();
       return new Promise((resolve) => server.close(() => resolve()));
@@ -91,12 +102,30 @@ function find(allowed: readonly Allowed[], host: string, port: number): Allowed 
   return allowed.find((each) => each.host === host && each.port === port);
 }
 
-function relay(
-  request: IncomingMessage,
-  response: ServerResponse,
-  allowed: readonly Allowed[],
-  signal: AbortSignal,
-): void {
+interface Way {
+  readonly allowed: readonly Allowed[];
+  readonly counts: Counts;
+  readonly signal: AbortSignal;
+}
+
+class Counts {
+  readonly #hosts = new Map<string, { host: string; requests: number; bytes: number }>();
+
+  all(): readonly Fetched[] {
+    return [...this.#hosts.values()];
+  }
+
+  /** Counts a request to a host; what comes back is added by the function that this answers. */
+  begin({ host, port }: Target): (bytes: number) => void {
+    const name = port === 80 || port === 443 ? host : `${host}:${String(port)}`;
+    const row = this.#hosts.get(name) ?? { host: name, requests: 0, bytes: 0 };
+    this.#hosts.set(name, row);
+    row.requests += 1;
+    return (bytes) => void (row.bytes += bytes);
+  }
+}
+
+function relay(request: IncomingMessage, response: ServerResponse, { allowed, counts, signal }: Way): void {
   const url = URL.canParse(request.url ?? "") ? new URL(request.url ?? "") : undefined;
   const port = url === undefined || url.port === "" ? 80 : Number(url.port);
   const target = url?.protocol === "http:" ? find(allowed, url.hostname, port) : undefined;
@@ -104,6 +133,7 @@ function relay(
     response.writeHead(403, { "content-length": "0" }).end();
     return;
   }
+  const count = counts.begin(target);
   const failed = (): void => {
     if (response.headersSent) response.destroy();
     else response.writeHead(502, { "content-length": "0" }).end();
@@ -119,6 +149,7 @@ function relay(
     outgoing.on("error", failed).on("response", (answer) => {
       const { connection: _closes, ...kept } = answer.headers;
       response.writeHead(answer.statusCode ?? 502, kept);
+      answer.on("data", (chunk: Buffer) => count(chunk.length));
       answer.on("error", failed).pipe(response);
     });
     response.once("close", () => socket.destroy());
@@ -129,8 +160,7 @@ function relay(
 async function tunnel(
   request: IncomingMessage,
   stream: Duplex,
-  allowed: readonly Allowed[],
-  signal: AbortSignal,
+  { allowed, counts, signal }: Way,
 ): Promise<void> {
   const [host = "", port = ""] = (request.url ?? "").split(":");
   const target = find(allowed, host, Number(port));
@@ -140,7 +170,8 @@ async function tunnel(
   }
   try {
     const { socket } = await guard.dial({ scheme: "tcp", ...target }, signal);
-    socket.on("error", () => stream.destroy());
+    const count = counts.begin(target);
+    socket.on("data", (chunk: Buffer) => count(chunk.length)).on("error", () => stream.destroy());
     stream.once("close", () => socket.destroy());
     stream.write("HTTP/1.1 200 Connection Established\r\n\r\n");
     socket.pipe(stream).pipe(socket);

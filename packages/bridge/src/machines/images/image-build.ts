@@ -137,6 +137,10 @@ async function fromPackages(
     },
     signal,
   });
+  for (const { host: from, requests, bytes } of proxy?.fetched() ?? []) {
+    const detail = `${from}: ${String(requests)} requests, ${String(Math.ceil(bytes / 1_048_576))} MiB`;
+    progress({ step: "Fetched through the build's own proxy", detail });
+  }
   progress({ step: "Importing the image into Podman" });
   const { args, env } = podmanInvocation(folders);
   const changes = [...settings, `LABEL ${recipeLabel}=${recipe.digest}`].flatMap((change) => [
