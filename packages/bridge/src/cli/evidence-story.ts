@@ -6,6 +6,8 @@ import type { Run } from "./run.ts";
 /** The longest name of a record type. */
 const TYPE_WIDTH = 16;
 const NARROWEST = 60;
+/** A terminal needs this many columns to have room for the type beside what happened, which says it too. */
+const WITH_TYPE = 100;
 
 /** Colours by the start of a record's type; what is not here stays plain. */
 const STYLES: readonly (readonly [string, Style])[] = [
@@ -26,7 +28,8 @@ const STYLES: readonly (readonly [string, Style])[] = [
 ];
 
 /**
- * Records as lines of a story. On a terminal: the day once, then local times, and no line wider than the terminal.
+ * Records as lines of a story. On a terminal: the day once, then local times, and no line wider than the terminal; a narrow
+ * one has no column of types.
  * Elsewhere: the whole time and the whole line, so that it can be searched.
  */
 export class EvidenceStory {
@@ -51,12 +54,14 @@ export class EvidenceStory {
     this.#day = day;
     const time = this.#terminal ? at.toLocaleTimeString("sv-SE") : row.at;
     const index = String(row.index).padStart(6);
-    const type = row.type.padEnd(TYPE_WIDTH);
-    const room = this.#width - `${index}  ${time}  ${type}  `.length;
+    const type = this.#width < WITH_TYPE ? "" : `${row.type.padEnd(TYPE_WIDTH)}  `;
+    const room = this.#width - `${index}  ${time}  ${type}`.length;
+    const summary = cut(escapeLine(row.summary), room);
     const style = STYLES.find(([start]) => row.type.startsWith(start))?.[1];
+    const styled = (text: string): string => (style === undefined ? text : output.style(style, text));
     return [
       ...heading,
-      `${output.style("dim", `${index}  ${time}`)}  ${style === undefined ? type : output.style(style, type)}  ${cut(escapeLine(row.summary), room)}`,
+      `${output.style("dim", `${index}  ${time}`)}  ${type === "" ? styled(summary) : `${styled(type)}${summary}`}`,
     ];
   }
 }

@@ -2,7 +2,7 @@ import type { ContractView } from "@doorward/contracts";
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
 import { escapeLine } from "../escape-text.ts";
-import { leaf } from "../run.ts";
+import { leaf, type Run } from "../run.ts";
 import { table } from "../table.ts";
 
 /** `doorward contracts ls`. */
@@ -13,7 +13,7 @@ export function defineContractsLs(command: Command, cli: Cli): void {
     const listed = await client.call("contracts.list", {}, { signal: run.cli.signal });
     run.output.result(listed, () =>
       [
-        table(["PROFILE", "TYPE", "FROM", "IN FORCE", "URN"], listed.contracts.map(row)),
+        rows(run, listed.contracts),
         ...listed.contracts.flatMap(({ id, note }) =>
           note === null ? [] : [`${run.output.style("yellow", "note:")} ${escapeLine(`${id}: ${note}`)}`],
         ),
@@ -23,6 +23,18 @@ export function defineContractsLs(command: Command, cli: Cli): void {
     );
     return 0;
   });
+}
+
+/** A terminal that is too narrow for the URNs goes without: profile and type name a contract just as well. */
+function rows({ cli }: Run, contracts: readonly ContractView[]): string {
+  const head = ["PROFILE", "TYPE", "FROM", "IN FORCE", "URN"];
+  const whole = table(head, contracts.map(row));
+  const widest = Math.max(...whole.split("\n").map((line) => line.length));
+  if (cli.stdout.isTTY !== true || widest <= (cli.stdout.columns ?? 80)) return whole;
+  return table(
+    head.slice(0, -1),
+    contracts.map((each) => row(each).slice(0, -1)),
+  );
 }
 
 function row({ profile, type, path, inForce, id }: ContractView): string[] {
