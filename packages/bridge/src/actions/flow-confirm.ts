@@ -65,13 +65,13 @@ export async function confirmed(
   signal: AbortSignal,
   onAsked: (id: string) => void,
 ): Promise<Confirmed> {
-  let asked = false;
+  const questions: string[] = [];
   try {
     const given = await queue.ask(ask, signal, (id) => {
-      asked = true;
+      questions.push(id);
       onAsked(id);
     });
-    return { confirmation: asked ? "approved" : "session-approved", approval: given.id };
+    return { confirmation: questions.length > 0 ? "approved" : "session-approved", approval: given.id };
   } catch (error) {
     throw new NotConfirmed(toDoorwardError(error));
   }
