@@ -256,6 +256,33 @@ describe("the flow of a host action", () => {
   });
 });
 
+describe("an approval for a time", () => {
+  it("covers this very request of this asker, and no changed one", async () => {
+    await using lab = await FlowLab.open();
+    let asked = 0;
+    const listen = (answer: "lasting" | "deny") => (event: ActionEvent) => {
+      if (event.kind !== "waiting") return;
+      asked += 1;
+      void lab.decide(event.approval, answer === "deny" ? "deny" : "approve", answer === "deny" ? null : 600);
+    };
+    const can = ["system.hosts.write", "system.fs.scope.notes"];
+    const me = lab.asker(...can);
+    assert.ok((await lab.perform(write(lab, "a", "x"), "wait", me, listen("lasting"))).ok);
+    assert.ok((await lab.perform(write(lab, "a", "x"), "wait", me, listen("deny"))).ok);
+    assert.equal(asked, 1);
+    assert.equal(lab.hostActions().at(-1)?.confirmation, "session-approved");
+    const others = [
+      [write(lab, "a", "y"), me],
+      [write(lab, "a", "x"), { ...me, subject: "agent:codex:s2" }],
+      [write(lab, "a", "x"), { ...me, grant: { ...me.grant!, id: "g_bbbbbbbbbb234567" } }],
+    ] as const;
+    for (const [raw, asker] of others)
+      assert.equal(failure(await lab.perform(raw, "wait", asker, listen("deny"))).code, "CANCELLED");
+    assert.equal(asked, 4);
+    assert.equal(lab.read(join(lab.files, "a")), "x");
+  });
+});
+
 describe("workflows", () => {
   it("judge every step before the first runs", async () => {
     await using lab = await FlowLab.open();
