@@ -23,6 +23,12 @@ export async function resolveMachine(
   return onlyOne(folder, machinesWith(folder, machines), machines.length).name;
 }
 
+/** Names of the machines that run. */
+export async function runningMachines(run: Run, client: DoorwardClient): Promise<string[]> {
+  const { machines } = await client.call("machines.list", {}, { signal: run.cli.signal });
+  return machines.filter(({ state }) => state === "running").map(({ name }) => name);
+}
+
 /** Machines that have a folder, or one above it, as a repo. */
 export function machinesWith(folder: string, machines: readonly MachineView[]): readonly MachineView[] {
   return machines.filter((machine) => machine.repos.some(({ hostPath }) => contains(hostPath, folder)));

@@ -1,21 +1,32 @@
 import type { EgressView } from "@doorward/contracts";
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
-import { machineCommand, noOptions } from "../machine-action.ts";
 import type { Output } from "../output.ts";
+import { namedMachine, runningMachines } from "../resolve-machine.ts";
+import { leaf } from "../run.ts";
 import { table } from "../table.ts";
 import { ago, until } from "../times.ts";
 
 /** `doorward egress ls`. */
 export function defineEgressLs(command: Command, cli: Cli): void {
-  machineCommand(command, cli, {
-    examples: ["doorward egress ls", "doorward egress ls shop"],
-    parse: noOptions,
-    act: async (run, client, machine) => {
-      const view = await client.call("egress.show", { params: { machine } }, { signal: run.cli.signal });
+  command.argument("[machine]", "name or id; every running machine when left out");
+  leaf(command, cli, ["doorward egress ls", "doorward egress ls shop"], async (run, [given]) => {
+    const named = namedMachine(given);
+    await using client = await run.client();
+    const { signal } = run.cli;
+    const show = (machine: string): Promise<EgressView> =>
+      client.call("egress.show", { params: { machine } }, { signal });
+    if (named !== undefined) {
+      const view = await show(named);
       run.output.result(view, () => text(run.output, view));
       return 0;
-    },
+    }
+    const machines = await Promise.all((await runningMachines(run, client)).map(show));
+    run.output.result({ machines }, () => {
+      if (machines.length === 0) return "No machine runs";
+      return machines.map((view) => `${view.name}\n${text(run.output, view)}`).join("\n\n");
+    });
+    return 0;
   });
 }
 

@@ -1,7 +1,8 @@
 import type { EgressTraffic } from "@doorward/contracts";
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
-import { machineCommand, noOptions } from "../machine-action.ts";
+import { namedMachine, runningMachines } from "../resolve-machine.ts";
+import { leaf } from "../run.ts";
 import { table } from "../table.ts";
 import { size } from "../times.ts";
 
@@ -10,40 +11,55 @@ const ROWS = 40;
 
 /** `doorward egress watch`. */
 export function defineEgressWatch(command: Command, cli: Cli): void {
-  machineCommand(command, cli, {
-    examples: ["doorward egress watch shop", "doorward egress watch --json shop"],
-    parse: noOptions,
-    act: async (run, client, machine) => {
-      const rows = new Map<string, EgressTraffic>();
-      const onEvent = (event: EgressTraffic): void => {
-        if (run.output.json) cli.stdout.write(`${JSON.stringify(event)}\n`);
-        else if (cli.stdout.isTTY === true) show(cli, rows, event);
-        else cli.stdout.write(`${line(event).join("  ")}\n`);
-      };
-      const options = { signal: run.cli.signal, onEvent };
+  command.argument("[machine]", "name or id; every running machine when left out");
+  leaf(command, cli, ["doorward egress watch shop", "doorward egress watch --json"], async (run, [given]) => {
+    const named = namedMachine(given);
+    await using client = await run.client();
+    const machines = named === undefined ? await runningMachines(run, client) : [named];
+    if (machines.length === 0) run.output.info("No machine runs");
+    const rows = new Map<string, EgressTraffic>();
+    const onEvent = (event: EgressTraffic): void => {
+      if (run.output.json) cli.stdout.write(`${JSON.stringify(event)}\n`);
+      else if (cli.stdout.isTTY === true) show(cli, rows, event);
+      else cli.stdout.write(`${line(event).join("  ")}\n`);
+    };
+    const options = { signal: run.cli.signal, onEvent };
+    const watch = async (machine: string): Promise<void> => {
       try {
         const { ended } = await client.call("egress.watch", { params: { machine } }, options);
-        run.output.info(`Watch ended: ${ended}`);
+        run.output.info(`Watch of ${machine} ended: ${ended}`);
       } catch (error) {
         // Ctrl-C is how one leaves.
         if (!run.cli.signal.aborted) throw error;
       }
-      return 0;
-    },
+    };
+    await Promise.all(machines.map(watch));
+    return 0;
   });
 }
 
 function show(cli: Cli, rows: Map<string, EgressTraffic>, event: EgressTraffic): void {
-  const key = `${event.host}:${event.port}`;
+  const key = `${event.machine} ${event.host}:${event.port}`;
   rows.delete(key);
   rows.set(key, event);
   const newest = [...rows.values()].slice(-Math.min(ROWS, (cli.stdout.rows ?? 24) - 2)).reverse();
-  const headings = ["HOST", "DECISION", "RULE", "OPEN", "TIMES", "SENT", "RECEIVED"];
+  const headings = ["MACHINE", "HOST", "DECISION", "RULE", "OPEN", "TIMES", "SENT", "RECEIVED"];
   cli.stdout.write(`${CLEAR}${table(headings, newest.map(line))}\n`);
 }
 
-function line({ host, port, decision, rule, open, connections, sent, received }: EgressTraffic): string[] {
+function line({
+  machine,
+  host,
+  port,
+  decision,
+  rule,
+  open,
+  connections,
+  sent,
+  received,
+}: EgressTraffic): string[] {
   return [
+    machine,
     `${host}:${port}`,
     decision,
     rule ?? "-",

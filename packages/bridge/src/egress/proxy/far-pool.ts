@@ -133,7 +133,7 @@ function tlsFailed(host: string, cause: unknown): DoorwardError {
   return new DoorwardError({
     code: "EGRESS_UNREACHABLE",
     message: `Cannot open TLS to "${host}": ${why}`,
-    hint: "a private authority is named by the rule's `ca`",
+    hint: "A private authority needs a rule with its ca under egress.allow in policy.yaml",
     cause,
   });
 }
