@@ -293,7 +293,7 @@ describe("workflows", () => {
     const response = failure(await lab.perform({ correlationId: "w-1", request: workflow(lab, steps) }));
     assert.equal(response.code, "STEP_SCOPE_VIOLATION");
     assert.equal(response.details?.["stepId"], "two");
-    assert.equal(response.details?.["stepCorrelationId"], "w-1:step:2:two");
+    assert.equal(response.details["stepCorrelationId"], "w-1:step:2:two");
     assert.equal(existsSync(join(lab.work, "made")), false);
   });
 
