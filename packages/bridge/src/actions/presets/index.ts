@@ -1,10 +1,19 @@
 import type { ActionPreset } from "@doorward/contracts";
-import { AWS, AZURE_CLI, GCLOUD } from "./clouds.ts";
-import { DOCKER, PODMAN } from "./containers.ts";
-import { ANSIBLE, NOMAD, TERRAFORM, VAULT } from "./infrastructure.ts";
-import { HELM, KUBECTL, KUSTOMIZE } from "./kubernetes.ts";
+import { ANSIBLE } from "./ansible.ts";
+import { AWS } from "./aws.ts";
+import { AZURE_CLI } from "./azure-cli.ts";
+import { DOCKER } from "./docker.ts";
+import { GCLOUD } from "./gcloud.ts";
+import { GH } from "./gh.ts";
+import { GIT } from "./git.ts";
+import { HELM } from "./helm.ts";
+import { KUBECTL } from "./kubectl.ts";
+import { KUSTOMIZE } from "./kustomize.ts";
+import { NOMAD } from "./nomad.ts";
+import { PODMAN } from "./podman.ts";
 import type { PresetSpec } from "./preset.ts";
-import { GH, GIT } from "./source-control.ts";
+import { TERRAFORM } from "./terraform.ts";
+import { VAULT } from "./vault.ts";
 
 export type { PresetSpec, RefusedLine } from "./preset.ts";
 

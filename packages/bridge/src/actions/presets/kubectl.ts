@@ -19,14 +19,15 @@ const LISTED =
   "services service svc ingresses ingress ing endpoints ep nodes node no namespaces namespace ns persistentvolumes persistentvolume pv persistentvolumeclaims " +
   "persistentvolumeclaim pvc storageclasses storageclass sc events event ev horizontalpodautoscalers hpa networkpolicies netpol poddisruptionbudgets pdb " +
   "serviceaccounts serviceaccount sa roles rolebindings clusterroles clusterrolebindings resourcequotas quota limitranges limits priorityclasses";
+
 /** Kinds whose description shows no environment of containers. */
 const DESCRIBED =
   "nodes node no services service svc namespaces namespace ns persistentvolumeclaims persistentvolumeclaim pvc persistentvolumes persistentvolume pv storageclasses sc ingresses ingress ing";
+
 const WORKLOADS = "deployment deployments deploy statefulset statefulsets sts daemonset daemonsets ds";
 const SELECTOR = match("[A-Za-z0-9][A-Za-z0-9._/=!, ()-]{0,300}", "a selector");
 const PICKED = [valued("-l --selector", SELECTOR), valued("--field-selector", SELECTOR)];
 const RESOURCE = match("[a-z]+(?:\\.[a-z0-9.-]+)?(?:\\.[A-Za-z]+)*", "a kind or a field of one");
-
 /** The Kubernetes command line. */
 export const KUBECTL: PresetSpec = {
   summary: "lists of what runs in a cluster, without values of the environment; rollout restart and scale",
@@ -164,161 +165,5 @@ export const KUBECTL: PresetSpec = {
       "config use-context x",
     ),
     ...refuse("it removes", "delete pod x", "drain n1", "scale deployment --all --replicas=0"),
-  ],
-};
-
-/** The Helm command line. */
-export const HELM: PresetSpec = {
-  summary: "releases and their history",
-  places: usualPlaces("helm"),
-  scope: {
-    interspersed: true,
-    globalFlags: [valued("-n --namespace", WORD)],
-    commands: [
-      read("version", { flags: switches("--short") }),
-      read("list", {
-        flags: [
-          ...switches("-A --all-namespaces", "-a --all", "-q --short", "--failed", "--deployed", "--pending"),
-          valued("-m --max", integer(1, 1000)),
-          valued("-o --output", oneOf("json yaml table")),
-        ],
-      }),
-      read("ls", {
-        flags: [
-          ...switches("-A --all-namespaces", "-a --all", "-q --short"),
-          valued("-o --output", oneOf("json yaml table")),
-        ],
-      }),
-      read("history", {
-        flags: [valued("--max", integer(1, 1000)), valued("-o --output", oneOf("json yaml table"))],
-        ...operands(1, 1),
-      }),
-      read("search repo", {
-        flags: [...switches("-l --versions"), valued("-o --output", oneOf("json yaml table"))],
-        ...operands(0, 1),
-      }),
-      write("rollback", {
-        flags: [...switches("--wait", "--no-hooks", "--dry-run")],
-        ...operands(2, 2, integer(1, 1_000_000), [WORD]),
-      }),
-    ],
-    environment: { set: { HELM_PLUGINS: "/nonexistent", HELM_DEBUG: "false" } },
-    timeoutSeconds: 45,
-  },
-  configuration: [".config/helm", ".cache/helm", ".local/share/helm", ".kube"],
-  examples: [
-    "version --short",
-    "list",
-    "list -A -o json",
-    "-n web ls",
-    "history shop --max 10",
-    "search repo postgres",
-    "rollback shop 3 --wait",
-  ],
-  refused: [
-    ...refuse(
-      "values and manifests hold credentials",
-      "get values shop",
-      "get all shop",
-      "get manifest shop",
-      "get notes shop",
-      "get hooks shop",
-      "get values shop --all",
-      "show values ./x",
-    ),
-    ...refuse("notes of a release often print its password", "status shop"),
-    ...refuse("it prints the token of the cluster", "env", "list --debug"),
-    ...refuse(
-      "it runs code: plugins, hooks, post-renderers, templates of a folder",
-      "plugin list",
-      "plugin install x",
-      "template ./x",
-      "install x ./x",
-      "upgrade x ./x",
-      "upgrade x ./x --post-renderer /tmp/x",
-      "test shop",
-      "lint ./x",
-      "dependency build ./x",
-      "secrets view x",
-      "diff upgrade x ./x",
-    ),
-    ...refuse(
-      "it chooses another cluster, identity or configuration",
-      "--kubeconfig /tmp/x list",
-      "--kube-apiserver https://198.51.100.7 list",
-      "--kube-token x list",
-      "--kube-context x list",
-      "--registry-config /tmp/x list",
-      "list --repository-config=/tmp/x",
-    ),
-    ...refuse(
-      "addresses of repositories hold passwords",
-      "repo list",
-      "repo add x https://198.51.100.7",
-      "registry login x",
-      "pull x",
-      "push x y",
-    ),
-    ...refuse("it removes", "uninstall shop", "rollback shop", "rollback shop -- 1"),
-  ],
-};
-
-/** The kustomize command line. */
-export const KUSTOMIZE: PresetSpec = {
-  summary: "version, the built-in schema, and counts of a folder's resources; never a build",
-  places: usualPlaces("kustomize"),
-  scope: {
-    interspersed: true,
-    commands: [
-      read("version", { flags: [...switches("--short"), valued("-o --output", oneOf("yaml json"))] }),
-      read("openapi info"),
-      read("cfg count", { flags: switches("--kind"), ...operands(1, 1, { kind: "path" }) }),
-      read("cfg tree", operands(1, 1, { kind: "path" })),
-    ],
-    timeoutSeconds: 45,
-  },
-  configuration: [".config/kustomize"],
-  examples: ["version", "version --short", "version -o json", "version --output=yaml", "openapi info"],
-  refused: [
-    ...refuse(
-      "a build prints generated secrets, clones what it names and may run plugins",
-      "build",
-      "build /tmp/x",
-      "build https://198.51.100.7/x",
-      "build --enable-alpha-plugins --enable-exec /tmp/x",
-      "build --enable-helm --helm-command /tmp/x /tmp/x",
-      "build --enable-helm",
-      "build --load-restrictor LoadRestrictionsNone /tmp/x",
-      "localize /tmp/x",
-    ),
-    ...refuse(
-      "it runs functions",
-      "fn run /tmp/x",
-      "fn run --enable-exec /tmp/x",
-      "fn source /tmp/x",
-      "cfg run /tmp/x",
-    ),
-    ...refuse(
-      "it prints resources, secrets too",
-      "cfg cat /tmp/x",
-      "cfg grep kind=Secret /tmp/x",
-      "cfg tree /tmp/x --field spec",
-      "cfg tree --all /tmp/x",
-    ),
-    ...refuse("it changes files", "edit add resource x", "edit set image x=y", "create --autodetect"),
-    ...refuse("it asks a cluster", "openapi fetch"),
-    ...refuse(
-      "a path must be absolute and within the path roots",
-      "cfg count .",
-      "cfg count /etc",
-      "cfg tree /root",
-    ),
-    ...refuse(
-      "only the declared forms of flags pass",
-      "version --sho",
-      "version -ojson",
-      "--stack-trace version",
-      "version extra",
-    ),
   ],
 };

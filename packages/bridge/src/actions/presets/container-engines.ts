@@ -1,30 +1,23 @@
-import {
-  integer,
-  match,
-  oneOf,
-  operands,
-  read,
-  refuse,
-  switches,
-  usualPlaces,
-  valued,
-  WORD,
-  write,
-} from "./preset.ts";
-import type { PresetSpec } from "./preset.ts";
+import { integer, match, oneOf, operands, read, refuse, switches, valued, write } from "./preset.ts";
 
-const FILTER = valued(
+/** What lists are narrowed by. */
+export const FILTER = valued(
   "-f --filter",
   match("[a-z-]+=[A-Za-z0-9._:/@=-]{1,200}", "a filter of the form name=value"),
   {
     repeat: true,
   },
 );
-const LIMIT = valued("-n --last", integer(1, 1000));
-const IMAGE = match("[a-z0-9][a-z0-9._-]{0,100}(?:[/:@][A-Za-z0-9._-]{1,100}){0,6}", "the name of an image");
-const LIST = [...switches("-a --all", "-q --quiet"), FILTER];
 
-const common = (format: string) => [
+const LIMIT = valued("-n --last", integer(1, 1000));
+/** The name of an image, with its tag or digest. */
+export const IMAGE = match(
+  "[a-z0-9][a-z0-9._-]{0,100}(?:[/:@][A-Za-z0-9._-]{1,100}){0,6}",
+  "the name of an image",
+);
+const LIST = [...switches("-a --all", "-q --quiet"), FILTER];
+/** Commands that Docker and Podman share; `format` names the formats of lists, none when empty. */
+export const common = (format: string) => [
   read("version"),
   read("ps", { flags: [...LIST, ...switches("-l --latest", "-s --size"), LIMIT, ...formats(format)] }),
   read("container ls", {
@@ -55,7 +48,8 @@ function times(verb: string) {
   return [valued("-t --time", integer(0, 300))];
 }
 
-const refused = [
+/** Command lines that neither passes. */
+export const refused = [
   ...refuse(
     "it runs a program in a container",
     "run alpine id",
@@ -112,7 +106,8 @@ const refused = [
   ),
 ];
 
-const examples = [
+/** Command lines that pass with both. */
+export const examples = [
   "version",
   "ps",
   "ps -a -q",
@@ -125,86 +120,3 @@ const examples = [
   "stop -t 5 web",
   "container restart web db",
 ];
-
-/** Docker's command line. */
-export const DOCKER: PresetSpec = {
-  summary: "lists of containers, images, networks and volumes; start, stop and restart by name",
-  places: usualPlaces("docker"),
-  scope: {
-    interspersed: true,
-    commands: [
-      ...common("json table"),
-      read("info"),
-      read("context ls", { flags: switches("-q --quiet") }),
-      read("search", { flags: [valued("--limit", integer(1, 100))], ...operands(1, 1, WORD) }),
-    ],
-    environment: { set: { DOCKER_CLI_HINTS: "false" } },
-    timeoutSeconds: 30,
-  },
-  configuration: [".docker"],
-  examples: [...examples, "info", "ps --format json"],
-  refused: [
-    ...refused,
-    ...refuse("a plugin is a program of its own", "scout quickview", "compose ps", "ai", "mcp"),
-    ...refuse(
-      "it changes many things at once",
-      "system prune -f",
-      "volume rm x",
-      "rm -f web",
-      "swarm init",
-      "plugin install x",
-    ),
-  ],
-};
-
-/** Podman's command line. */
-export const PODMAN: PresetSpec = {
-  summary: "lists of containers, pods, images, networks and volumes; start, stop and restart by name",
-  places: usualPlaces("podman"),
-  scope: {
-    interspersed: true,
-    commands: [
-      ...common(""),
-      read("info"),
-      read("pod ps", { flags: [...switches("-q --quiet"), FILTER] }),
-      read("container exists", operands(1, 1)),
-      read("image exists", operands(1, 1, IMAGE)),
-    ],
-    environment: {},
-    timeoutSeconds: 30,
-  },
-  configuration: [".config/containers", ".local/share/containers"],
-  examples: [...examples, "info", "pod ps", "container exists web"],
-  refused: [
-    ...refused,
-    ...refuse(
-      "it runs code, on this host too",
-      "unshare id",
-      "machine ssh",
-      "container runlabel x alpine",
-      "kube play x.yaml",
-      "play kube x.yaml",
-      "healthcheck run web",
-      "container checkpoint web",
-    ),
-    ...refuse(
-      "it chooses another engine, storage or runtime",
-      "--remote ps",
-      "-r ps",
-      "--url ssh://x ps",
-      "--root /tmp/x ps",
-      "--runtime /tmp/x ps",
-      "--hooks-dir /tmp/x start web",
-      "--conmon /tmp/x ps",
-      "--connection x ps",
-    ),
-    ...refuse(
-      "it writes a service file that systemd runs, or prints the environment",
-      "generate systemd web",
-      "generate kube web",
-      "secret inspect --showsecret x",
-      "image mount alpine",
-      "mount",
-    ),
-  ],
-};
