@@ -1,8 +1,11 @@
 import { fileURLToPath } from "node:url";
 import { runsFromSource } from "../build-id.ts";
 
-/** A bridge is idle most of the time: with V8's own choice its young generation alone keeps some 40 MiB after a launch. */
-const MEMORY = ["--max-semi-space-size=2"];
+/**
+ * A bridge is idle most of the time: with V8's own choice its young generation alone keeps some 40 MiB after a launch, and
+ * nothing collects what was left behind until somebody asks (`collectWhenQuiet`).
+ */
+const MEMORY = ["--max-semi-space-size=2", "--expose-gc"];
 
 /** The program and arguments that run the bridge: the same Node, from sources when this command runs from sources. */
 export function daemonCommand(): { readonly program: string; readonly args: readonly string[] } {

@@ -2,6 +2,7 @@
 import { toDoorwardError } from "@doorward/contracts";
 import { createFolders, lockState, resolveFolders } from "../state/index.ts";
 import { Bridge, type StopReason } from "./bridge.ts";
+import { collectWhenQuiet } from "./collect-when-quiet.ts";
 import { openLog } from "./logger.ts";
 
 const STOP_MS = 15_000;
@@ -30,6 +31,7 @@ async function main(): Promise<void> {
     stopping.reject(error);
   });
   log.info({ socket: bridge.socket }, "bridge is listening");
+  using _quiet = collectWhenQuiet();
   const reason = await stopping.promise;
   setTimeout(() => process.exit(1), STOP_MS).unref();
   await bridge.close(reason);
