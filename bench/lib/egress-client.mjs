@@ -28,7 +28,7 @@ const opened = async () => {
 };
 
 /** One request on a connection; resolves with the bytes of its body. */
-const ask = (socket, bytes) =>
+const ask = (socket, bytes, how = "") =>
   new Promise((resolve, reject) => {
     let got = -1;
     let head = Buffer.alloc(0);
@@ -49,7 +49,7 @@ const ask = (socket, bytes) =>
       .once("error", reject)
       .once("close", () => reject(new Error("closed")));
     socket.write(
-      `GET /${bytes} HTTP/1.1\r\nHost: ${host}:${port}\r\nx-api-key: ${process.env.API_KEY ?? "none"}\r\n\r\n`,
+      `GET /${bytes}${how} HTTP/1.1\r\nHost: ${host}:${port}\r\nx-api-key: ${process.env.API_KEY ?? "none"}\r\n\r\n`,
     );
   });
 
@@ -67,9 +67,10 @@ async function measure() {
     const socket = await opened();
     for (let at = 0; at < count; at += 1) samples.push(await timed(() => ask(socket, 100)));
   }
-  if (mode === "throughput") {
+  if (mode === "throughput" || mode === "paced") {
     const socket = await opened();
-    samples.push(count / 1e6 / ((await timed(() => ask(socket, count))) / 1e3));
+    const how = mode === "paced" ? "/paced" : "";
+    samples.push(count / 1e6 / ((await timed(() => ask(socket, count, how))) / 1e3));
   }
   if (mode === "many") {
     const runs = Array.from({ length: count }, () =>
