@@ -109,6 +109,35 @@ describe("git itself", { skip: placeOf("git") === undefined ? "no git here" : fa
       assert.equal(existsSync(mark), false);
     });
   });
+  it("in the preset's environment asks no program of the repository about signatures, whatever their kind", () => {
+    inRepo((repo) => {
+      const mark = join(repo, "ran");
+      const program = join(repo, "evil");
+      writeFileSync(program, `#!/bin/sh\n: > '${mark}'\n`, { mode: 0o755 });
+      const own = { cwd: repo, env: { PATH: env.PATH, HOME: repo }, encoding: "utf8" as const };
+      for (const key of ["gpg.program", "gpg.openpgp.program", "gpg.x509.program", "gpg.ssh.program"])
+        execFileSync(git, ["config", key, program], own);
+      execFileSync(git, ["config", "format.pretty", "%G? %s"], own);
+      writeFileSync(join(repo, "signers"), "");
+      execFileSync(git, ["config", "gpg.ssh.allowedSignersFile", join(repo, "signers")], own);
+      const plain = execFileSync(git, ["cat-file", "commit", "HEAD"], own);
+      const ran = ["PGP SIGNATURE", "SIGNED MESSAGE", "SSH SIGNATURE"].flatMap((kind) => {
+        const signature = `gpgsig -----BEGIN ${kind}-----\n \n eA==\n -----END ${kind}-----\n\n`;
+        const commit = execFileSync(git, ["hash-object", "-t", "commit", "-w", "--stdin"], {
+          ...own,
+          input: plain.replace("\n\n", `\n${signature}`),
+        }).trim();
+        execFileSync(git, ["update-ref", "HEAD", commit], own);
+        spawnSync(git, ["log", "-n", "1"], own);
+        const worked = existsSync(mark) ? [kind] : [];
+        rmSync(mark, { force: true });
+        spawnSync(git, ["log", "-n", "1"], { cwd: repo, env });
+        assert.equal(existsSync(mark), false, kind);
+        return worked;
+      });
+      assert.ok(ran.length >= 2, JSON.stringify(ran));
+    });
+  });
 });
 
 for (const preset of ["docker-cli", "podman", "kubectl", "terraform"] as const) {

@@ -32,12 +32,10 @@ export const ANSIBLE: PresetSpec = {
     ],
     environment: {
       set: {
-        ANSIBLE_CONFIG: "/dev/null",
         ANSIBLE_NOCOLOR: "1",
         ANSIBLE_PAGER: "cat",
         PAGER: "cat",
         ANSIBLE_LIBRARY: "/nonexistent",
-        ANSIBLE_HOME: "/nonexistent",
       },
     },
     timeoutSeconds: 120,

@@ -33,15 +33,12 @@ export const AWS: PresetSpec = {
       ...["instances", "instance-status"].map((what) =>
         read(`ec2 describe-${what}`, { flags: [INSTANCES, ITEMS] }),
       ),
-      ...[
-        "vpcs",
-        "subnets",
-        "security-groups",
-        "regions",
-        "availability-zones",
-        "volumes",
-        "images --owners self",
-      ].map((what) => read(`ec2 describe-${what}`, { flags: [ITEMS] })),
+      ...["vpcs", "subnets", "security-groups", "volumes"].map((what) =>
+        read(`ec2 describe-${what}`, { flags: [ITEMS] }),
+      ),
+      ...["regions", "availability-zones", "images --owners self"].map((what) =>
+        read(`ec2 describe-${what}`),
+      ),
       read("s3 ls", { flags: switches("--human-readable", "--summarize"), ...operands(0, 1, BUCKET) }),
       read("s3api list-buckets"),
       read("iam list-users", { flags: [ITEMS] }),

@@ -48,6 +48,8 @@ export const AZURE_CLI: PresetSpec = {
       set: {
         AZURE_CORE_COLLECT_TELEMETRY: "false",
         AZURE_CORE_NO_COLOR: "true",
+        // Where no format is asked for: JSON, the default, shows whole resources.
+        AZURE_CORE_OUTPUT: "table",
         AZURE_EXTENSION_USE_DYNAMIC_INSTALL: "no",
         AZURE_EXTENSION_DIR: "/nonexistent",
       },

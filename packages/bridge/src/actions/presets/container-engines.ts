@@ -1,4 +1,4 @@
-import { integer, match, oneOf, operands, read, refuse, switches, valued, write } from "./preset.ts";
+import { integer, match, operands, read, refuse, switches, valued, write } from "./preset.ts";
 
 /** What lists are narrowed by. */
 export const FILTER = valued(
@@ -16,12 +16,12 @@ export const IMAGE = match(
   "the name of an image",
 );
 const LIST = [...switches("-a --all", "-q --quiet"), FILTER];
-/** Commands that Docker and Podman share; `format` names the formats of lists, none when empty. */
-export const common = (format: string) => [
+/** Commands that Docker and Podman share. */
+export const common = () => [
   read("version"),
-  read("ps", { flags: [...LIST, ...switches("-l --latest", "-s --size"), LIMIT, ...formats(format)] }),
+  read("ps", { flags: [...LIST, ...switches("-l --latest", "-s --size"), LIMIT] }),
   read("container ls", {
-    flags: [...LIST, ...switches("-l --latest", "-s --size"), LIMIT, ...formats(format)],
+    flags: [...LIST, ...switches("-l --latest", "-s --size"), LIMIT],
   }),
   read("images", { flags: [...LIST, ...switches("--digests")], ...operands(0, 1, IMAGE) }),
   read("image ls", { flags: [...LIST, ...switches("--digests")], ...operands(0, 1, IMAGE) }),
@@ -38,10 +38,6 @@ export const common = (format: string) => [
     write(`container ${verb}`, { flags: times(verb), ...operands(1, 10) }),
   ]),
 ];
-
-function formats(words: string) {
-  return words === "" ? [] : [valued("--format", oneOf(words))];
-}
 
 function times(verb: string) {
   if (verb === "start") return [];

@@ -9,7 +9,7 @@ export const DOCKER: PresetSpec = {
   scope: {
     interspersed: true,
     commands: [
-      ...common("json table"),
+      ...common(),
       read("info"),
       read("context ls", { flags: switches("-q --quiet") }),
       read("search", { flags: [valued("--limit", integer(1, 100))], ...operands(1, 1, WORD) }),
@@ -18,9 +18,10 @@ export const DOCKER: PresetSpec = {
     timeoutSeconds: 30,
   },
   configuration: [".docker"],
-  examples: [...examples, "info", "ps --format json"],
+  examples: [...examples, "info"],
   refused: [
     ...refused,
+    ...refuse("labels hold passwords of proxies", "ps --format json", "container ls --format json"),
     ...refuse("a plugin is a program of its own", "scout quickview", "compose ps", "ai", "mcp"),
     ...refuse(
       "it changes many things at once",

@@ -5,7 +5,7 @@ const SCOPED = [valued("--project", WORD), valued("--limit", integer(1, 10_000))
 /** The command line of Google Cloud. */
 export const GCLOUD: PresetSpec = {
   summary: "names and states of projects and resources, as tables; no formats that show whole resources",
-  places: [...usualPlaces("gcloud"), "/snap/bin/gcloud"],
+  places: usualPlaces("gcloud"),
   scope: {
     interspersed: true,
     commands: [

@@ -31,7 +31,11 @@ const SETTINGS: readonly (readonly [string, string])[] = [
   ["core.sshCommand", "/bin/false"],
   ["core.askPass", "/bin/false"],
   ["log.showSignature", "false"],
+  ["format.pretty", "medium"],
   ["gpg.program", "/bin/false"],
+  ["gpg.openpgp.program", "/bin/false"],
+  ["gpg.x509.program", "/bin/false"],
+  ["gpg.ssh.program", "/bin/false"],
   ["protocol.allow", "never"],
   ["submodule.recurse", "false"],
 ];

@@ -23,14 +23,14 @@ export const HELM: PresetSpec = {
       read("version", { flags: switches("--short") }),
       read("list", {
         flags: [
-          ...switches("-A --all-namespaces", "-a --all", "-q --short", "--failed", "--deployed", "--pending"),
+          ...switches("-A --all-namespaces", "-q --short", "--failed", "--deployed", "--pending"),
           valued("-m --max", integer(1, 1000)),
           valued("-o --output", oneOf("json yaml table")),
         ],
       }),
       read("ls", {
         flags: [
-          ...switches("-A --all-namespaces", "-a --all", "-q --short"),
+          ...switches("-A --all-namespaces", "-q --short"),
           valued("-o --output", oneOf("json yaml table")),
         ],
       }),
@@ -43,7 +43,7 @@ export const HELM: PresetSpec = {
         ...operands(0, 1),
       }),
       write("rollback", {
-        flags: [...switches("--wait", "--no-hooks", "--dry-run")],
+        flags: switches("--wait", "--no-hooks"),
         ...operands(2, 2, integer(1, 1_000_000), [WORD]),
       }),
     ],

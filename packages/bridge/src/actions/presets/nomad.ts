@@ -1,4 +1,4 @@
-import { integer, operands, read, refuse, switches, usualPlaces, valued, WORD, write } from "./preset.ts";
+import { operands, read, refuse, switches, usualPlaces, WORD, write } from "./preset.ts";
 import type { PresetSpec } from "./preset.ts";
 
 /** Nomad's command line. */
@@ -13,11 +13,11 @@ export const NOMAD: PresetSpec = {
       read("status", operands(0, 1)),
       read("job status", { flags: switches("-short", "-evals"), ...operands(0, 1) }),
       read("job history", operands(1, 1)),
-      read("node status", { flags: switches("-short", "-allocs", "-quiet"), ...operands(0, 1) }),
-      read("alloc status", { flags: switches("-short", "-stats"), ...operands(1, 1) }),
+      read("node status", { flags: switches("-short", "-allocs"), ...operands(0, 1) }),
+      read("alloc status", { flags: switches("-short"), ...operands(1, 1) }),
       read("deployment list"),
       read("deployment status", operands(1, 1)),
-      read("eval list", { flags: [valued("-per-page", integer(1, 1000))] }),
+      read("eval list"),
       read("server members"),
       read("namespace list"),
       read("operator raft list-peers"),

@@ -9,7 +9,7 @@ export const PODMAN: PresetSpec = {
   scope: {
     interspersed: true,
     commands: [
-      ...common(""),
+      ...common(),
       read("info"),
       read("pod ps", { flags: [...switches("-q --quiet"), FILTER] }),
       read("container exists", operands(1, 1)),
