@@ -180,6 +180,8 @@ describe("OpenSSH's own programs on a machine", { timeout: 600_000, skip }, () =
 
   it("OpenClaw's ssh backend works with its own generated configuration and our stand-in for ssh", async () => {
     const generated = join(lab.root, "openclaw-config");
+    const standIn = join(lab.root, "openclaw-ssh");
+    writeFileSync(standIn, (await lab.run(["ssh-config", "--stand-in"])).stdout, { mode: 0o700 });
     const lines = [
       "Host openclaw-sandbox",
       "  HostName shop.doorward",
@@ -196,11 +198,7 @@ describe("OpenSSH's own programs on a machine", { timeout: 600_000, skip }, () =
     ];
     writeFileSync(generated, `${[...lines, ...more].join("\n")}\n`);
     const run = (command: string, input?: string): ReturnType<OpenSsh["run"]> =>
-      open.run(
-        open.command,
-        ["-F", generated, "-T", "-o", "RequestTTY=no", "openclaw-sandbox", command],
-        input,
-      );
+      open.run(standIn, ["-F", generated, "-T", "-o", "RequestTTY=no", "openclaw-sandbox", command], input);
     const wanted =
       "python3 -c 'import sys; print(sys.version_info[0])'; stat -c %s /etc/passwd >/dev/null; readlink -f /tmp; tar --version | head -1";
     const tools = await run(`'/bin/sh' '-c' '${wanted.replaceAll("'", `'"'"'`)}'`);

@@ -17,18 +17,15 @@ export interface HostRan {
 /** OpenSSH's programs on the configuration that `doorward ssh-config` writes. */
 export class OpenSsh {
   readonly config: string;
-  /** The stand-in for `ssh`. */
-  readonly command: string;
   readonly #lab: Lab;
 
-  private constructor(lab: Lab, written: { readonly config: string; readonly command: string }) {
+  private constructor(lab: Lab, written: { readonly config: string }) {
     this.#lab = lab;
     this.config = written.config;
-    this.command = written.command;
   }
 
   static async of(lab: Lab): Promise<OpenSsh> {
-    return new OpenSsh(lab, await lab.json<{ config: string; command: string }>(["ssh-config"]));
+    return new OpenSsh(lab, await lab.json<{ config: string }>(["ssh-config"]));
   }
 
   start(program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess {

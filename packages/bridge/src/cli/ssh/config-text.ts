@@ -29,8 +29,8 @@ function settings(place: SshPlace, proxy: string): readonly (readonly [string, s
 }
 
 /** The include file: every machine, or one, as a host. */
-export function configText(place: SshPlace, command: readonly string[], machine: string | undefined): string {
-  const lines = settings(place, proxyCommand(command)).map(([name, value]) => `  ${name} ${value}`);
+export function configText(place: SshPlace, proxy: readonly string[], machine: string | undefined): string {
+  const lines = settings(place, proxyCommand(proxy)).map(([name, value]) => `  ${name} ${value}`);
   return [
     "# Written by `doorward ssh-config`, which takes it back with --remove. Changes are lost.",
     `Host ${machine ?? "*"}${SSH_SUFFIX}`,
@@ -43,18 +43,18 @@ export function configText(place: SshPlace, command: readonly string[], machine:
  * A stand-in for `ssh` that knows machines whatever configuration it is called with: options of the command line win over
  * every file.
  */
-export function wrapperText(place: SshPlace, command: readonly string[]): string {
+export function wrapperText(place: SshPlace, proxy: readonly string[]): string {
   const skipped = new Set(["User"]);
-  const options = settings(place, proxyCommand(command))
+  const options = settings(place, proxyCommand(proxy))
     .filter(([name]) => !skipped.has(name))
     .map(([name, value]) => ` \\\n  -o ${shellWord(`${name} ${value}`)}`);
-  return `#!/bin/sh\n# Written by \`doorward ssh-config\`: ssh that reaches machines only.\nexec ssh${options.join("")} "$@"\n`;
+  return `#!/bin/sh\n# Printed by \`doorward ssh-config --stand-in\`: ssh that reaches machines only.\nexec ssh${options.join("")} "$@"\n`;
 }
 
 /** `%h` is the host's name; a `%` of our own is doubled for it. */
-function proxyCommand(command: readonly string[]): string {
-  const words = command.map((word) => shellWord(word).replaceAll("%", "%%"));
-  return `${words.join(" ")} ssh-proxy '%h'`;
+function proxyCommand(proxy: readonly string[]): string {
+  const words = proxy.map((word) => shellWord(word).replaceAll("%", "%%"));
+  return `${words.join(" ")} '%h'`;
 }
 
 /** Paths with spaces need quotes, and `%` begins a token. */

@@ -1,28 +1,28 @@
-import { chmodSync, existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { writeDurably } from "../../state/index.ts";
 import type { Cli } from "../cli.ts";
-import { configText, wrapperText } from "./config-text.ts";
+import { configText } from "./config-text.ts";
 import { clientKey } from "./keys.ts";
 import { createSshFolders, sshPlace, type SshPlace } from "./place.ts";
 
-/** The words that run this command again from anywhere, for the installation that it has now. */
-export function selfCommand({ env, script }: Pick<Cli, "env" | "script">): readonly string[] {
+/** The words that carry a connection from anywhere, for the installation that this command has now. */
+export function proxyWords(
+  { env, script }: Pick<Cli, "env" | "script">,
+  tokenFile?: string,
+): readonly string[] {
   const home = env["DOORWARD_HOME"] ?? "";
   const place = home === "" ? [] : ["env", `DOORWARD_HOME=${home}`];
-  return script === undefined
-    ? [...place, "doorward"]
-    : [...place, process.execPath, ...process.execArgv, script];
+  const self = script === undefined ? ["doorward"] : [process.execPath, ...process.execArgv, script];
+  return [...place, ...self, "ssh-proxy", ...(tokenFile === undefined ? [] : ["--token-file", tokenFile])];
 }
 
-/** Writes what is missing or of another build: configuration, stand-in for `ssh`, and the key pair. */
+/** Writes what is missing or of another build: configuration and key pair. */
 export async function writeSshFiles(cli: Cli): Promise<SshPlace> {
   const place = sshPlace(cli.env);
-  const command = selfCommand(cli);
+  const proxy = proxyWords(cli);
   createSshFolders(place);
   await clientKey(place);
-  keep(place.config, configText(place, command, undefined));
-  keep(place.command, wrapperText(place, command));
-  chmodSync(place.command, 0o700);
+  keep(place.config, configText(place, proxy, undefined));
   return place;
 }
 

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { appendFileSync, linkSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -30,7 +31,7 @@ export async function hostKey(place: SshPlace, machine: string): Promise<string>
 async function keyAt(path: string): Promise<string> {
   const found = readOrEmpty(path);
   if (found !== "") return found;
-  const draft = `${path}.${String(process.pid)}.new`;
+  const draft = `${path}.${randomUUID()}.new`;
   try {
     await generate(draft);
     linkSync(draft, path);

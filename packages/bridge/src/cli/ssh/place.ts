@@ -13,8 +13,6 @@ export interface SshPlace {
   readonly folder: string;
   /** Include file for `ssh`. */
   readonly config: string;
-  /** A program to use in place of `ssh`, for those that read no configuration of the user. */
-  readonly command: string;
   /** Private key that machines let in. */
   readonly identity: string;
   readonly knownHosts: string;
@@ -28,7 +26,6 @@ export function sshPlace(env: Cli["env"]): SshPlace {
   return {
     folder,
     config: join(folder, "config"),
-    command: join(folder, "ssh"),
     identity: join(folder, "id_ed25519"),
     knownHosts: join(folder, "known_hosts"),
     hostKeys: join(folder, "host-keys"),
