@@ -7,8 +7,6 @@ import { join } from "./join-streams.ts";
 const MAX_CONNECTIONS = 1024;
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 5000;
-/** More than one read of the loop, so that each chunk does not stop the one behind it. */
-const SOCKET = { allowHalfOpen: true, highWaterMark: 131_072 };
 const HELLO = encodeMessage(FRAME.hello, { connection: "egress" } satisfies ConnectionHello);
 
 /**
@@ -20,7 +18,7 @@ const HELLO = encodeMessage(FRAME.hello, { connection: "egress" } satisfies Conn
  */
 export function listenForEgress(socketPath: string, port: number): void {
   let retryMs = FIRST_RETRY_MS;
-  const server = createServer({ ...SOCKET, noDelay: true }, (socket) => carry(socket, socketPath));
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => carry(socket, socketPath));
   server.maxConnections = MAX_CONNECTIONS;
   server.on("listening", () => (retryMs = FIRST_RETRY_MS));
   server.on("error", (error) => {
@@ -36,7 +34,7 @@ function begin(server: Server, port: number): void {
 }
 
 function carry(socket: Socket, socketPath: string): void {
-  const bridge = connect({ path: socketPath, ...SOCKET });
+  const bridge = connect({ path: socketPath, allowHalfOpen: true });
   bridge.write(HELLO);
   join(bridge, socket);
 }
