@@ -322,6 +322,20 @@ describe("what a killed or restricted bridge runs", { skip: linux }, () => {
     assert.deepEqual(processesWith(seconds), []);
   });
 
+  it(
+    "can't leave as root, though it writes itself into another cgroup",
+    { skip: asRoot ? false : "only root may enter any cgroup" },
+    async () => {
+      const seconds = mark();
+      const leave =
+        "for f in $(find /sys/fs/cgroup -maxdepth 2 -name cgroup.procs); do echo 0 > $f && echo left; done";
+      const script = `${leave}; (setsid setsid sleep ${seconds} >/dev/null 2>&1 &); sleep 0.3`;
+      const outcome = await new HostCommands().run(lab.plan("/bin/sh", ["-c", script]), never);
+      assert.match(outcome.stdout.toString(), /left/);
+      assert.deepEqual(processesWith(seconds), []);
+    },
+  );
+
   it("is refused where nothing could hold it", async () => {
     const failure = await refusal(
       new HostCommands({ containments: [] }).run(lab.plan("/bin/true", []), never),

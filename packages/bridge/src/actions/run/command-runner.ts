@@ -4,7 +4,7 @@ import type { ActionError } from "../action-error.ts";
 import { hostFailure } from "../failures.ts";
 import type { CommandOutcome, CommandPlan, CommandRunner } from "../ports.ts";
 import { reapCgroups } from "./cgroup.ts";
-import { CONTAINMENTS, contain, type Containment } from "./containment.ts";
+import { CONTAINMENTS, contain, type ContainmentKind } from "./containment.ts";
 import { keepOutput } from "./bounded-output.ts";
 import { holdProgram, type HeldProgram } from "./held-program.ts";
 import { Supervised } from "./supervised.ts";
@@ -14,14 +14,14 @@ const KILL_AFTER_MS = 1000;
 
 /** Options of the runner; tests choose how programs are held. */
 export interface HostCommandsOptions {
-  readonly containments?: readonly Containment["kind"][];
+  readonly containments?: readonly ContainmentKind[];
 }
 
 type End = FromSupervisor | "timeout" | "cancel" | "lost";
 
 /** Runs judged commands on this host: the very file, in the very folder, with nothing inherited and nothing left behind. */
 export class HostCommands implements CommandRunner {
-  readonly #containments: readonly Containment["kind"][];
+  readonly #containments: readonly ContainmentKind[];
 
   constructor(options: HostCommandsOptions = {}) {
     this.#containments = options.containments ?? CONTAINMENTS;

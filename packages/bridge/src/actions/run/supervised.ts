@@ -40,7 +40,7 @@ export class Supervised implements AsyncDisposable {
 
   static async start(held: HeldProgram, containment: Containment, plan: CommandPlan): Promise<Supervised> {
     const [program = process.execPath, ...args] = [
-      ...(containment.kind === "pid-namespace" ? containment.prefix : []),
+      ...containment.prefix,
       process.execPath,
       ...supervisorArguments(),
     ];
@@ -57,7 +57,7 @@ export class Supervised implements AsyncDisposable {
       supervised.#begin(held, plan, child);
       return supervised;
     } catch (error) {
-      if (containment.kind === "cgroup") await emptyCgroups(containment.folders);
+      await emptyCgroups(containment.cgroups);
       throw hostFailure(`Cannot run "${plan.command}": its supervisor cannot be started`, error);
     }
   }
@@ -70,20 +70,23 @@ export class Supervised implements AsyncDisposable {
   /** Resolves when all that the program started is dead. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#control.destroy();
-    if (this.#containment.kind === "cgroup") {
-      if (this.#child.exitCode === null && this.#child.signalCode === null) this.#child.kill("SIGKILL");
-      await emptyCgroups(this.#containment.folders);
-    } else await this.#endNamespace();
+    if (this.#containment.prefix.length > 0) await this.#endNamespace();
+    else if (this.#lives()) this.#child.kill("SIGKILL");
+    await emptyCgroups(this.#containment.cgroups);
     await this.#closed;
   }
 
   #begin(held: HeldProgram, plan: CommandPlan, child: ChildProcess): void {
-    const cgroups = this.#containment.kind === "cgroup" ? [...this.#containment.folders] : [];
+    const cgroups = [...this.#containment.cgroups];
     const { argv0, args } = held;
     this.#send({ type: "start", argv0, args: [...args], env: { ...plan.env }, cgroups });
     // A program that does not read its input closes it.
     child.stdin?.on("error", () => undefined);
     child.stdin?.end(plan.input ?? undefined);
+  }
+
+  #lives(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
   #send(message: ToSupervisor): void {
@@ -92,7 +95,7 @@ export class Supervised implements AsyncDisposable {
 
   /** The supervisor is process 1 there: its exit, which the closed channel brings, is over when all others are dead. */
   async #endNamespace(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    if (!this.#lives()) return;
     const waited = new AbortController();
     const late = sleep(END_WAIT_MS, "late" as const, { signal: waited.signal });
     late.catch(() => undefined);
