@@ -27,6 +27,7 @@ export class FlowLab implements AsyncDisposable {
   policy: Policy;
   actions!: HostActions;
   approvals!: Approvals;
+  #clipboardTools: readonly string[] = [];
   #store!: Store;
   #evidence!: EvidenceLog;
 
@@ -65,8 +66,12 @@ export class FlowLab implements AsyncDisposable {
   }
 
   /** A new lab, or one over the folder of a killed one. */
-  static async open(base = realpathSync(mkdtempSync(join(tmpdir(), "dw-flow-")))): Promise<FlowLab> {
+  static async open(
+    base = realpathSync(mkdtempSync(join(tmpdir(), "dw-flow-"))),
+    { clipboardTools = [] }: { readonly clipboardTools?: readonly string[] } = {},
+  ): Promise<FlowLab> {
     const lab = new FlowLab(base);
+    lab.#clipboardTools = clipboardTools;
     await lab.start();
     return lab;
   }
@@ -124,7 +129,10 @@ export class FlowLab implements AsyncDisposable {
         journalFolder: join(this.base, "journal"),
       }),
       hosts: new HostsFile({ path: this.hostsPath }),
-      clipboard: new HostClipboard({ env: {}, folders: [] }),
+      clipboard: new HostClipboard({
+        env: this.#clipboardTools.length === 0 ? {} : { DISPLAY: ":no" },
+        folders: this.#clipboardTools,
+      }),
     };
   }
 

@@ -1,4 +1,5 @@
 import type {
+  ActionCode,
   ActionStep,
   HostActionRequest,
   ScopeViolation,
@@ -15,6 +16,12 @@ import { runWorkflow } from "./workflow.ts";
 
 type WorkflowRequest = Extract<HostActionRequest, { readonly action: "system.workflow.run" }>;
 
+/** Codes of a workflow by why a step was refused before any ran; what is not here is about the workflow as a whole. */
+const STEP_REFUSALS: Readonly<Partial<Record<ActionCode, ActionCode>>> = {
+  SCOPE_VIOLATION: "STEP_SCOPE_VIOLATION",
+  PROCESS_SPAWN_ENOENT: "STEP_PROCESS_SPAWN_ENOENT",
+};
+
 /** A workflow whose steps the scope allows, all of them. */
 export interface WorkflowPlan {
   readonly workflowId: string;
@@ -27,9 +34,14 @@ export interface WorkflowPlan {
 export class StepRefused extends ActionError {
   readonly details: Readonly<Record<string, unknown>>;
 
-  constructor(message: string, details: Readonly<Record<string, unknown>>, violation?: ScopeViolation) {
+  constructor(
+    code: ActionCode,
+    message: string,
+    details: Readonly<Record<string, unknown>>,
+    violation?: ScopeViolation,
+  ) {
     super({
-      code: "STEP_SCOPE_VIOLATION",
+      code,
       message,
       ...(violation === undefined ? {} : { scopeViolation: violation }),
     });
@@ -138,8 +150,9 @@ async function judged(
   try {
     return await context.judge.judge(payload.scope, commandRequest(step));
   } catch (error) {
-    if (!(error instanceof ActionError) || error.failure.code !== "SCOPE_VIOLATION") throw error;
-    throw refusedStep(context, payload, at, error);
+    if (!(error instanceof ActionError)) throw error;
+    const code = STEP_REFUSALS[error.failure.code];
+    throw code === undefined ? error : refusedStep(context, payload, at, { error, code });
   }
 }
 
@@ -147,12 +160,12 @@ function refusedStep(
   { workflowId, correlationId }: PlanContext,
   payload: WorkflowRequest["payload"],
   at: number,
-  error: ActionError,
+  { error, code }: { readonly error: ActionError; readonly code: ActionCode },
 ): StepRefused {
   const steps = payload.steps.map((step, place): WorkflowStepResult => {
     const head = stepHead(step, stepCorrelationId(correlationId, place, step));
     if (place !== at) return { ...head, status: "skipped" };
-    return { ...head, status: "failed", code: "SCOPE_VIOLATION", error: error.message.slice(0, 2000) };
+    return { ...head, status: "failed", code: error.failure.code, error: error.message.slice(0, 2000) };
   });
   const failed = stepAt(payload.steps, at);
   const { scopeViolation } = error.failure;
@@ -163,7 +176,7 @@ function refusedStep(
     stepCorrelationId: stepCorrelationId(correlationId, at, failed),
     ...(scopeViolation === undefined ? {} : { scopeViolation }),
   };
-  return new StepRefused(`Cannot run step "${failed.id}": ${error.message}`, details, scopeViolation);
+  return new StepRefused(code, `Cannot run step "${failed.id}": ${error.message}`, details, scopeViolation);
 }
 
 function dryResult(plan: WorkflowPlan): WorkflowResult {
