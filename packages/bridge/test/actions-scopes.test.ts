@@ -1,10 +1,22 @@
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, readdirSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import type { Policy } from "@doorward/contracts";
 import { ActionError } from "../src/actions/action-error.ts";
-import { isInterpreter, neverRequested } from "../src/actions/scopes/index.ts";
+import { identifyProgram, isInterpreter, neverRequested } from "../src/actions/scopes/index.ts";
 import { actionPlaceProblems } from "../src/policy/action-places.ts";
 import { actionProblems } from "../src/policy/action-problems.ts";
 import { JudgeLab, violation } from "./actions-lab.ts";
@@ -168,6 +180,63 @@ describe("a command outside its scope", () => {
         (await violation(lab.judge().judge("tool", lab.request({ cwd })))).reason,
         "CWD_OUTSIDE_ALLOWED_ROOTS",
       );
+  });
+  it("in a folder that holds what a machine can write to is refused, as is such an argument", async () => {
+    using lab = new JudgeLab();
+    lab.writable.push(join(lab.work, "sub"), join(lab.data, "sub"));
+    for (const folder of [lab.work, lab.data]) mkdirSync(join(folder, "sub"));
+    assert.equal(
+      (await violation(lab.judge().judge("tool", lab.request()))).reason,
+      "CWD_OUTSIDE_ALLOWED_ROOTS",
+    );
+    lab.writable.shift();
+    const args = ["show", "x", lab.data];
+    assert.equal(
+      (await violation(lab.judge().judge("tool", lab.request({ args })))).reason,
+      "ARGUMENT_PATH_OUTSIDE_ALLOWED_ROOTS",
+    );
+    await lab.judge().judge("tool", lab.request());
+  });
+  it("of git is refused where a work tree belongs to a repository that machines may write to, also after they ended", async () => {
+    using lab = new JudgeLab();
+    const git = join(lab.base, "bin", "git");
+    renameSync(lab.program, git);
+    const shop = join(lab.base, "shop");
+    const tree = join(shop, ".git", "worktrees", "work");
+    mkdirSync(tree, { recursive: true });
+    const own = join(lab.base, "gitdir");
+    mkdirSync(own);
+    const judge = (roots: Policy["roots"]) => {
+      const processes = [{ ...lab.scope(), executables: [{ path: git, owner: "user" as const }] }];
+      lab.policy = { version: 1, roots, actions: { processes } };
+      return lab.judge().judge("tool", lab.request({ command: git }));
+    };
+    const machines: Policy["roots"] = [{ path: shop, access: "rw" }];
+    const ways: readonly (() => void)[] = [
+      () => writeFileSync(join(lab.work, ".git"), `gitdir: ${tree}\n`),
+      () => writeFileSync(join(lab.work, ".git"), "gitdir: ../shop/.git/worktrees/work\n"),
+      () => symlinkSync(join(shop, ".git"), join(lab.work, ".git")),
+      () => writeFileSync(join(lab.base, ".git"), `gitdir: ${tree}\n`),
+      () => {
+        writeFileSync(join(own, "commondir"), "../shop/.git\n");
+        writeFileSync(join(lab.work, ".git"), `gitdir: ${own}\n`);
+      },
+    ];
+    for (const way of ways) {
+      for (const place of [lab.work, lab.base]) rmSync(join(place, ".git"), { force: true });
+      way();
+      assert.equal((await violation(judge(machines))).reason, "SCOPE_POLICY_VIOLATION");
+      await judge([]);
+    }
+  });
+  it("whose program has another name is refused, unless it is root's", async () => {
+    using lab = new JudgeLab();
+    const uid = userInfo().uid === 0 ? 65_534 : userInfo().uid;
+    chownSync(lab.program, uid, uid === userInfo().uid ? userInfo().gid : uid);
+    const verdict = () => identifyProgram(lab.program, { owner: "user", uid });
+    assert.ok("program" in (await verdict()));
+    linkSync(lab.program, join(lab.data, "other"));
+    assert.ok("problem" in (await verdict()));
   });
   it("with variables that the scope does not open is refused with their names", async () => {
     using lab = new JudgeLab();

@@ -35,6 +35,9 @@ export async function identifyProgram(path: string, owners: Owners): Promise<Pro
   if ((found.mode & 0o111n) === 0n) return untrusted(`"${walked.file}" is not executable`);
   // A program that changes who it runs as is for the system to start, not for a request.
   if ((found.mode & 0o6000n) !== 0n) return untrusted(`"${walked.file}" is setuid or setgid`);
+  // The system links some of its own (perl, git); elsewhere the other name may be where a machine can write.
+  if (found.nlink > 1n && found.uid !== 0n)
+    return untrusted(`"${walked.file}" has another name (a hard link), by which it may be written`);
   const digest = await digestOf(walked.file, found);
   return {
     program: { path: walked.file, dev: String(found.dev), ino: String(found.ino), digest },

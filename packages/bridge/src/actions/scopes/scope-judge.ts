@@ -8,6 +8,7 @@ import { ActionError } from "../action-error.ts";
 import { ArgumentRefusal, checkPathPlace, matchCommand, type MatchedCommand } from "../arguments/index.ts";
 import type { CommandJudge, CommandPlan, CommandRequest, FileIdentity } from "../ports.ts";
 import { commandEnvironment, deniedKeys } from "./environment.ts";
+import { gitFoldersOf } from "./git-folders.ts";
 import { isInterpreter } from "./interpreters.ts";
 import { processScopes } from "./process-scopes.ts";
 import { identifyProgram } from "./program.ts";
@@ -52,7 +53,8 @@ export class ScopeJudge implements CommandJudge {
     const env = this.#environment(request, scope, refuse);
     const timeoutMs = timeLimit(request, scope, refuse);
     checkInput(request, scope, refuse);
-    const { rule } = await this.#arguments(request, scope, refuse);
+    const { rule, paths } = await this.#arguments(request, scope, refuse);
+    await this.#repositories(request.command, [cwd.path, ...paths.map(({ path }) => path)], refuse);
     return {
       scope: scope.id,
       program,
@@ -107,11 +109,11 @@ export class ScopeJudge implements CommandJudge {
       });
     const verdict = await workingFolder(request.cwd, roots, this.#context.privateFolder);
     if ("violation" in verdict) return refuse(verdict.violation);
-    const machine = this.#writableOver(verdict.cwd.path);
+    const machine = this.#writableOver(verdict.cwd.path) ?? this.#writableIn(verdict.cwd.path);
     if (machine === undefined) return verdict.cwd;
     return refuse({
       reason: "CWD_OUTSIDE_ALLOWED_ROOTS",
-      message: `the working folder ${quoted(verdict.cwd.path)} lies in "${machine}", which a machine can write to`,
+      message: `the working folder ${quoted(verdict.cwd.path)} and "${machine}", which a machine can write to, overlap`,
       argumentPath: verdict.cwd.path,
       pathSource: "cwd",
     });
@@ -154,15 +156,38 @@ export class ScopeJudge implements CommandJudge {
     return (resolved) => {
       const denied = findDenied(resolved, places, host.caseInsensitive, ["is", "inside"]);
       if (denied !== undefined) return `leads into "${denied.place.path}" (${denied.place.what})`;
-      const machine = this.#writableOver(resolved);
-      return machine === undefined ? null : `lies in "${machine}", which a machine can write to`;
+      const machine = this.#writableOver(resolved) ?? this.#writableIn(resolved);
+      return machine === undefined ? null : `and "${machine}", which a machine can write to, overlap`;
     };
   }
 
+  /** The work tree may be nobody's to write while the repository behind it is a machine's. */
+  async #repositories(command: string, folders: readonly string[], refuse: Refuse): Promise<void> {
+    for (const folder of folders) {
+      for (const repository of await gitFoldersOf(command, folder)) {
+        const machine = this.#writableOver(repository);
+        if (machine !== undefined)
+          refuse({
+            reason: "SCOPE_POLICY_VIOLATION",
+            message: `the repository ${quoted(repository)} of ${quoted(folder)} lies in "${machine}", which a machine can write to`,
+          });
+      }
+    }
+  }
+
   #writableOver(path: string): string | undefined {
-    return this.#context
-      .writable()
-      .find((folder) => liesIn(path, folder, this.#context.host.caseInsensitive));
+    return this.#writable().find((folder) => liesIn(path, folder, this.#context.host.caseInsensitive));
+  }
+
+  #writableIn(path: string): string | undefined {
+    return this.#writable().find((folder) => liesIn(folder, path, this.#context.host.caseInsensitive));
+  }
+
+  /** What running machines have, and what machines may get: one that has ended may have left something there. */
+  #writable(): readonly string[] {
+    const roots = this.#context.policy().roots.filter(({ access }) => access === "rw");
+    const mounted = this.#context.writable();
+    return [...mounted, ...this.#resolved([...mounted, ...roots.map(({ path }) => path)])];
   }
 
   #resolved(paths: readonly string[]): string[] {
