@@ -207,7 +207,7 @@ test("a client can name no host, no path and no second port", async () => {
 });
 
 test("a grant without terminal.forward is refused", async () => {
-  const { token } = await lab.grant(machine, ["terminal.exec", "terminal.agent-exec", "terminal.attach"]);
+  const { token } = await lab.grant(machine, ["terminal.exec", "terminal.agent-exec", "terminal.observe"]);
   await using client = connect({ url: `http://127.0.0.1:${String(await lab.tcpPort())}`, token });
   await assert.rejects(client.forward(machine, 3000), withCode("OPERATION_NOT_GRANTED"));
 });

@@ -18,6 +18,8 @@ import { mountOf, mountsBelow, never, openLab, REPO_OWNER, skipped, type Lab } f
 
 const sleep = ["sleep", "1000"];
 
+const END = "the script ended";
+
 describe("a launch through Podman", { skip: skipped, concurrency: false, timeout: 400_000 }, () => {
   let lab: Lab;
   before(async () => {
@@ -27,14 +29,18 @@ describe("a launch through Podman", { skip: skipped, concurrency: false, timeout
     await lab[Symbol.asyncDispose]();
   });
 
-  /** Runs a shell script as the only program of a machine and gives back what it wrote. */
+  /** Runs a shell script in a machine and gives back what it wrote; the machine itself lives on until it is removed. */
   async function inside(name: string, script: string, repo?: string): Promise<string> {
     const mounts = repo === undefined ? [] : [mountOf(repo, "/workspace/repo")];
-    const machine = await lab.engine.launch(lab.spec(name, ["sh", "-c", script], { mounts }), never);
-    await lab.ended(machine.containerId);
-    const output = await lab.engine.logs(machine.containerId, 500);
+    const program = `( ${script}\n); echo "${END}"; exec sleep infinity`;
+    const machine = await lab.engine.launch(lab.spec(name, ["sh", "-c", program], { mounts }), never);
+    let output = "";
+    while (!output.includes(END)) {
+      await delay(20);
+      output = await lab.engine.logs(machine.containerId, 500);
+    }
     await lab.engine.remove(machine.containerId, 0);
-    return output;
+    return output.replace(END, "").trimEnd();
   }
 
   async function assertNothingLeft(): Promise<void> {

@@ -8,8 +8,10 @@ import { makeFolder, syncFolder } from "./files.ts";
 import { isMissing } from "./key.ts";
 import { openPublic } from "./read-public.ts";
 
-/** What a file that records refer to may take up, and what it must leave free on its disk. */
+/** What a file that records refer to may take up, and what a large one must leave free on its disk. */
 const limits = { bytes: 64 * 1024 * 1024, freeBytes: 128 * 1024 * 1024 } as const;
+/** Files up to this size are of a record's own kind: a launch needs its mount evidence on a small disk too. */
+const SMALL_BYTES = 256 * 1024;
 
 /** Where referenced files lie, below the evidence folder and in an export. */
 export const REFERENCED = "referenced";
@@ -71,7 +73,7 @@ export class ReferencedFiles {
         signal?.throwIfAborted();
         bytes += chunk.length;
         if (bytes > maxBytes) throw tooLarge(maxBytes);
-        if (bytes > free - limits.freeBytes) throw full();
+        if (bytes > SMALL_BYTES && bytes > free - limits.freeBytes) throw full();
         hash.update(chunk);
         await file.writeFile(chunk);
       }
