@@ -336,6 +336,30 @@ describe("what a killed or restricted bridge runs", { skip: linux }, () => {
     },
   );
 
+  it(
+    "is not waited for when a process outside keeps the streams that it was handed",
+    { skip: existsSync("/usr/bin/python3") ? false : "needs python3, which hands descriptors over" },
+    async () => {
+      const place = join(lab.folder, `keep-${mark()}`);
+      const keep = `import socket,time
+s=socket.socket(socket.AF_UNIX); s.bind("${place}"); s.listen(1); socket.recv_fds(s.accept()[0],9,3); time.sleep(60)`;
+      const give = `import socket,time
+s=socket.socket(socket.AF_UNIX); s.connect("${place}"); socket.send_fds(s,[b"x"],[0,1,2]); time.sleep(0.3)
+print("handed over")`;
+      const keeper = spawn("/usr/bin/python3", ["-c", keep], { stdio: "ignore" });
+      try {
+        await until(() => existsSync(place));
+        await sleep(200);
+        const outcome = await new HostCommands().run(lab.plan("/usr/bin/python3", ["-c", give]), never);
+        assert.equal(outcome.stdout.toString(), "handed over\n");
+        assert.equal(outcome.exitCode, 0);
+        assert.equal(keeper.exitCode, null);
+      } finally {
+        keeper.kill("SIGKILL");
+      }
+    },
+  );
+
   it("is refused where nothing could hold it", async () => {
     const failure = await refusal(
       new HostCommands({ containments: [] }).run(lab.plan("/bin/true", []), never),

@@ -73,6 +73,17 @@ export class Supervised implements AsyncDisposable {
     if (this.#containment.prefix.length > 0) await this.#endNamespace();
     else if (this.#lives()) this.#child.kill("SIGKILL");
     await emptyCgroups(this.#containment.cgroups);
+    await this.#endStreams();
+  }
+
+  /** Whom the program handed its streams to, over a socket, may hold them open for ever; nobody waits for that. */
+  async #endStreams(): Promise<void> {
+    const waited = new AbortController();
+    const late = sleep(END_WAIT_MS, undefined, { signal: waited.signal });
+    late.catch(() => undefined);
+    await Promise.race([this.#closed, late]);
+    waited.abort();
+    for (const stream of this.#child.stdio) stream?.destroy();
     await this.#closed;
   }
 
