@@ -120,8 +120,13 @@ ensure_podman() {
   step "Installing Podman and its helpers" install_system_packages "${apt_packages[@]}"
 }
 
-# Code of other projects that the tests check contracts and evidence with; only CI insists on it, elsewhere those tests skip.
+# Programs of other projects that tests check ours with; only CI insists on them, elsewhere those tests skip.
 ensure_verifiers() {
-  if command -v go >/dev/null && [ -d /usr/share/gocode/src/golang.org/x/mod ] && python3 -c 'import jsonschema, securesystemslib' 2>/dev/null; then return; fi
-  step "Installing independent verifiers" install_system_packages golang-go golang-golang-x-mod-dev python3-securesystemslib python3-jsonschema
+  if type go ssh scp sftp rsync Xvfb xclip xsel >/dev/null 2>&1 && has_verifier_libraries; then return; fi
+  step "Installing independent verifiers" install_system_packages golang-go golang-golang-x-mod-dev python3-securesystemslib \
+    python3-jsonschema openssh-client rsync xvfb xclip xsel
+}
+
+has_verifier_libraries() {
+  [ -d /usr/share/gocode/src/golang.org/x/mod ] && python3 -c 'import jsonschema, securesystemslib' 2>/dev/null
 }
