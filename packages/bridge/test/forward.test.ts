@@ -15,7 +15,7 @@ import { freePort } from "./guest-harness.ts";
 const policy = `grants:
   - to: "agent:test:*"
     doors: [terminal]
-    operations: [terminal.attach, terminal.exec, terminal.agent-exec, terminal.forward]
+    operations: [terminal.observe, terminal.exec, terminal.agent-exec, terminal.forward]
     for: 8h
 `;
 /** What runs in the machine: greets, echoes upgrades, sends much, and echoes raw bytes on the next port. */
