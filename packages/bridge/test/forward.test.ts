@@ -61,8 +61,8 @@ before(async () => {
   await lab.until("forwarded", () => said.includes("is port 3002"), 20_000);
 });
 after(async () => {
-  forwarding?.kill("SIGINT");
-  await lab?.[Symbol.asyncDispose]();
+  forwarding.kill("SIGINT");
+  await lab[Symbol.asyncDispose]();
 });
 
 const withCode =

@@ -70,8 +70,8 @@ test("the mirror of the source lines is reached, without the proxy's credentials
   assert.equal(seen[0]?.headers["proxy-authorization"], undefined);
   const [fetched] = proxy.fetched();
   assert.equal(fetched?.host, new URL(origin).host);
-  assert.equal(fetched?.requests, 1);
-  assert.equal(fetched?.bytes, "a list of packages".length);
+  assert.equal(fetched.requests, 1);
+  assert.equal(fetched.bytes, "a list of packages".length);
 });
 
 test("without credentials, or with others, everything is refused with 407", async () => {
