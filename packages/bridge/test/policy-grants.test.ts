@@ -86,7 +86,9 @@ test("what terminals leave to the operator is granted to nobody else, and said w
   });
   const all = "terminal.attach, terminal.input, terminal.observe, terminal.agent-exec";
   const rule = `  - { to: "agent:codex:*", doors: [terminal], operations: [${all}], for: 8h }`;
-  const policy = await lab.policy(["version: 1", "roots: []", "grants:", rule, "profiles:", ...profiles, ""].join("\n"));
+  const policy = await lab.policy(
+    ["version: 1", "roots: []", "grants:", rule, "profiles:", ...profiles, ""].join("\n"),
+  );
   const refused = (profile: string, operation: Operation, subject = "agent:codex:s1"): string => {
     try {
       policy.decideGrant(ask(subject, ["terminal.agent-exec", operation], 1, profile));

@@ -62,7 +62,9 @@ export const AgentMachineProfileSpec = z.strictObject({
   secrets: z
     .array(MachineSecret)
     .max(50)
-    .describe("Secrets that the machine may use, by name; their values stay on the host unless one is a file"),
+    .describe(
+      "Secrets that the machine may use, by name; their values stay on the host unless one is a file",
+    ),
   doors: z
     .strictObject({ terminal: TerminalDoorSpec.optional().describe("Terminal door") })
     .describe("Doors that the machine offers"),

@@ -49,7 +49,10 @@ export const TerminalHello = z.strictObject({
     .optional()
     .describe("Bytes of earlier output to show first; 262144 when absent"),
   window: WindowBytes.optional(),
-  transcript: z.enum(["on", "off"]).optional().describe("Begin only if the profile has this session recorded (on), or not recorded (off)"),
+  transcript: z
+    .enum(["on", "off"])
+    .optional()
+    .describe("Begin only if the profile has this session recorded (on), or not recorded (off)"),
 });
 export type TerminalHello = z.infer<typeof TerminalHello>;
 
