@@ -374,6 +374,24 @@ describe("a policy with actions", () => {
       /overlap/,
     ],
     [
+      "unconfirmed files in the configuration of a preset's tool",
+      `actions:\n  files: [{ id: a, roots: [~/.ansible/plugins], operations: [writeFile], confirm: never }]\n  presets: [{ preset: ansible }]\n`,
+      /without a confirmation/,
+    ],
+    [
+      "unconfirmed files at a usual place of a preset's tool",
+      `actions:\n  files: [{ id: a, roots: [/opt/homebrew/bin], operations: [writeFile], confirm: never }]\n  presets: [{ preset: gh }]\n`,
+      /without a confirmation/,
+    ],
+    ...["/usr/local/bin", "/usr/bin/tool", "/etc/cron.daily", "/var/spool/cron/x", "/usr/lib/systemd"].map(
+      (root) =>
+        [
+          `files in ${root}`,
+          `actions:\n  files: [{ id: a, roots: [${root}], operations: [writeFile] }]\n`,
+          /decides who may do what/,
+        ] as const,
+    ),
+    [
       "unconfirmed files where a command runs",
       `actions:\n  files: [{ id: a, roots: [/srv/infra], operations: [writeFile], confirm: never }]\n  presets: [{ preset: terraform, cwdRoots: [/srv/infra/prod] }]\n`,
       /without a confirmation/,
@@ -452,6 +470,8 @@ describe("names that decide", () => {
     "vim",
     "java",
     "ruby2.7",
+    "sqlite3",
+    "bash-static",
   ]) {
     it(`${name} is an interpreter`, () => assert.equal(isInterpreter(`/usr/bin/${name}`), true));
   }

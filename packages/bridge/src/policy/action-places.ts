@@ -45,12 +45,34 @@ const SYSTEM_KEYS = [
   "/etc/ld.so.conf",
   "/etc/ld.so.conf.d",
   "/etc/cron.d",
+  "/etc/cron.hourly",
+  "/etc/cron.daily",
+  "/etc/cron.weekly",
+  "/etc/cron.monthly",
   "/etc/crontab",
+  "/var/spool/cron",
+  "/etc/init.d",
+  "/etc/rc.local",
+  "/etc/environment",
+  "/etc/security",
+  "/etc/doas.conf",
+  "/etc/udev",
+  "/etc/modprobe.d",
+  "/etc/bash.bashrc",
   "/etc/systemd",
   "/etc/profile",
   "/etc/profile.d",
   "/etc/polkit-1",
   "/etc/hosts",
+  "/bin",
+  "/sbin",
+  "/lib",
+  "/usr/bin",
+  "/usr/sbin",
+  "/usr/lib",
+  "/usr/local/bin",
+  "/usr/local/sbin",
+  "/usr/local/lib",
 ];
 
 /**
@@ -171,7 +193,7 @@ function selfMadeCode(actions: ActionPolicy, host: PathHost): FieldProblem[] {
     ...use,
     at: resolvedNow(expandPath(use.text, host.home)),
   }));
-  const read = uses.filter(({ use }) => use !== "files");
+  const read = [...uses.filter(({ use }) => use !== "files"), ...unnamed(actions, host)];
   return uses.flatMap((use): FieldProblem[] => {
     const scope = use.use === "files" ? actions.files?.[Number(use.path[2])] : undefined;
     if (scope?.confirm !== "never") return [];
@@ -179,6 +201,16 @@ function selfMadeCode(actions: ActionPolicy, host: PathHost): FieldProblem[] {
     if (other === undefined) return [];
     const what = `"${use.text}" is written without a confirmation, and a process scope uses "${other.text}"`;
     return [{ path: use.path, what }];
+  });
+}
+
+/** What a preset's tool runs or obeys without being named in the policy: its usual places and its configuration. */
+function unnamed(actions: ActionPolicy, host: PathHost): { readonly text: string; readonly at: string }[] {
+  return (actions.presets ?? []).flatMap(({ preset, executables }) => {
+    const { places, configuration } = ACTION_PRESET_SPECS[preset];
+    const programs = executables === undefined ? places : [];
+    const texts = [...programs, ...configuration.map((name) => `~/${name}`)];
+    return texts.map((text) => ({ text, at: resolvedNow(expandPath(text, host.home)) }));
   });
 }
 

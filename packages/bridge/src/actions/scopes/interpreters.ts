@@ -8,7 +8,9 @@ const NAMES = new Set(
     "ssh scp sftp rsync socat nc ncat netcat curl wget telnet xargs find fd parallel awk gawk mawk nawk original-awk sed ed ex vi vim nvim nano emacs less more man " +
     "tar zip unzip cpio git-shell gdb lldb strace ltrace script screen tmux nohup setsid timeout nice ionice stdbuf time watch flock at batch crontab " +
     "systemd-run systemctl java jshell javac groovy scala kotlin dotnet mono pwsh powershell powershell.exe cmd cmd.exe wscript cscript osascript rundll32.exe wsl wsl.exe " +
-    "erl elixir iex R Rscript julia octave ghc runghc guile sbcl ocaml qemu-system-x86_64 docker-compose mount dd install cp mv ln tee apt apt-get dpkg yum dnf rpm brew snap flatpak pacman apk ld.so"
+    "erl elixir iex R Rscript julia octave ghc runghc guile sbcl ocaml qemu-system-x86_64 docker-compose mount dd install cp mv ln tee apt apt-get dpkg yum dnf rpm brew snap flatpak pacman apk ld.so " +
+    "psql mysql mariadb sqlite3 gs m4 tcpdump nix nix-shell nix-build capsh bwrap firejail systemd-nspawn machinectl " +
+    "dbus-run-session xdg-open logrotate run-parts start-stop-daemon bash-static busybox-static"
   ).split(" "),
 );
 
