@@ -1,7 +1,13 @@
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ActionEvent, EvidenceInput, HostActionResponse, Policy } from "@doorward/contracts";
+import type {
+  ActionEvent,
+  CommandRule,
+  EvidenceInput,
+  HostActionResponse,
+  Policy,
+} from "@doorward/contracts";
 import { pino } from "pino";
 import { HostActions, type ActionAsker } from "../src/actions/index.ts";
 import { HostClipboard } from "../src/actions/clipboard/index.ts";
@@ -41,8 +47,10 @@ export class FlowLab implements AsyncDisposable {
       mkdirSync(folder, { recursive: true, mode: 0o755 });
     writeFileSync(this.hostsPath, "127.0.0.1 localhost\n");
     writeFileSync(this.program, TOOL, { mode: 0o755 });
-    const command = (word: string) =>
-      ({ words: [word], effect: "write", operands: { min: 0, max: 1, value: { kind: "word" } } }) as const;
+    const command = (word: string): CommandRule => ({
+      ...{ words: [word], effect: "write" },
+      operands: { min: 0, max: 1, value: { kind: "word" } },
+    });
     this.policy = {
       version: 1,
       roots: [],

@@ -37,10 +37,16 @@ function text(report: ActionReport): string {
   return [
     line(report),
     `  correlation id ${correlationId}${code === null ? "" : `, ${code}`}${approval === null ? "" : `, decided by ${approval}`}`,
-    ...(applied === null ? [] : [`  ${applied} of ${operationCount} operations were done`]),
+    ...(applied === null ? [] : [`  ${appliedText(applied, operationCount)}`]),
     ...(workflow?.steps ?? []).map(
       ({ title, status, exitCode, code: why }, at) =>
         `  ${at + 1}. ${escapeLine(title)}: ${status}${exitCode === null ? "" : ` (exit ${exitCode})`}${why === null ? "" : ` ${why}`}`,
     ),
   ].join("\n");
+}
+
+/** The bridge may have been killed between doing an operation and writing down that it was done. */
+function appliedText(applied: number, total: number): string {
+  const next = applied < total ? `; number ${applied + 1} was done or was not, never in part` : "";
+  return `${applied} of ${total} operations were done${next}`;
 }
