@@ -296,6 +296,25 @@ test("ended grants are forgotten after 30 days", async (t) => {
   assert.throws(() => lab.grants.authenticate(token), withCode("TOKEN_INVALID"));
 });
 
+test("grants of the operator's own connections are forgotten an hour after their end, others are not", async (t) => {
+  const lab = new Lab(t);
+  const kept = await lab.mint();
+  lab.grants.revoke(kept.id, "done", OPERATOR);
+  const own = lab.grants.mintImplicit({ subject: OPERATOR, machine: MACHINE, operations: ["terminal.exec"] });
+  const { id } = own;
+  await lab.grants.settled();
+  own.end();
+  await lab.grants.settled();
+  lab.grants.flush();
+  assert.equal(lab.grants.get(id).status, "revoked");
+  lab.clock.pass(2 * HOUR);
+  lab.grants.flush();
+  assert.throws(() => lab.grants.get(id), withCode("GRANT_NOT_FOUND"));
+  await lab.restart();
+  assert.throws(() => lab.grants.get(id), withCode("GRANT_NOT_FOUND"));
+  assert.equal(lab.grants.get(kept.id).status, "revoked");
+});
+
 test("when a grant was last used is kept in memory and stored at the end", async (t) => {
   const lab = new Lab(t);
   const { id } = await lab.mint();

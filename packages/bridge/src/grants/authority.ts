@@ -26,6 +26,8 @@ import { grantView } from "./view.ts";
 
 /** How long ended grants stay listed, and their holders are told why. */
 const KEPT_MS = 30 * 86_400_000;
+/** Those of the operator's own connections: nobody holds them, each command makes one, and the evidence has them. */
+const IMPLICIT_KEPT_MS = 3_600_000;
 const FLUSH_MS = 60_000;
 const RETRY_MS = 1000;
 
@@ -195,6 +197,7 @@ export class GrantAuthority implements AsyncDisposable {
   flush(): void {
     this.#flushedAt = this.#clock.monotonic();
     this.#ledger.flush();
+    this.#prune();
   }
 
   /** Waits until every record under way is written or has failed. */
@@ -209,7 +212,7 @@ export class GrantAuthority implements AsyncDisposable {
   }
 
   #adopt(): void {
-    this.#ledger.prune(this.#clock.wall() - KEPT_MS);
+    this.#prune();
     const entries = this.#ledger.all();
     this.#endings.record(entries.filter(({ stored }) => stored.end?.recorded === false));
     const revoked = { status: "revoked", by: null } as const;
@@ -240,6 +243,11 @@ export class GrantAuthority implements AsyncDisposable {
     this.#endings.expire(due);
     if (this.#ledger.behind || this.#clock.monotonic() - this.#flushedAt >= FLUSH_MS) this.#tryFlush();
     return this.#ledger.behind ? Math.min(RETRY_MS, next ?? RETRY_MS) : next;
+  }
+
+  #prune(): void {
+    const now = this.#clock.wall();
+    this.#ledger.prune(({ implicit }) => now - (implicit ? IMPLICIT_KEPT_MS : KEPT_MS));
   }
 
   #tryFlush(): void {

@@ -127,11 +127,13 @@ export class GrantLedger {
     this.#behind = false;
   }
 
-  /** Drops what ended, and was recorded, before a time of day. */
-  prune(before: number): void {
-    const old = this.all().filter(
-      ({ stored: { end } }) => end?.recorded === true && Date.parse(end.at) < before,
-    );
+  /** Drops what ended, and was recorded, before the time of day that holds for it. */
+  prune(before: (entry: GrantEntry) => number): void {
+    const old = this.all().filter((entry) => {
+      const { end } = entry.stored;
+      return end?.recorded === true && Date.parse(end.at) < before(entry);
+    });
+    if (old.length === 0) return;
     this.#documents.transaction(() => {
       for (const entry of old) this.drop(entry);
     });
