@@ -199,8 +199,9 @@ describe("a command outside its scope", () => {
   });
   it("of git is refused where a work tree belongs to a repository that machines may write to, also after they ended", async () => {
     using lab = new JudgeLab();
-    const git = join(lab.base, "bin", "git");
-    renameSync(lab.program, git);
+    const git = join(lab.base, "bin", "vcs");
+    renameSync(lab.program, join(lab.base, "bin", "git"));
+    symlinkSync("git", git);
     const shop = join(lab.base, "shop");
     const tree = join(shop, ".git", "worktrees", "work");
     mkdirSync(tree, { recursive: true });

@@ -9,8 +9,8 @@ const MAX_POINTER_BYTES = 8192;
  * The folders whose configuration a program would find from a folder, resolved: a work tree's `.git` may be a link, or a
  * file that names a folder far away, whose `commondir` names yet another. Empty for programs that look for none.
  */
-export async function gitFoldersOf(program: string, folder: string): Promise<readonly string[]> {
-  if (!LOOKING.has(basename(program))) return [];
+export async function gitFoldersOf(programs: readonly string[], folder: string): Promise<readonly string[]> {
+  if (!programs.some((program) => LOOKING.has(basename(program)))) return [];
   const found = await above(folder);
   if (found === null) return [];
   const gitDir = await pointedTo(found);

@@ -54,7 +54,11 @@ export class ScopeJudge implements CommandJudge {
     const timeoutMs = timeLimit(request, scope, refuse);
     checkInput(request, scope, refuse);
     const { rule, paths } = await this.#arguments(request, scope, refuse);
-    await this.#repositories(request.command, [cwd.path, ...paths.map(({ path }) => path)], refuse);
+    await this.#repositories(
+      [request.command, program.path],
+      [cwd.path, ...paths.map(({ path }) => path)],
+      refuse,
+    );
     return {
       scope: scope.id,
       program,
@@ -162,9 +166,9 @@ export class ScopeJudge implements CommandJudge {
   }
 
   /** The work tree may be nobody's to write while the repository behind it is a machine's. */
-  async #repositories(command: string, folders: readonly string[], refuse: Refuse): Promise<void> {
+  async #repositories(names: readonly string[], folders: readonly string[], refuse: Refuse): Promise<void> {
     for (const folder of folders) {
-      for (const repository of await gitFoldersOf(command, folder)) {
+      for (const repository of await gitFoldersOf(names, folder)) {
         const machine = this.#writableOver(repository);
         if (machine !== undefined)
           refuse({
