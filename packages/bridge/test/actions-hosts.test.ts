@@ -103,6 +103,7 @@ describe("the hosts file", { skip: process.platform === "linux" ? false : "needs
     ["a line feed in a comment", record("a.test", { comment: "x\n6.6.6.6 bank.test" })],
     ["a line separator in a comment", record("a.test", { comment: "x\u20286.6.6.6 bank.test" })],
     ["a next-line character in a comment", record("a.test", { comment: "x\u0085y" })],
+    ["half a character in a comment", record("a.test", { comment: "x\ud800" })],
     ["a comment that turns the text around", record("a.test", { comment: "x\u202ey" })],
     ["a comment that looks like an edge", record("a.test", { comment: "# END FDO:other:tag" })],
     ["an address of colons", record("a.test", { address: ":::::" })],

@@ -60,7 +60,8 @@ function recordProblem(
   if (RESERVED.has(name) || name.endsWith(".localhost")) return "this name always means the host itself";
   if (ownNames.some((own) => own.toLowerCase() === name)) return "it is this host's own name";
   if (comment === undefined) return null;
-  if (UNPRINTABLE.test(comment)) return "its comment holds characters that are no text of one line";
+  if (UNPRINTABLE.test(comment) || /\p{Surrogate}/u.test(comment))
+    return "its comment holds characters that are no text of one line";
   return /\b(?:BEGIN|END)\s+FDO:/i.test(comment) ? "its comment looks like the edge of a section" : null;
 }
 
