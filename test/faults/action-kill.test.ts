@@ -121,13 +121,11 @@ describe("kill -9 of the bridge in the middle of a host action", { timeout: 300_
       const operations = paths.map((path) => ({ type: "writeFile", path, content: text("new") }));
       const operator = actions.lab.client();
       const asked = ask(operator, { action: "system.fs.mutate", payload: { scope: "free", operations } });
-      let ended = false;
-      asked.done.then(
-        () => (ended = true),
-        () => (ended = true),
-      );
+      const answered = new AbortController();
+      void asked.done.catch(() => undefined).finally(() => answered.abort());
       const pid = await actions.lab.bridgePid();
-      while (!ended && readFileSync(paths[at] ?? "", "utf8").startsWith("old")) await turn();
+      while (!answered.signal.aborted && readFileSync(paths[at] ?? "", "utf8").startsWith("old"))
+        await turn();
       process.kill(pid, "SIGKILL");
       await actions.lab.until("the bridge is dead", () => !/^\d+ \(.*\) [^Z]/.test(procFile(pid, "stat")));
       await operator[Symbol.asyncDispose]();
