@@ -109,6 +109,24 @@ describe("git itself", { skip: placeOf("git") === undefined ? "no git here" : fa
       assert.equal(existsSync(mark), false);
     });
   });
+  it("in the preset's environment looks into no submodule, whose own settings would count there", () => {
+    inRepo((repo) => {
+      const mark = join(repo, "ran");
+      const program = join(repo, ".git", "evil");
+      writeFileSync(program, `#!/bin/sh\n: > '${mark}'\n`, { mode: 0o755 });
+      const own = { cwd: repo, env: { PATH: env.PATH, HOME: repo }, encoding: "utf8" as const };
+      const commit = execFileSync(git, ["rev-parse", "HEAD"], own).trim();
+      execFileSync(git, ["clone", "-q", repo, join(repo, "sub")], own);
+      execFileSync(git, ["update-index", "--add", "--cacheinfo", `160000,${commit},sub`], own);
+      execFileSync(git, ["-C", "sub", "config", "core.fsmonitor", program], own);
+      spawnSync(git, ["status"], own);
+      assert.equal(existsSync(mark), true, "without the preset it does");
+      rmSync(mark);
+      for (const line of ACTION_PRESET_SPECS.git.examples)
+        spawnSync(git, line.split(" "), { cwd: repo, env });
+      assert.equal(existsSync(mark), false);
+    });
+  });
   it("in the preset's environment asks no program of the repository about signatures, whatever their kind", () => {
     inRepo((repo) => {
       const mark = join(repo, "ran");
