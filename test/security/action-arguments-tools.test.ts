@@ -109,7 +109,7 @@ describe("git itself", { skip: placeOf("git") === undefined ? "no git here" : fa
       assert.equal(existsSync(mark), false);
     });
   });
-  it("in the preset's environment looks into no submodule, whose own settings would count there", () => {
+  it("in the preset's environment runs nothing that a submodule's own configuration names either", () => {
     inRepo((repo) => {
       const mark = join(repo, "ran");
       const program = join(repo, ".git", "evil");
@@ -119,6 +119,7 @@ describe("git itself", { skip: placeOf("git") === undefined ? "no git here" : fa
       execFileSync(git, ["clone", "-q", repo, join(repo, "sub")], own);
       execFileSync(git, ["update-index", "--add", "--cacheinfo", `160000,${commit},sub`], own);
       execFileSync(git, ["-C", "sub", "config", "core.fsmonitor", program], own);
+      execFileSync(git, ["config", "submodule.sub.ignore", "none"], own);
       spawnSync(git, ["status"], own);
       assert.equal(existsSync(mark), true, "without the preset it does");
       rmSync(mark);

@@ -39,8 +39,6 @@ const SETTINGS: readonly (readonly [string, string])[] = [
   ["protocol.allow", "never"],
   ["submodule.recurse", "false"],
   ["status.submoduleSummary", "false"],
-  // Git asks a submodule without these settings, so it must not ask.
-  ["diff.ignoreSubmodules", "dirty"],
 ];
 
 function gitEnvironment(): Record<string, string> {
