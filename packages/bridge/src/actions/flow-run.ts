@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import {
   capabilitiesFor,
-  type ActionCode,
+  DoorwardError,
   type ActionReport,
   type ActionStep,
   type HostActionResponse,
@@ -17,6 +17,7 @@ import {
   type ActionEvidence,
   type Ending,
 } from "./audit.ts";
+import { reasonOf } from "./failures.ts";
 import { approvalAsk, confirmed, NotConfirmed, type ApprovalQueue } from "./flow-confirm.ts";
 import { planAction } from "./flow-plan.ts";
 import type {
@@ -28,6 +29,7 @@ import type {
   Planned,
   StepDone,
 } from "./flow-ports.ts";
+import { cancelled, outcomeOf, success } from "./flow-outcome.ts";
 import { digestOf, scopeOf, scopeVersion } from "./flow-scope.ts";
 import type { ActionReports, RecordBase } from "./flow-store.ts";
 import type { Taken } from "./intake.ts";
@@ -60,6 +62,9 @@ export class PerformedAction {
   #base: RecordBase;
   #report: ActionReport | null = null;
   #judged = false;
+  /** Ends the question when what it shows is no longer what the policy says. */
+  readonly #stale = new AbortController();
+  #asked: Planned | null = null;
   #details: Readonly<Record<string, unknown>> = {};
 
   constructor(options: PerformOptions) {
@@ -67,6 +72,21 @@ export class PerformedAction {
     const { evidence, asker, taken } = options;
     this.#base = recordBase(evidence, asker, taken);
     this.#workflowId = `${scopeOf(taken.request) ?? "workflow"}-${randomUUID()}`;
+  }
+
+  /** Who asked. */
+  get subject(): string {
+    return this.#options.asker.subject;
+  }
+
+  /** Withdraws the question when the scope that it was asked in is another one now. */
+  policyChanged(): void {
+    if (this.#asked === null) return;
+    try {
+      this.#recheck(this.#asked);
+    } catch (cause) {
+      this.#stale.abort(new DoorwardError({ code: "APPROVAL_CHANGED", message: reasonOf(cause), cause }));
+    }
   }
 
   /** Never throws; its answer says what became of the request. */
@@ -151,9 +171,9 @@ export class PerformedAction {
     try {
       asker.grant?.check();
     } catch (error) {
-      throw this.#capabilityDenied(this.#base.capabilities, messageOf(error));
+      throw this.#capabilityDenied(this.#base.capabilities, reasonOf(error));
     }
-    if (signal.aborted) throw cancelled(`Cannot do "${this.#base.action}": ${messageOf(signal.reason)}`);
+    if (signal.aborted) throw cancelled(`Cannot do "${this.#base.action}": ${reasonOf(signal.reason)}`);
     if (scopeVersion(policy.policy, taken.request) === shown.scopeVersion) return;
     throw cancelled(`Cannot do "${this.#base.action}": its scope was changed in the policy; ask again`);
   }
@@ -193,9 +213,15 @@ export class PerformedAction {
       requestDigest: digestOf(taken.request),
       seconds,
     });
-    const given = await confirmed(approvals, ask, signal, (approval) => {
-      onEvent({ kind: "waiting", approval, seconds });
-    });
+    this.#asked = plan;
+    const given = await confirmed(
+      approvals,
+      ask,
+      AbortSignal.any([signal, this.#stale.signal]),
+      (approval) => {
+        onEvent({ kind: "waiting", approval, seconds });
+      },
+    ).finally(() => (this.#asked = null));
     this.#base = { ...this.#base, ...given };
   }
 
@@ -228,7 +254,7 @@ export class PerformedAction {
     if (error instanceof StepRefused) this.#details = error.details;
     if (error instanceof ActionError) return { ...success(undefined), failure: error.failure };
     this.#options.log.error({ err: error, action: this.#base.action }, "a host action failed");
-    const message = `Cannot do "${this.#base.action}": ${messageOf(error)}`;
+    const message = `Cannot do "${this.#base.action}": ${reasonOf(error)}`;
     return { ...success(undefined), failure: { code: "HOST_ACTION_FAILED", message } };
   }
 
@@ -250,7 +276,7 @@ export class PerformedAction {
     } catch (error) {
       this.#options.log.error({ err: error }, "the end of a host action could not be recorded");
       const what = this.#report?.state === "running" ? "it ran, but its end" : "its end";
-      const message = `Cannot answer for "${this.#base.action}": ${what} could not be recorded: ${messageOf(error)}`;
+      const message = `Cannot answer for "${this.#base.action}": ${what} could not be recorded: ${reasonOf(error)}`;
       return this.#response({ ...success(undefined), failure: { code: "HOST_ACTION_FAILED", message } });
     }
     return this.#response(done);
@@ -287,31 +313,4 @@ export class PerformedAction {
   #elapsed(): number {
     return Math.round(performance.now() - this.#began);
   }
-}
-
-const REFUSALS: ReadonlySet<ActionCode> = new Set<ActionCode>([
-  "VALIDATION_FAILED",
-  "CAPABILITY_DENIED",
-  "SCOPE_DENIED",
-  "SCOPE_VIOLATION",
-  "STEP_SCOPE_VIOLATION",
-  "ACTION_NOT_SUPPORTED",
-]);
-
-function outcomeOf(code: ActionCode, judged: boolean): Ending["outcome"] {
-  if (code === "CANCELLED" || code === "STEP_CANCELLED") return "cancelled";
-  if (code === "TIMEOUT" || code === "STEP_TIMEOUT") return "timed-out";
-  return !judged && REFUSALS.has(code) ? "refused" : "failed";
-}
-
-function success(result: unknown): ActionDone {
-  return { result, failure: null, exitCode: null, stdoutBytes: 0, stderrBytes: 0, bytes: 0 };
-}
-
-function cancelled(message: string): ActionError {
-  return new ActionError({ code: "CANCELLED", message });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

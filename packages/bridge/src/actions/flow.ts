@@ -22,7 +22,12 @@ export const ACTIONS_PER_ASKER = 20;
 /** What host actions are made from. */
 export interface HostActionsOptions {
   readonly parts: ActionParts;
-  readonly policy: { readonly policy: Policy; readonly hash: string };
+  readonly policy: {
+    readonly policy: Policy;
+    readonly hash: string;
+    /** Calls back when another policy may be in force, until disposed. */
+    onEvent?(listener: () => void): Disposable;
+  };
   readonly approvals: ApprovalQueue;
   readonly evidence: ActionEvidence;
   readonly store: Store;
@@ -39,13 +44,17 @@ export class HostActions implements AsyncDisposable {
   readonly #options: HostActionsOptions;
   readonly #audit: ActionAudit;
   readonly #reports: ActionReports;
-  readonly #running = new Map<Promise<unknown>, string>();
+  readonly #running = new Map<Promise<unknown>, PerformedAction>();
+  readonly #listening: Disposable | undefined;
   readonly #closing = new AbortController();
 
   private constructor(options: HostActionsOptions) {
     this.#options = options;
     this.#audit = new ActionAudit(options.evidence, () => options.policy.hash);
     this.#reports = new ActionReports(options.store);
+    this.#listening = options.policy.onEvent?.(() => {
+      for (const action of this.#running.values()) action.policyChanged();
+    });
   }
 
   /** Opens them: what was going on when the bridge before ended is recorded as interrupted, and never gone on with. */
@@ -66,7 +75,7 @@ export class HostActions implements AsyncDisposable {
     const taken = await this.#take(asker, raw);
     if ("response" in taken) return taken.response;
     const { correlationId } = taken;
-    const busy = [...this.#running.values()].filter((subject) => subject === asker.subject).length;
+    const busy = [...this.#running.values()].filter(({ subject }) => subject === asker.subject).length;
     if (busy >= ACTIONS_PER_ASKER)
       return failed(correlationId, `Cannot do this: ${busy} actions of "${asker.subject}" are under way`);
     const ended = AbortSignal.any([signal, this.#closing.signal, ...grantSignal(asker)]);
@@ -76,7 +85,7 @@ export class HostActions implements AsyncDisposable {
       ...{ audit: this.#audit, reports: this.#reports, signal: ended, onEvent },
     });
     const performed = action.perform();
-    this.#running.set(performed, asker.subject);
+    this.#running.set(performed, action);
     try {
       return await performed;
     } finally {
@@ -102,6 +111,7 @@ export class HostActions implements AsyncDisposable {
 
   /** Cancels what is under way and waits until that is recorded. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#listening?.[Symbol.dispose]();
     const message = "The bridge is shutting down";
     this.#closing.abort(new DoorwardError({ code: "BRIDGE_STOPPING", message }));
     await Promise.allSettled(this.#running.keys());
