@@ -6,6 +6,7 @@ import { DOCUMENTS } from "../src/index.ts";
 const root = new URL("../../../", import.meta.url);
 const catalogue = page("docs/contracts.md");
 const alignment = page("docs/alignment.md");
+const hostActions = page("docs/host-actions.md");
 
 /** The contracts whose every field has a row of its own. */
 const FIELD_BY_FIELD = [
@@ -32,6 +33,7 @@ const INVARIANTS = 7;
 for (const [name, text] of [
   ["docs/contracts.md", catalogue],
   ["docs/alignment.md", alignment],
+  ["docs/host-actions.md", hostActions],
 ] as const) {
   test(`every path that ${name} names exists`, () => {
     const paths = [...text.matchAll(/`((?:packages|test|docs)\/[^`\s]+)`/g)].map((match) => match[1] ?? "");
@@ -72,9 +74,9 @@ for (const type of FIELD_BY_FIELD) {
   });
 }
 
-test("each test that the alignment page names is in its file", () => {
-  const named = [...alignment.matchAll(/`([^`]+\.test\.ts)`: "([^"|]+)"/g)];
-  assert.ok(named.length > 30, `${named.length} tests`);
+test("each test that the alignment pages name is in its file", () => {
+  const named = [...`${alignment}${hostActions}`.matchAll(/`([^`]+\.test\.ts)`: "([^"|]+)"/g)];
+  assert.ok(named.length > 50, `${named.length} tests`);
   for (const [, file = "", name = ""] of named) {
     assert.ok(page(file).includes(name), `${file} has no test "${name}"`);
   }
