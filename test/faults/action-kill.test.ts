@@ -106,8 +106,8 @@ describe("kill -9 of the bridge in the middle of a host action", { timeout: 300_
     await operator[Symbol.asyncDispose]();
     await start();
     assert.equal((await actions.lab.run(["action", "approve", approval, "--yes"])).code, 4);
-    const { state, outcome, approval: under } = await report(idOf(asked));
-    assert.deepEqual([state, outcome, under], ["interrupted", "interrupted", null]);
+    const { state, outcome, approval: under, applied } = await report(idOf(asked));
+    assert.deepEqual([state, outcome, under, applied], ["interrupted", "interrupted", null, 0]);
     assert.equal(existsSync(path), false);
   });
 

@@ -167,12 +167,19 @@ export class HostActions implements AsyncDisposable {
     return response;
   }
 
+  /** What the journal has of a request that was running; one that still waited has done nothing. */
+  #appliedOf({ action, state, scope, startedAt, operationCount }: ActionReport): number | null {
+    if (action !== "system.fs.mutate") return null;
+    if (state === "waiting") return 0;
+    const files = this.#options.cutFiles?.find(
+      (each) => each.scope === scope && each.startedAt >= startedAt && each.total === operationCount,
+    );
+    return files?.applied ?? null;
+  }
+
   async #interrupted(report: ActionReport, base: Parameters<ActionReports["put"]>[1]): Promise<void> {
     const workflow = report.workflow === null ? null : interruptedSteps(report.workflow);
-    const files = this.#options.cutFiles?.find(
-      ({ scope, startedAt }) => scope === report.scope && startedAt >= report.startedAt,
-    );
-    const applied = report.action === "system.fs.mutate" ? (files?.applied ?? null) : null;
+    const applied = this.#appliedOf(report);
     const cut = { ...report, workflow, applied, state: "interrupted", outcome: "interrupted" } as const;
     await this.#audit.ended(base, workflow, {
       decision: "allowed",
