@@ -39,6 +39,10 @@ describe("a wrong command line", { timeout: 180_000 }, () => {
     [["review", "shop", "--branch", "a", "--patch", "b"], "--branch"],
     [["completion", "tcsh"], "shell"],
     [["exec", "shop"], "CMD"],
+    [["forward", "shop", "web"], "port"],
+    [["forward", "shop", "70000"], "port"],
+    [["action", "run", "/no/such/request.json"], "file"],
+    [["action", "show", "nope"], "action"],
   ];
   for (const [args, field] of wrong) {
     it(`${JSON.stringify(args)} is refused with exit code 2 before the bridge is asked`, async () => {
@@ -161,6 +165,9 @@ describe("help, colours and completion", { timeout: 180_000 }, () => {
     assert.match(await complete("stop", ""), /^shop\trunning\n:none\n$/);
     assert.match(await complete("up", "--pro"), /^--profile\t/);
     assert.equal(await complete("up", ""), ":files\n");
+    assert.equal(await complete("action", "run", ""), ":files\n");
+    assert.equal(await complete("ssh-config", "--token-file", ""), ":files\n");
+    assert.match(await complete("action", "preset", "enable", "gi"), /^git\t\n:none/);
     assert.equal(await complete("exec", "shop", "--", "l"), ":files\n");
     assert.match(await complete("grant", "create", "shop", "--op", "terminal.e"), /^terminal\.exec\t\n:none/);
   });

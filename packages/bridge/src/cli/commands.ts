@@ -113,7 +113,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: "action",
-    summary: "show, approve and refuse what waits for your decision",
+    summary: "do things on the host, and decide about what waits",
     load: async () => (await import("./commands/action.ts")).defineAction,
   },
   {

@@ -1,5 +1,5 @@
 import type { DoorwardClient } from "@doorward/client";
-import { DOORS, OPERATIONS } from "@doorward/contracts";
+import { ACTION_PRESETS, DOORS, OPERATIONS } from "@doorward/contracts";
 import type { Argument, Command, Option } from "commander";
 import type { Cli } from "./cli.ts";
 import { Output } from "./output.ts";
@@ -11,22 +11,19 @@ interface Candidate {
   readonly description: string;
 }
 
-type Source =
-  | "machines"
-  | "approvals"
-  | "transcripts"
-  | "grants"
-  | "profiles"
-  | "operations"
-  | "doors"
-  | "files"
-  | "none";
+/** What only a running bridge knows. */
+type Asked = "machines" | "approvals" | "actions" | "secrets" | "transcripts" | "grants" | "profiles";
+type Source = Asked | "presets" | "operations" | "doors" | "files" | "none";
 
 const SOURCE_OF: ReadonlyMap<string, Source> = new Map<string, Source>([
   ["machine", "machines"],
   ["machine-or-time", "machines"],
   ["machine-or-host", "machines"],
   ["id", "approvals"],
+  ["action-id", "actions"],
+  ["secret", "secrets"],
+  ["preset", "presets"],
+  ["profile", "profiles"],
   ["transcript", "transcripts"],
   ["--machine", "machines"],
   ["grant", "grants"],
@@ -34,7 +31,20 @@ const SOURCE_OF: ReadonlyMap<string, Source> = new Map<string, Source>([
   ["--profile", "profiles"],
   ["--op", "operations"],
   ["--door", "doors"],
-  ...["repo", "path", "dir", "--ro", "--repo", "--patch", "--path", "--from", "--key", "--checkpoint"].map(
+  ...[
+    "repo",
+    "path",
+    "dir",
+    "file",
+    "--ro",
+    "--repo",
+    "--patch",
+    "--path",
+    "--from",
+    "--key",
+    "--checkpoint",
+  ].map((name): [string, Source] => [name, "files"]),
+  ...["--output", "--token-file", "--witness", "--folder", "--log", "--executable", "--cwd-root"].map(
     (name): [string, Source] => [name, "files"],
   ),
 ]);
@@ -100,6 +110,7 @@ function commandsOf(command: Command): readonly Candidate[] {
 
 async function candidates(cli: Cli, source: Source): Promise<readonly Candidate[]> {
   if (source === "operations") return OPERATIONS.map((value) => ({ value, description: "" }));
+  if (source === "presets") return ACTION_PRESETS.map((value) => ({ value, description: "" }));
   if (source === "doors") return DOORS.map((value) => ({ value, description: "" }));
   if (source === "files" || source === "none") return [];
   try {
@@ -109,10 +120,7 @@ async function candidates(cli: Cli, source: Source): Promise<readonly Candidate[
   }
 }
 
-async function asked(
-  cli: Cli,
-  source: "machines" | "approvals" | "transcripts" | "grants" | "profiles",
-): Promise<readonly Candidate[]> {
+async function asked(cli: Cli, source: Asked): Promise<readonly Candidate[]> {
   await using client = await runningBridge(cli);
   const signal = AbortSignal.timeout(2000);
   if (source === "machines") {
@@ -122,6 +130,14 @@ async function asked(
   if (source === "approvals") {
     const { approvals } = await client.call("approvals.list", {}, { signal });
     return approvals.map(({ id, title }) => ({ value: id, description: title }));
+  }
+  if (source === "actions") {
+    const { actions } = await client.call("actions.list", {}, { signal });
+    return actions.map(({ id, action, state }) => ({ value: id, description: `${action}, ${state}` }));
+  }
+  if (source === "secrets") {
+    const { secrets } = await client.call("secrets.list", {}, { signal });
+    return secrets.map(({ name, setAt }) => ({ value: name, description: `set ${setAt}` }));
   }
   if (source === "transcripts") {
     const { transcripts } = await client.call("transcripts.list", {}, { signal });
@@ -138,7 +154,7 @@ async function asked(
     }));
   }
   const { policy } = await client.call("policy.show", {}, { signal });
-  return ["default", ...Object.keys(policy.profiles ?? {})].map((value) => ({
+  return [...new Set(["default", ...Object.keys(policy.profiles ?? {})])].map((value) => ({
     value,
     description: "profile",
   }));

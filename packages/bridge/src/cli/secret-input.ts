@@ -128,6 +128,8 @@ function readLine(stdin: ReadStream, signal: AbortSignal): Promise<string> {
           });
           return;
         }
+        // Without the terminal's own handling the key has to become the signal that it stands for.
+        if (char === CTRL_C) process.kill(process.pid, "SIGINT");
         if (char === CTRL_C || char === CTRL_D || line.length > MOST_BYTES) {
           stopped();
           return;

@@ -38,7 +38,7 @@ export function defineActionRun(command: Command, cli: Cli): void {
 }
 
 async function readRequest(run: Run, file: string, dryRun: boolean): Promise<unknown> {
-  const text = file === "-" ? await readInput(run) : await readFile(resolve(run.cli.cwd, file), "utf8");
+  const text = file === "-" ? await readInput(run) : await readRequestFile(resolve(run.cli.cwd, file));
   if (text.length > MAX_BYTES) throw usage(`Cannot read the request: it is over ${MAX_BYTES} bytes`, "file");
   let request: unknown;
   try {
@@ -51,6 +51,15 @@ async function readRequest(run: Run, file: string, dryRun: boolean): Promise<unk
     });
   }
   return dryRun ? asDryRun(request) : request;
+}
+
+async function readRequestFile(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    const why = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    throw usage(`Cannot read the request "${escapeLine(path)}": ${why}`, "file");
+  }
 }
 
 /** The request with `dryRun`, also within its envelope; what has no place for it is refused instead of done. */

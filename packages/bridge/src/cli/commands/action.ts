@@ -11,7 +11,7 @@ import { defineActionPreset } from "./action-preset.ts";
 export function defineAction(command: Command, cli: Cli): void {
   command.addHelpText(
     "after",
-    "\nExamples:\n  doorward action ls --watch\n  doorward action approve a_k3x9q2mz4t --for 10m",
+    "\nExamples:\n  doorward action run request.json --dry-run\n  doorward action ls --watch\n  doorward action approve a_k3x9q2mz4t --for 10m",
   );
   defineActionRun(command.command("run").description("do, or plan, a privileged action on the host"), cli);
   defineActionShow(command.command("show").description("show how far actions came"), cli);

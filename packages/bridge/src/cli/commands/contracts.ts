@@ -6,6 +6,10 @@ import { defineContractsValidate } from "./contracts-validate.ts";
 
 /** `doorward contracts`. */
 export function defineContracts(command: Command, cli: Cli): void {
+  command.addHelpText(
+    "after",
+    "\nExamples:\n  doorward contracts ls\n  doorward contracts show TerminalDoor\n  doorward contracts validate ~/.config/doorward/interfaces/*.yaml",
+  );
   defineContractsLs(command.command("ls").description("list the contracts in force for each profile"), cli);
   defineContractsShow(command.command("show").description("show one contract as it is in force"), cli);
   defineContractsValidate(

@@ -53,13 +53,18 @@ function allowed({ name, rules, allowances, connections }: EgressView): string {
   return `${table(["ALLOWED", "PORTS", "BY", "ENDS"], rows)}\n${open}`;
 }
 
+/** Where no command allows what was refused, what does. */
+const WITHOUT_COMMAND: ReadonlyMap<string, string> = new Map([
+  ["EGRESS_ADDRESS_DENIED", "a rule with addresses and ca in policy.yaml (EGRESS_ADDRESS_DENIED)"],
+]);
+
 function refused(output: Output, view: EgressView): string {
   if (view.refused.length === 0) return "Nothing was refused";
   const rows = view.refused.map(({ host, port, count, lastAt, code, command }) => [
     `${host}:${port}`,
     String(count),
     ago(lastAt),
-    command === null ? code : output.commands(command),
+    command === null ? (WITHOUT_COMMAND.get(code) ?? code) : output.commands(command),
   ]);
   return table(["REFUSED", "TIMES", "LAST", "TO ALLOW IT"], rows);
 }

@@ -94,7 +94,8 @@ async function follow(run: Run, client: DoorwardClient, options: LsOptions, firs
       await delay(FOLLOW_MS, undefined, { signal: run.cli.signal });
     }
   } catch (thrown) {
-    if (run.cli.signal.aborted) return 1;
+    // Ctrl-C is how one leaves.
+    if (run.cli.signal.aborted) return 0;
     throw thrown;
   }
 }

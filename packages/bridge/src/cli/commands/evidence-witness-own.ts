@@ -16,6 +16,7 @@ import { evidenceFolder } from "../evidence-place.ts";
 import { parseArgument, parseOptions, usage } from "../parse-input.ts";
 import { pathArgument } from "../path-argument.ts";
 import { leaf } from "../run.ts";
+import { shellWord } from "../shell-word.ts";
 import { fields } from "../table.ts";
 
 /** A verifier key line on the command line. */
@@ -58,8 +59,8 @@ export function defineWitnessInit(command: Command, cli: Cli): void {
         ]),
         "",
         "Next: tell it which log it may cosign, and tell the log of it",
-        run.output.commands(`  doorward evidence witness trust ${dir} LOG-KEY`),
-        run.output.commands(`  doorward evidence witness add ${vkey} --folder ${dir}`),
+        run.output.commands(`  doorward evidence witness trust ${shellWord(dir)} LOG-KEY`),
+        run.output.commands(`  doorward evidence witness add ${vkey} --folder ${shellWord(dir)}`),
         "Who can write this folder can make it forget: on the same host under the same user it protects little",
       ].join("\n"),
     );

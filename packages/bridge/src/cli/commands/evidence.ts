@@ -10,6 +10,10 @@ import { defineEvidenceWitness } from "./evidence-witness.ts";
 
 /** `doorward evidence`. */
 export function defineEvidence(command: Command, cli: Cli): void {
+  command.addHelpText(
+    "after",
+    "\nExamples:\n  doorward evidence ls --since 1h\n  doorward evidence show 12\n  doorward evidence verify",
+  );
   defineEvidenceLs(command.command("ls").description("tell what happened, oldest first"), cli);
   defineEvidenceShow(command.command("show").description("show one record with its envelope"), cli);
   defineEvidenceVerify(

@@ -1,3 +1,5 @@
+import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import type { DoorwardClient } from "@doorward/client";
 import { DoorwardError, ForwardPort } from "@doorward/contracts";
 import type { Command } from "commander";
@@ -7,7 +9,12 @@ import { LocalPort, freeLocalPort } from "../local-port.ts";
 import { parseArgument, parseMachine, parseOptions, usage } from "../parse-input.ts";
 import { leaf, type Run } from "../run.ts";
 
-const PortText = z.coerce.number().pipe(ForwardPort).describe("A port from 1 to 65535, or LOCAL:PORT");
+const PortText = z
+  .string()
+  .regex(/^[0-9]{1,5}$/)
+  .transform(Number)
+  .pipe(ForwardPort)
+  .describe("A port from 1 to 65535, or LOCAL:PORT");
 const ForwardOptions = z.object({
   local: PortText.optional(),
   bind: z.enum(["127.0.0.1", "::1"]).optional(),
@@ -97,11 +104,28 @@ async function probe(
   port: number,
 ): Promise<void> {
   try {
-    (await connect(port)).destroy();
+    await leave(await connect(port));
   } catch (error) {
     if (!(error instanceof DoorwardError) || error.code !== "PORT_CLOSED") throw error;
     run.output.info(`No program of ${machine} listens on port ${String(port)} yet`);
   }
+}
+
+const LEAVE_MS = 1000;
+
+/** In good order, since servers report a reset connection as a fault of theirs; one that keeps it open is not waited for. */
+async function leave(connection: Duplex): Promise<void> {
+  connection.on("error", () => undefined).resume();
+  connection.end();
+  await delay(LEAVE_MS, undefined, { signal: closed(connection) }).catch(() => undefined);
+  connection.destroy();
+}
+
+function closed(connection: Duplex): AbortSignal {
+  const over = new AbortController();
+  connection.once("close", () => over.abort());
+  if (connection.destroyed) over.abort();
+  return over.signal;
 }
 
 const FINAL: ReadonlySet<string> = new Set([

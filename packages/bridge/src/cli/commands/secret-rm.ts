@@ -11,7 +11,7 @@ const RmOptions = z.object({ force: z.boolean().optional() });
 /** `doorward secret rm`. */
 export function defineSecretRm(command: Command, cli: Cli): void {
   command
-    .argument("<name>", "name of the secret")
+    .argument("<secret>", "name of the secret")
     .option("--force", "delete it although a machine uses it; its requests fail from then on");
   leaf(command, cli, ["doorward secret rm NPM_TOKEN"], async (run, [name], given) => {
     const { force } = parseOptions(RmOptions, given);

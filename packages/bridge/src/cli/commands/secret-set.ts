@@ -6,7 +6,7 @@ import { readSecretValue, secretArgument } from "../secret-input.ts";
 
 /** `doorward secret set`. */
 export function defineSecretSet(command: Command, cli: Cli): void {
-  command.argument("<name>", "name of the secret, e.g. ANTHROPIC_API_KEY");
+  command.argument("<secret>", "name of the secret, e.g. ANTHROPIC_API_KEY");
   leaf(
     command,
     cli,

@@ -8,7 +8,7 @@ import { defineSecretSet } from "./secret-set.ts";
 export function defineSecret(command: Command, cli: Cli): void {
   command.addHelpText(
     "after",
-    "\nExamples:\n  doorward secret set npm-token\n  doorward secret ls\n  doorward secret rm npm-token",
+    "\nExamples:\n  doorward secret set NPM_TOKEN\n  pass show npm | doorward secret set NPM_TOKEN\n  doorward up --secret NPM_TOKEN=registry.npmjs.org,authorization",
   );
   defineSecretSet(
     command.command("set").description("set or replace a value, typed unseen or piped to stdin"),

@@ -36,12 +36,16 @@ export function defineTranscriptExport(command: Command, cli: Cli): void {
   );
 }
 
+function isThere(cause: unknown): boolean {
+  return cause instanceof Error && "code" in cause && cause.code === "EEXIST";
+}
+
 /** What does not agree with its record leaves no file. */
 async function copy(view: TranscriptView, path: string): Promise<number> {
   const file = await open(path, "wx", 0o600).catch((cause: unknown) => {
     throw new DoorwardError({
       code: "INPUT_INVALID",
-      message: `Cannot write "${path}": ${cause instanceof Error ? cause.message : String(cause)}`,
+      message: `Cannot write "${path}": ${isThere(cause) ? "there is such a file already" : String(cause)}`,
       cause,
     });
   });
