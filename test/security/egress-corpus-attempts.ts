@@ -362,6 +362,22 @@ function tunnels(canary: number): Attempt[] {
       send: ["GE", "T ", `/${SMUGGLED} HTTP/1.1\r\nHost: internal.test\r\n\r\n`],
       inside: "raw",
     },
+    ...[
+      `M-SEARCH /${SMUGGLED} HTTP/1.1`,
+      `A /${SMUGGLED} HTTP/1.1`,
+      `G3T /${SMUGGLED} HTTP/1.1`,
+      `${"LONG".repeat(20)} /${SMUGGLED} HTTP/1.1`,
+      ` GET /${SMUGGLED} HTTP/1.1`,
+      `GET ?${SMUGGLED} HTTP/1.1`,
+      `BREW ${SMUGGLED}.html HTTP/1.1`,
+      `ACL * ${SMUGGLED}`,
+      `CONNECT ${SMUGGLED}.test:443 HTTP/1.1`,
+      `M-SEARCH /${SMUGGLED}${"x".repeat(20_000)} HTTP/1.1`,
+    ].map((line) => ({
+      name: `plain HTTP that begins "${line.slice(0, 24)}" in a tunnel to port 80`,
+      send: [line.slice(0, 1), `${line.slice(1)}\r\nHost: internal.test\r\n\r\n`],
+      inside: "raw" as const,
+    })),
     {
       name: "HTTP/2 without TLS in a tunnel to port 80",
       send: [`PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${SMUGGLED}`],
@@ -399,6 +415,10 @@ function hellos(): Attempt[] {
     ["a subdomain", [clientHello({ name: "a.good.test" })]],
     ["an address", [clientHello({ name: "127.0.0.1" })]],
     ["another host in small records", [split]],
+    [
+      "the right host in a record for each byte, behind a kilobyte of padding",
+      [clientHello({ name: "good.test", fragment: 1, extra: [[21, Buffer.alloc(1000)]] })],
+    ],
     ["another host byte by byte", [split.subarray(0, 3), split.subarray(3, 40), split.subarray(40)]],
     [
       "another host behind an encrypted hello",
@@ -517,6 +537,14 @@ function opened(canary: number): Attempt[] {
     ["an encoded NUL", get(`/api/%00/${SMUGGLED}`)],
     ["a broken encoding", get(`/api/%zz/${SMUGGLED}`)],
     ["an overlong encoding", get(`/api/%u002e%u002e/${SMUGGLED}`)],
+    ...["X-HTTP-Method-Override", "x-http-method", "X_Method_Override"].map((header): [string, string] => [
+      `a method in ${header}`,
+      `POST /api/${SMUGGLED} HTTP/1.1\r\n${host}${header}: DELETE\r\nContent-Length: 0\r\n\r\n`,
+    ]),
+    ...["X-Original-URL", "X-Rewrite-Url"].map((header): [string, string] => [
+      `a path in ${header}`,
+      get("/api/", `${header}: /${SMUGGLED}\r\n`),
+    ]),
     ["TRACE", `TRACE /api/${SMUGGLED} HTTP/1.1\r\n${host}\r\n`],
   ]);
   return [...requests].map(([what, text]) => ({

@@ -379,6 +379,17 @@ describe("the guard", () => {
     }
   });
 
+  it("refuses a host with more addresses than it would judge, whatever they are", async () => {
+    const all = Array.from({ length: 65 }, (_, at) => `93.184.215.${String(at)}`);
+    const guard = (count: number): Guard =>
+      new Guard({ resolve: () => Promise.resolve(all.slice(0, count)) });
+    assert.equal((await guard(64).addresses({ ...target, host: "many.example" }, signal)).length, 64);
+    assert.equal(
+      await refusal(guard(65).addresses({ ...target, host: "many.example" }, signal)),
+      "EGRESS_ADDRESS_DENIED",
+    );
+  });
+
   it("does not resolve local names without a rule that gives their addresses", async () => {
     const guard = new Guard({ resolve: () => assert.fail("it was resolved") });
     for (const host of ["localhost", "db", "x.local", "metadata.google.internal"]) {

@@ -34,6 +34,13 @@ async function shake(t: TestContext, served: string, asked: string): Promise<str
   return result;
 }
 
+test("a hello that is cut into thousands of records is refused before they are put together", () => {
+  const body = Buffer.alloc(5000, 1);
+  body.writeUIntBE(20_000, 1, 3);
+  const bytes = Buffer.concat(Array.from(body, (byte) => Buffer.from([22, 3, 1, 0, 1, byte])));
+  assert.throws(() => readClientHello(bytes), { code: "PROTOCOL_ERROR", message: /too many records/ });
+});
+
 test("a client that trusts the machine's authority accepts the leaf of the host it asked for", async (t) => {
   assert.equal(await shake(t, "api.example.com", "api.example.com"), "secure");
 });

@@ -19,6 +19,7 @@ export interface GuardLimits {
 }
 
 const DEFAULT_LIMITS: GuardLimits = { connectMs: 10_000, staggerMs: 250 };
+const MOST_ADDRESSES = 64;
 const SCHEMES: ReadonlySet<string> = new Set(["http", "https", "tcp"]);
 
 /**
@@ -67,6 +68,9 @@ export class Guard {
       throw denied("EGRESS_ADDRESS_DENIED", target, "it is a name for local use");
     const addresses = await this.#resolver.resolve(asked.name, signal);
     if (addresses.length === 0) throw denied("EGRESS_ADDRESS_DENIED", target, "it has no address");
+    // None may go unjudged, and none is judged for nothing: no host of anybody has so many.
+    if (addresses.length > MOST_ADDRESSES)
+      throw denied("EGRESS_ADDRESS_DENIED", target, `it has more than ${MOST_ADDRESSES} addresses`);
     for (const address of addresses) judge(target, address);
     return addresses;
   }

@@ -62,7 +62,13 @@ function secured(socket: Duplex, host: string, signal: AbortSignal): Promise<Dup
     const stop = (): void => {
       opened.destroy(new Error("it was given up"));
     };
-    const opened = connectTls({ socket, host, ...(isIP(host) === 0 && { servername: host }) });
+    const opened = connectTls({
+      socket,
+      host,
+      // Said, so that no variable in the bridge's environment turns the check off.
+      rejectUnauthorized: true,
+      ...(isIP(host) === 0 && { servername: host }),
+    });
     opened.once("secureConnect", () => {
       resolve(opened);
     });

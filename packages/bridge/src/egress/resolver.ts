@@ -18,7 +18,6 @@ export interface ResolverOptions {
 }
 
 const TIMEOUT_MS = 5_000;
-const MOST_ADDRESSES = 64;
 
 /**
  * Resolves on the host: its hosts file first, then DNS at its servers for A and AAAA. Not through getaddrinfo: that can't
@@ -37,8 +36,7 @@ export class HostResolver implements Resolver {
     signal.throwIfAborted();
     const { hostsFile = "/etc/hosts" } = this.#options;
     const known = hostsFile === null ? [] : await addressesInHosts(hostsFile, name);
-    if (known.length > 0) return known.slice(0, MOST_ADDRESSES);
-    return (await this.#ask(name, signal)).slice(0, MOST_ADDRESSES);
+    return known.length > 0 ? known : await this.#ask(name, signal);
   }
 
   async #ask(name: string, signal: AbortSignal): Promise<string[]> {

@@ -34,7 +34,8 @@ export async function passAnswer(
   const { status, reason, headers } = answerHead(answer, exchange);
   const trailers = valuesOf(answer.rawHeaders, "trailer");
   if (trailers.length > 0 && valuesOf(headers, "content-length").length === 0) {
-    headers.push("Trailer", trailers.join(", "));
+    const named = trailers.join(", ");
+    headers.push("Trailer", mask?.text(named) ?? named);
   }
   books.received(headSize(answer.rawHeaders));
   books.request(method, target.path, status);

@@ -34,7 +34,7 @@ export async function openExchange(
     signal,
   );
   counted(parts, scope, permit.target, () => {
-    refuseUnlisted(permit, method, target.path);
+    refuseUnlisted(permit, method, target.path, request.rawHeaders);
   });
   const books = parts.gate.track(permit, cut);
   try {

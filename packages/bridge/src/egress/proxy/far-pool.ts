@@ -108,6 +108,8 @@ export class FarAgent extends Agent {
         ...(isIP(host) === 0 && { servername: host }),
         ...(permit.ca !== null && { secureContext: this.#contextOf(permit.ca) }),
         ALPNProtocols: ["http/1.1"],
+        // Said, so that no variable in the bridge's environment turns the check off.
+        rejectUnauthorized: true,
         minVersion: "TLSv1.2",
       });
       const fail = (cause: unknown): void => {

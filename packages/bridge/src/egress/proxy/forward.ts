@@ -22,7 +22,11 @@ export async function forwardRequest(
   const end = (): void => {
     life.abort();
   };
-  response.once("close", end);
+  const closed = (): void => {
+    // An answer that is handed over ends only the answer: the request's body may still be on its way.
+    if (!response.writableFinished) end();
+  };
+  response.once("close", closed);
   scope.signal.addEventListener("abort", end, { once: true });
   const timers = new BodyTimers(parts, request, life);
   try {
@@ -41,7 +45,7 @@ export async function forwardRequest(
   } finally {
     timers.stop();
     scope.signal.removeEventListener("abort", end);
-    response.off("close", end);
+    response.off("close", closed);
   }
 }
 
@@ -66,6 +70,7 @@ async function attempt(
       await passAnswer(answer, of.response, exchange, () => {
         of.timers.moved();
       });
+      await bodyEnd(far, of);
       return;
     } catch (error) {
       far.destroy();
@@ -143,6 +148,8 @@ function exchangeOnce(
     }
     far.flushHeaders();
     request.on("data", (chunk: Buffer) => {
+      // What comes behind an answer of a far side that is gone goes nowhere.
+      if (far.destroyed) return;
       timers.moved();
       exchange.books.sent(chunk.length);
       if (!far.write(chunk)) request.pause();
@@ -156,6 +163,19 @@ function exchangeOnce(
     });
     request.once("error", reject);
   });
+}
+
+/** A far side may answer before it has the whole request: what still goes out is counted, capped and cut like the rest. */
+async function bodyEnd(far: ClientRequest, { request, life }: Attempt): Promise<void> {
+  if (request.complete) return;
+  await new Promise<void>((resolve) => {
+    for (const emitter of [far, request]) emitter.once("close", resolve);
+    request.once("end", resolve);
+    if (far.destroyed || request.destroyed) resolve();
+  });
+  life.signal.throwIfAborted();
+  if (request.destroyed && !request.complete) far.destroy();
+  request.resume();
 }
 
 /** What ended a request: the gate's cut, a time-out of ours, our own error, or the far side. */

@@ -108,8 +108,7 @@ class Connection {
   #over = false;
   #turn = Promise.resolve();
   #waiting = 0;
-  /** Whether a request is being served. */
-  busy = false;
+  #serving = 0;
 
   constructor(stream: Duplex, scope: RequestScope, { limits }: FrontParts) {
     this.scope = scope;
@@ -134,15 +133,20 @@ class Connection {
     });
   }
 
+  /** Whether a request is being served. */
+  get busy(): boolean {
+    return this.#serving > 0;
+  }
+
   headArrived(): void {
-    this.busy = true;
+    this.#serving += 1;
     clearTimeout(this.#timer);
   }
 
   answered(): void {
-    this.busy = false;
+    this.#serving -= 1;
     clearTimeout(this.#timer);
-    if (!this.#over) this.#timer = this.#deadline(this.#keepAliveMs);
+    if (!this.#over && !this.busy) this.#timer = this.#deadline(this.#keepAliveMs);
   }
 
   #deadline(ms: number): NodeJS.Timeout {

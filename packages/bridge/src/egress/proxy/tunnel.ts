@@ -207,7 +207,10 @@ async function kindWhileFarSpeaks(
   const resume = (): void => {
     far.resume();
   };
-  far.on("data", pass);
+  const end = (): void => {
+    request.stream.end();
+  };
+  far.on("data", pass).once("end", end);
   request.stream.on("drain", resume);
   try {
     const kind = await firstKind(parts, request, parts.limits.idleMs);
@@ -219,7 +222,7 @@ async function kindWhileFarSpeaks(
     return kind;
   } finally {
     far.pause();
-    far.off("data", pass);
+    far.off("data", pass).off("end", end);
     request.stream.off("drain", resume);
   }
 }

@@ -14,6 +14,8 @@ export const MAX_HELLO = 32 * 1024;
 const HANDSHAKE = 22;
 const CLIENT_HELLO = 1;
 const MAX_RECORD = 16 * 1024;
+/** Real hellos come in one record or a few; each is looked at again whenever a byte arrives. */
+const MAX_RECORDS = 512;
 const SERVER_NAME = 0;
 const HOST_NAME = 0;
 
@@ -49,6 +51,7 @@ function handshake(bytes: Buffer): Message | null {
     const size = bytes.readUInt16BE(at + 3);
     if (size === 0 || size > MAX_RECORD) throw malformed("a record has no valid length");
     if (bytes.length < at + 5 + size) return null;
+    if (fragments.length === MAX_RECORDS) throw malformed("it is cut into too many records");
     fragments.push(bytes.subarray(at + 5, at + 5 + size));
     gathered += size;
     at += 5 + size;
@@ -63,14 +66,15 @@ function refuseOtherRecord(bytes: Buffer, at: number): void {
 }
 
 function complete(fragments: readonly Buffer[], gathered: number): Buffer | null {
-  const joined = Buffer.concat(fragments, gathered);
-  if (joined[0] !== CLIENT_HELLO) throw malformed("the first message is no hello");
+  // No record is empty, so four of them hold the message's head.
+  const head = Buffer.concat(fragments.slice(0, 4), Math.min(gathered, 4));
+  if (head[0] !== CLIENT_HELLO) throw malformed("the first message is no hello");
   if (gathered < 4) return null;
-  const size = joined.readUIntBE(1, 3);
+  const size = head.readUIntBE(1, 3);
   if (size > MAX_HELLO) throw malformed("it is too long");
   if (gathered < 4 + size) return null;
   if (gathered > 4 + size) throw malformed("more follows it in the same record");
-  return joined.subarray(4);
+  return Buffer.concat(fragments, gathered).subarray(4);
 }
 
 function nameIn(extensions: Cursor): string | null {
