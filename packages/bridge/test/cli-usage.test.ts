@@ -62,6 +62,8 @@ describe("a wrong command line", { timeout: 180_000 }, () => {
     assert.equal(ran.code, 2);
     assert.match(ran.stderr, /doorward: .*ups/);
     assert.equal((await runHere(lab, ["ls", "--nope"])).code, 2);
+    assert.match((await runHere(lab, ["action", "run"])).stderr, /hint: .*doorward action run --help$/m);
+    assert.match((await runHere(lab, ["action", "bogus"])).stderr, /hint: .*doorward help action$/m);
   });
 });
 

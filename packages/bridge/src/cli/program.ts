@@ -57,12 +57,18 @@ export async function runProgram(cli: Cli, own: readonly string[]): Promise<void
   } catch (thrown) {
     if (!(thrown instanceof CommanderError)) throw thrown;
     cli.exitCode = thrown.exitCode === 0 ? 0 : USAGE;
-    if (cli.exitCode !== 0 && thrown.code !== "commander.help") await reportUsage(cli, own, thrown.message);
+    if (cli.exitCode !== 0 && thrown.code !== "commander.help")
+      await reportUsage(cli, program, own, thrown.message);
   }
 }
 
 /** Errors of the parser look like all others, and are documents where those are. */
-async function reportUsage(cli: Cli, own: readonly string[], message: string): Promise<void> {
+async function reportUsage(
+  cli: Cli,
+  program: Command,
+  own: readonly string[],
+  message: string,
+): Promise<void> {
   const [{ usage }, { reportError }] = await Promise.all([
     import("./parse-input.ts"),
     import("./report-error.ts"),
@@ -76,8 +82,21 @@ async function reportUsage(cli: Cli, own: readonly string[], message: string): P
   const command = COMMANDS.find(({ name }) => name === first)?.name;
   // What most often is wrong with these: the program's words without the dashes that begin them.
   const dashes = command !== undefined && RUNS_PROGRAM.has(command) && cli.passthrough.length === 0;
-  const hint = dashes ? PROGRAM_USAGE[command] : `doorward help${command === undefined ? "" : ` ${command}`}`;
+  const hint = dashes ? PROGRAM_USAGE[command] : helpOf(program, own);
   await reportError(usage(`Cannot read the command line: ${what}`, "argv", hint), cli, output);
+}
+
+/** The command that shows the help of what was called, as far as its words are commands. */
+function helpOf(program: Command, own: readonly string[]): string {
+  const names: string[] = [];
+  let command = program;
+  for (const word of own) {
+    const child = command.commands.find((candidate) => candidate.name() === word);
+    if (child === undefined) break;
+    command = child;
+    names.push(word);
+  }
+  return names.length > 1 ? `doorward ${names.join(" ")} --help` : ["doorward help", ...names].join(" ");
 }
 
 async function addCommand(
