@@ -345,6 +345,10 @@ export const samples: readonly (readonly [EvidenceInput, RegExp])[] = [
     /^operator:tester allowed registry\.npmjs\.org:443 for demo, 0 connections cut$/,
   ],
   [
+    { type: "secret-change", ...common, machine: null, grant: null, secret: "NPM_TOKEN", change: "replaced" },
+    /^operator:tester replaced the secret NPM_TOKEN$/,
+  ],
+  [
     {
       type: "policy-change",
       ...common,

@@ -48,6 +48,22 @@ describe("a secret on the host", () => {
     assert.equal(await again.value("API_KEY"), VALUE);
   });
 
+  it("that is replaced or deleted while a request reads it is not used from then on", async () => {
+    await store.set("API_KEY", VALUE);
+    const reading = store.value("API_KEY");
+    const replaced = store.set("API_KEY", "sk-ant-api03-next-value");
+    await Promise.allSettled([reading, replaced]);
+    assert.equal(await store.value("API_KEY"), "sk-ant-api03-next-value");
+    for (let turns = 0; turns < 6; turns += 1) {
+      await store.set("API_KEY", VALUE);
+      const late = store.value("API_KEY").catch(() => undefined);
+      for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
+      store.remove("API_KEY");
+      await late;
+      await assert.rejects(store.value("API_KEY"), { code: "SECRET_NOT_FOUND" }, String(turns));
+    }
+  });
+
   it("is listed by name and time, never with its value", async () => {
     await store.set("NPM_TOKEN", VALUE);
     await store.set("API_KEY", VALUE);

@@ -47,6 +47,8 @@ function story(record: EvidenceStatement): string {
       return egress(record.predicate);
     case "https://doorward.dev/evidence/egress-change/v1":
       return egressChange(record.predicate);
+    case "https://doorward.dev/evidence/secret-change/v1":
+      return secretChange(record.predicate);
     case "https://doorward.dev/evidence/denial/v1":
       return denial(record.predicate);
     case "https://doorward.dev/evidence/denials/v1":
@@ -128,6 +130,9 @@ const egress = (p: EvidencePredicate<"egress">) =>
 
 const egressChange = (p: EvidencePredicate<"egress-change">) =>
   `${p.subject} ${p.change === "ended" ? "saw the end of" : p.change} ${p.host}${p.ports.length === 0 ? "" : `:${p.ports.join(",")}`} for ${p.machine.name}${p.change === "ended" ? "" : until(p.expiresAt)}, ${String(p.connectionsCut)} connections cut`;
+
+const secretChange = (p: EvidencePredicate<"secret-change">) =>
+  `${p.subject} ${p.change} the secret ${p.secret}`;
 
 const denial = (p: EvidencePredicate<"denial">) =>
   `${p.subject} was refused ${p.operation ?? p.attempted}${p.target === null ? "" : ` on ${p.target}`}: ${p.code}${p.rule === null ? "" : ` by ${p.rule}`}`;

@@ -29,6 +29,9 @@ export class SecretStore {
   /** Decrypted values of the last minute: decryption takes milliseconds, which no request should wait for. */
   readonly #opened = new Map<string, { readonly sealed: Sealed; readonly timer: NodeJS.Timeout }>();
 
+  /** Counts changes: what was decrypted while one came is not kept. */
+  #changes = 0;
+
   private constructor(folder: string, identity: string) {
     this.#folder = folder;
     this.#identity = identity;
@@ -98,7 +101,9 @@ export class SecretStore {
       known.timer.refresh();
       return known.sealed;
     }
+    const changes = this.#changes;
     const sealed = await this.#decrypt(name);
+    if (changes !== this.#changes) return sealed;
     clearTimeout(this.#opened.get(name)?.timer);
     const timer = setTimeout(() => this.#forget(name), KEPT_MS).unref();
     this.#opened.set(name, { sealed, timer });
@@ -126,6 +131,7 @@ export class SecretStore {
   }
 
   #forget(name: string): void {
+    this.#changes += 1;
     clearTimeout(this.#opened.get(name)?.timer);
     this.#opened.delete(name);
     forgetMasks();

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { EgressHost } from "../egress.ts";
+import { SecretName } from "../secrets.ts";
 import { Timestamp } from "../text.ts";
 import { Code, Count, RecordMachine, recordFields } from "./common.ts";
 
@@ -54,4 +55,13 @@ export const EgressChangePredicate = z.strictObject({
   ports: z.array(Port).max(20).describe("Ports; empty for all"),
   expiresAt: Timestamp.nullable().describe("When it ends; null for as long as the machine exists"),
   connectionsCut: Count.describe("Live connections that it ended"),
+});
+
+/** A secret of the operator was set or deleted; the record's subject is who did it. Nothing is derived from a value. */
+export const SecretChangePredicate = z.strictObject({
+  ...recordFields,
+  secret: SecretName,
+  change: z
+    .enum(["set", "replaced", "removed"])
+    .describe("What was done; a value is recorded before it is stored, a removal after it"),
 });

@@ -7,7 +7,7 @@ import {
   DenialsPredicate,
   PolicyChangePredicate,
 } from "./decision-records.ts";
-import { EgressChangePredicate, EgressPredicate } from "./egress-records.ts";
+import { EgressChangePredicate, EgressPredicate, SecretChangePredicate } from "./egress-records.ts";
 import {
   GrantExpiredPredicate,
   GrantMintedPredicate,
@@ -50,6 +50,7 @@ export const EVIDENCE_PREDICATES = {
   "grant-expired": GrantExpiredPredicate,
   egress: EgressPredicate,
   "egress-change": EgressChangePredicate,
+  "secret-change": SecretChangePredicate,
   denial: DenialPredicate,
   denials: DenialsPredicate,
   approval: ApprovalPredicate,
@@ -133,6 +134,7 @@ export const EvidenceStatement = z.discriminatedUnion("predicateType", [
   statement("grant-expired", GrantExpiredPredicate),
   statement("egress", EgressPredicate),
   statement("egress-change", EgressChangePredicate),
+  statement("secret-change", SecretChangePredicate),
   statement("denial", DenialPredicate),
   statement("denials", DenialsPredicate),
   statement("approval", ApprovalPredicate),

@@ -67,7 +67,7 @@ export function allHandlers(sources: HandlerSources): Handlers {
     ...egressHandlers(sources.egress, sources.records),
     ...approvalHandlers(sources.approvals),
     ...actionHandlers(sources.actions, sources.grants, sources.records),
-    ...secretHandlers(sources.secrets, sources.records, policy),
+    ...secretHandlers(sources.secrets, sources.records, policy, sources.evidence),
     ...transcriptHandlers(sources.transcripts),
   };
 }

@@ -1,9 +1,11 @@
 import { DoorwardError, type SecretView } from "@doorward/contracts";
-import type { Handlers } from "../../gateway/index.ts";
+import type { EvidenceLog } from "../../evidence/index.ts";
+import type { Caller, Handlers } from "../../gateway/index.ts";
 import type { MachineRecord, MachineRecords } from "../../machines/life/index.ts";
 import type { PolicyFile } from "../../policy/index.ts";
 import { mergeProfile } from "../../policy/effective-policy.ts";
 import type { SecretStore, StoredSecret } from "../../secrets/index.ts";
+import { subjectOf } from "./machines.ts";
 
 type SecretHandlers = Pick<Handlers, Extract<keyof Handlers, `secrets.${string}`>>;
 
@@ -12,21 +14,39 @@ export function secretHandlers(
   store: SecretStore,
   records: MachineRecords,
   policy: PolicyFile,
+  evidence: Pick<EvidenceLog, "append">,
 ): SecretHandlers {
+  const record = async (
+    by: { readonly caller: Caller; readonly correlationId: string },
+    secret: string,
+    change: "set" | "replaced" | "removed",
+  ): Promise<void> => {
+    const { caller, correlationId } = by;
+    const common = {
+      correlationId,
+      subject: subjectOf(caller),
+      machine: null,
+      grant: null,
+      policyHash: policy.hash,
+    };
+    await evidence.append({ type: "secret-change", ...common, secret, change });
+  };
   const view = (secret: StoredSecret): SecretView => ({
     ...secret,
     usedBy: usersOf(secret.name, records.list(), policy),
   });
   return {
     "secrets.list": async () => ({ secrets: (await store.list()).map(view) }),
-    "secrets.set": async ({ params, body }) => {
+    "secrets.set": async ({ params, body, caller, correlationId }) => {
       const replaced = store.has(params.secret);
+      await record({ caller, correlationId }, params.secret, replaced ? "replaced" : "set");
       return { secret: view(await store.set(params.secret, body.value)), replaced };
     },
-    "secrets.remove": ({ params, query }) => {
+    "secrets.remove": async ({ params, query, caller, correlationId }) => {
       if (query.force !== "true") refuseUsed(params.secret, records.list());
       store.remove(params.secret);
-      return Promise.resolve({ removed: params.secret });
+      await record({ caller, correlationId }, params.secret, "removed");
+      return { removed: params.secret };
     },
   };
 }

@@ -174,7 +174,7 @@ async function bodyEnd(far: ClientRequest, { request, life }: Attempt): Promise<
     if (far.destroyed || request.destroyed) resolve();
   });
   life.signal.throwIfAborted();
-  if (request.destroyed && !request.complete) far.destroy();
+  if (request.destroyed && !request.readableEnded) far.destroy();
   request.resume();
 }
 
