@@ -18,16 +18,7 @@ const AddOptions = z.object({
     .url({ protocol: /^https?$/ })
     .max(2000)
     .optional(),
-  addresses: z
-    .array(
-      z
-        .string()
-        .max(60)
-        .refine((range) => rangeProblem(range) === null, "must be a range like 10.20.0.0/16"),
-    )
-    .min(1)
-    .max(20)
-    .optional(),
+  addresses: z.array(z.string().max(60)).min(1).max(20).optional(),
 });
 const Name = z.string().min(1).max(300);
 
@@ -90,6 +81,8 @@ function placeOf(
   vkey: string,
   { folder, url, addresses }: z.infer<typeof AddOptions>,
 ): WitnessPlace {
+  const [problem] = (addresses ?? []).map(rangeProblem).filter((each) => each !== null);
+  if (problem !== undefined) throw usage(`Cannot add witness: ${problem}`, "--addresses");
   if (folder !== undefined && url === undefined) return { vkey, folder: resolve(cli.cwd, folder) };
   if (url !== undefined && folder === undefined) {
     return { vkey, url, ...(addresses !== undefined && { addresses }) };
