@@ -76,11 +76,7 @@ export class Approvals implements AsyncDisposable {
    * Asks and waits. Rejects with APPROVAL_DENIED, RATE_LIMITED, or why the signal was aborted. `onAsked` hears the id of
    * the question, when one has to be asked.
    */
-  async ask(
-    ask: ApprovalAsk,
-    signal: AbortSignal,
-    onAsked?: (id: string) => void,
-  ): Promise<ApprovalGiven> {
+  async ask(ask: ApprovalAsk, signal: AbortSignal, onAsked?: (id: string) => void): Promise<ApprovalGiven> {
     signal.throwIfAborted();
     const standing = this.#covered(ask);
     if (standing !== null) return standing;

@@ -14,7 +14,7 @@ export const REFUSAL_HEADER = "Doorward-Egress";
 
 const REASONS: ReadonlyMap<number, string> = new Map([
   [400, "Bad Request"],
-  [403, "Forbidden"],
+  [403, "Forbidden by Doorward, see doorward egress ls"], // all that pip, git and npm show of a refused tunnel
   [405, "Method Not Allowed"],
   [408, "Request Timeout"],
   [413, "Content Too Large"],
@@ -84,7 +84,8 @@ function structured(text: string): string {
 function pageOf(error: DoorwardError, accept: string): { readonly type: string; readonly body: string } {
   const rule = error instanceof DenialError ? error.rule : undefined;
   if (/\bjson\b/i.test(accept)) {
-    const body = { code: error.code, message: error.message, rule, hint: error.hint };
+    const said = error.hint === undefined ? error.message : `${error.message} (on the host: ${error.hint})`;
+    const body = { error: said, code: error.code, message: error.message, rule, hint: error.hint };
     return { type: "application/json", body: `${JSON.stringify(body)}\n` };
   }
   if (/text\/html/i.test(accept)) return { type: "text/html; charset=utf-8", body: htmlPage(error, rule) };
