@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
@@ -29,6 +30,7 @@ grants:
     operations: [terminal.attach, terminal.observe, terminal.input, terminal.exec, terminal.agent-exec]
     for: 8h
 profiles:
+  let-in: { doors: { terminal: { attach: { allowed: true, agents: control, maxTerminals: 8, maxViewers: 8, observers: true, scrollbackBytes: 65536 } } } }
   people-only: { doors: { terminal: { execution: { operator: true, agent: false, maxConcurrent: 8 } } } }
 `;
 
@@ -330,10 +332,12 @@ describe("the security invariants of the host interface", { skip: needsRoot }, (
       assert.equal((await statements("terminal", 1))[0]?.["execution"], "operator");
 
       const url = `http://127.0.0.1:${await lab.tcpPort()}`;
-      const { id, token } = await lab.grant("shop", ["terminal.attach", "terminal.input"]);
+      assert.equal(await refusedGrant({ operations: ["terminal.attach"] }), "GRANT_TOO_WIDE");
+      const letIn = await lab.up("--new", repo, "--profile", "let-in");
+      const { id, token } = await lab.grant(letIn, ["terminal.attach", "terminal.input"]);
       await using agent = connect({ url, token });
       let heard = false;
-      const theirs = await agent.attachTerminal("shop", { data: () => void (heard = true), reconnectMs: 0 });
+      const theirs = await agent.attachTerminal(letIn, { data: () => void (heard = true), reconnectMs: 0 });
       await lab.until("it hears", () => heard);
       theirs.detach();
       const [second] = await statements("session-open", 1);
@@ -361,6 +365,7 @@ describe("the security invariants of the host interface", { skip: needsRoot }, (
       const only = await lab.grant("shop", ["terminal.exec", "terminal.agent-exec"]);
       await using runner = connect({ url, token: only.token });
       await assert.rejects(runner.attachTerminal("shop", { data: () => undefined, reconnectMs: 0 }));
+      await lab.run(["rm", letIn, "--force"]);
     },
   );
 
@@ -436,9 +441,10 @@ describe("the security invariants of the host interface", { skip: needsRoot }, (
 
       for (const ms of [150, 450, 750]) {
         const child = spawnDoorward(["up", "--new", repo], lab.env);
+        const ended = once(child, "close");
         await delay(ms);
         process.kill(await lab.bridgePid(), "SIGKILL");
-        await new Promise((resolve) => child.once("close", resolve));
+        await ended;
         await lab.run(["ls"]);
         const launches = (await statements("launch", 50)).map(
           ({ machine }) => (machine as { id: string }).id,

@@ -83,7 +83,8 @@ describe("malformed input at every edge gets an error, and the bridge goes on", 
       id,
       path: route.path.replace("{machine}", "shop").replace("{grant}", "g_0000000000"),
     }))
-    .filter(({ id }) => id !== "machines.stop");
+    // Requests of actions are answered in the words of their own contract: actions-hostile.test.ts has them.
+    .filter(({ id }) => id !== "machines.stop" && id !== "actions.run");
 
   it("bodies of any JSON value to every route", { timeout: 120_000 }, async () => {
     const hostile = fc.oneof(
