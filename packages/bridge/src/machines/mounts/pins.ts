@@ -10,7 +10,8 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname, basename } from "node:path";
-import { inFolder, openBeneath, type HeldEntry } from "./beneath.ts";
+import { DoorwardError } from "@doorward/contracts";
+import { inFolder, isAbsent, openBeneath, type HeldEntry } from "./beneath.ts";
 import type { Pin } from "./protections.ts";
 
 /** Creates what can be protected only once it exists, owned like the folder it is in; what exists by now stays. */
@@ -62,8 +63,19 @@ function create(parent: HeldEntry, name: string, pin: Pin): void {
       closeSync(fd);
     }
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    if (error instanceof Error && "code" in error && error.code === "EEXIST") return;
+    throw isAbsent(error) ? replaced(pin.path, error) : error;
   }
+}
+
+/** The folder of a pin became a link, or went away, between the scan and now. */
+function replaced(path: string, cause: unknown): DoorwardError {
+  return new DoorwardError({
+    code: "PATH_CHANGED",
+    message: `Cannot protect "${path}": its folder was moved or replaced meanwhile`,
+    hint: "Something changed this path during the launch; try again when nothing does",
+    cause,
+  });
 }
 
 function isOurs(parent: number, name: string): boolean {
