@@ -11,6 +11,7 @@ import {
 } from "@doorward/contracts";
 import { canonicalJson, parseCanonicalJson } from "./canonical.ts";
 import { openEnvelope, signEnvelope } from "./dsse.ts";
+import { olderLaunch } from "./older-launch.ts";
 import type { EvidenceKey } from "./key.ts";
 import { leafHash, sha256 } from "./merkle.ts";
 import { MAX_ENTRY_BYTES } from "./tiles.ts";
@@ -97,9 +98,8 @@ export async function sealRecord(
 /** Reads a leaf back; it must be canonical and have a known type, shape and place. */
 export function readLeaf(leaf: Buffer, index: number): EvidenceEntry {
   const { payload } = openEnvelope(leaf);
-  const parsed = EvidenceStatement.safeParse(
-    parseCanonicalJson(payload.toString("utf8"), `record ${String(index)}`),
-  );
+  const value = parseCanonicalJson(payload.toString("utf8"), `record ${String(index)}`);
+  const parsed = readStatement(value);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     throw invalid(index, `field "${issue?.path.join(".") ?? ""}" is wrong: ${issue?.message ?? ""}`);
@@ -116,6 +116,14 @@ export function readLeaf(leaf: Buffer, index: number): EvidenceEntry {
     envelope: leaf.toString("utf8"),
     leafHash: leafHash(leaf).toString("hex"),
   };
+}
+
+/** A statement of this build's form, or a launch of the form before. */
+export function readStatement(value: unknown): ReturnType<typeof EvidenceStatement.safeParse> {
+  const parsed = EvidenceStatement.safeParse(value);
+  if (parsed.success) return parsed;
+  const older = olderLaunch(value);
+  return older === null ? parsed : EvidenceStatement.safeParse(older);
 }
 
 /** The words that a record can be found by, each with its kind in front. */

@@ -1,4 +1,4 @@
-import { evidenceTypeOf, EvidenceStatement, type Reference } from "@doorward/contracts";
+import { evidenceTypeOf, type Reference } from "@doorward/contracts";
 import { parseCanonicalJson } from "./canonical.ts";
 import { openEnvelope, verifySignature, type OpenedEnvelope } from "./dsse.ts";
 import type { EvidencePublicKey } from "./key.ts";
@@ -6,6 +6,7 @@ import type { LogFiles } from "./log-files.ts";
 import { leafHash, rootOf, sha256 } from "./merkle.ts";
 import { REFERENCE_MARK, referencesIn } from "./referenced.ts";
 import { scanStatement } from "./statement-scan.ts";
+import { readStatement } from "./record.ts";
 
 /** Something that does not verify. */
 export interface VerifyProblem {
@@ -135,7 +136,7 @@ function checkRecord(
   }
   const value = parseCanonicalJson(textOf(opened.payload), "payload", opened.payload);
   checkSignatures(opened, index, spans);
-  const parsed = EvidenceStatement.safeParse(value);
+  const parsed = readStatement(value);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     throw new Error(`Its field "${issue?.path.join(".") ?? ""}" is wrong: ${issue?.message ?? ""}`);
