@@ -80,7 +80,11 @@ function removeAbandoned(scratch: string): void {
     const path = join(scratch, name);
     if (pid === undefined || existsSync(`/proc/${pid}`) || lstatSync(path).uid !== process.getuid?.())
       continue;
-    rmSync(path, { recursive: true, force: true });
+    try {
+      rmSync(path, { recursive: true, force: true });
+    } catch {
+      // Something in it is still held, e.g. mounted; what another build left must not keep this one from running.
+    }
   }
 }
 
@@ -121,9 +125,11 @@ async function fromPackages(
   const sources = debianSources(recipe.suite);
   // apt goes out through a guarded proxy; a host that has a proxy of its own keeps using that one.
   await using proxy = hasProxy() ? null : await openBuildProxy(sources, join(work, "apt-proxy"), signal);
+  const builder = inOwnMounts(mmdebstrap, host);
   await runBuildStep({
-    file: mmdebstrap,
+    file: builder.file,
     args: [
+      ...builder.args,
       ...(proxy === null ? [] : [`--aptopt=${proxy.aptFile}`]),
       ...mmdebstrapOptions(recipe, host, join(work, "context")),
       recipe.suite,
@@ -157,6 +163,19 @@ async function fromPackages(
     },
     signal,
   });
+}
+
+/**
+ * As root mmdebstrap mounts /proc and /dev/pts where it builds, and a build that is killed leaves them behind. In a mount
+ * namespace of its own they go with its last process. Without root it makes such a namespace itself.
+ */
+function inOwnMounts(
+  mmdebstrap: string,
+  { rootless }: LinuxHost,
+): { readonly file: string; readonly args: readonly string[] } {
+  const unshare = rootless ? null : findProgram("unshare");
+  if (unshare === null) return { file: mmdebstrap, args: [] };
+  return { file: unshare, args: ["--mount", "--propagation", "private", "--", mmdebstrap] };
 }
 
 /** Whether this host reaches its mirror through a proxy, by its environment or by apt's own settings. */
