@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { AgentToolDoorSpec, DEFAULT_AGENT_TOOL_DOOR } from "./agent-tool-door.ts";
 import { documentHead } from "./document-head.ts";
 import { DEFAULT_EGRESS, EgressSpec } from "./egress.ts";
 import { MachineSecret } from "./secrets.ts";
@@ -66,7 +67,10 @@ export const AgentMachineProfileSpec = z.strictObject({
       "Secrets that the machine may use, by name; their values stay on the host unless one is a file",
     ),
   doors: z
-    .strictObject({ terminal: TerminalDoorSpec.optional().describe("Terminal door") })
+    .strictObject({
+      terminal: TerminalDoorSpec.optional().describe("Terminal door"),
+      "agent-tool": AgentToolDoorSpec.optional().describe("Agent-tool door"),
+    })
     .describe("Doors that the machine offers"),
 });
 export type AgentMachineProfileSpec = z.infer<typeof AgentMachineProfileSpec>;
@@ -93,7 +97,7 @@ export const DEFAULT_PROFILE: AgentMachineProfileSpec = {
   environment: {},
   egress: DEFAULT_EGRESS,
   secrets: [],
-  doors: { terminal: DEFAULT_TERMINAL_DOOR },
+  doors: { terminal: DEFAULT_TERMINAL_DOOR, "agent-tool": DEFAULT_AGENT_TOOL_DOOR },
 };
 
 /** A named profile as a document. */

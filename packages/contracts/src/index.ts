@@ -14,7 +14,16 @@ export {
   Relaxation,
   profileDocument,
 } from "./agent-machine-profile.ts";
-export { AgentToolDoor, RegistryGrant, TOOL_IDS, ToolId } from "./agent-tool-door.ts";
+export {
+  AgentToolDoor,
+  AgentToolDoorSpec,
+  DEFAULT_AGENT_TOOL_DOOR,
+  RegistryGrant,
+  TOOL_IDS,
+  ToolAllowance,
+  ToolId,
+} from "./agent-tool-door.ts";
+export { AGENT_TOOLS, TOOL_NAMES, ToolName, isToolName, type ToolEffect } from "./agent-tools.ts";
 export { BrowserDoor, HostProfileSharing } from "./browser-door.ts";
 export { ActionEvent, ActionId, ActionReport, ActionStep } from "./control-api/actions.ts";
 export { PendingApproval } from "./control-api/approvals.ts";

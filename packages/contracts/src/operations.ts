@@ -6,9 +6,20 @@ export const InterfaceKind = z.enum(INTERFACE_KINDS).describe("Kind of host inte
 export type InterfaceKind = z.infer<typeof InterfaceKind>;
 
 /** The doors of this build. Others are part of the contract and refused until they exist. */
-export const DOORS = ["terminal"] as const;
+export const DOORS = ["terminal", "agent-tool"] as const;
 export const DoorName = z.enum(DOORS).describe("A door that this build serves");
 export type DoorName = z.infer<typeof DoorName>;
+
+/** Operations at an agent-tool door: list tools, and call those with one kind of effect. */
+export const AGENT_TOOL_OPERATIONS = [
+  "agent-tool.list",
+  "agent-tool.read",
+  "agent-tool.write",
+  "agent-tool.exec",
+  "agent-tool.egress",
+  "agent-tool.host-action",
+  "agent-tool.plugin",
+] as const;
 
 /** The closed list of operations that a grant can hold. */
 export const OPERATIONS = [
@@ -18,6 +29,12 @@ export const OPERATIONS = [
   "terminal.exec",
   "terminal.agent-exec",
   "terminal.forward",
+  "agent-tool.list",
+  "agent-tool.read",
+  "agent-tool.write",
+  "agent-tool.exec",
+  "agent-tool.egress",
+  "agent-tool.host-action",
 ] as const;
 export const Operation = z.enum(OPERATIONS).describe("An operation at a door");
 export type Operation = z.infer<typeof Operation>;
@@ -29,6 +46,7 @@ export const CODE_RUNNING_OPERATIONS: ReadonlySet<Operation> = new Set<Operation
   "terminal.exec",
   "terminal.agent-exec",
   "terminal.forward",
+  "agent-tool.exec",
 ]);
 
 /** Door that serves an operation. */
@@ -50,17 +68,6 @@ export const BROWSER_PERMISSION_SCOPES = [
   "navigate",
   "clipboard_read",
   "clipboard_write",
-] as const;
-
-/** Operations at an agent-tool door: list tools, and call those with one kind of effect. */
-export const AGENT_TOOL_OPERATIONS = [
-  "agent-tool.list",
-  "agent-tool.read",
-  "agent-tool.write",
-  "agent-tool.exec",
-  "agent-tool.egress",
-  "agent-tool.host-action",
-  "agent-tool.plugin",
 ] as const;
 
 /** The closed list of operations that the contracts know; {@link OPERATIONS} are those that this build serves. */
@@ -88,7 +95,7 @@ export const CONTRACT_OPERATIONS = [
   "editor.run",
   "editor.debug",
   "editor.language-server",
-  ...AGENT_TOOL_OPERATIONS,
+  "agent-tool.plugin",
 ] as const;
 export const ContractOperation = z
   .enum(CONTRACT_OPERATIONS)

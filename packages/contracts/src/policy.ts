@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { AgentMachineProfileSpec, MachineLimits } from "./agent-machine-profile.ts";
+import { AgentToolDoorSpec } from "./agent-tool-door.ts";
 import { EgressSpec } from "./egress.ts";
 import { ActionCapability } from "./host-actions/capabilities.ts";
 import { ActionPolicy } from "./host-actions/scopes.ts";
@@ -65,7 +66,10 @@ export const PolicyProfile = z.strictObject({
   mounts: AgentMachineProfileSpec.shape.mounts.partial().optional().describe("Mounts"),
   egress: EgressSpec.partial().optional().describe("What its machines may reach"),
   doors: z
-    .strictObject({ terminal: TerminalDoorSpec.partial().optional().describe("Terminal door") })
+    .strictObject({
+      terminal: TerminalDoorSpec.partial().optional().describe("Terminal door"),
+      "agent-tool": AgentToolDoorSpec.partial().optional().describe("Agent-tool door"),
+    })
     .optional()
     .describe("Doors that the machine offers"),
 });

@@ -1,5 +1,15 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import type { DoorName, Operation, TerminalDoorSpec } from "@doorward/contracts";
+import type {
+  ActionEvent,
+  AgentToolDoorSpec,
+  DoorName,
+  HostActionResponse,
+  Operation,
+  TerminalDoorSpec,
+  ToolEffect,
+  ToolName,
+} from "@doorward/contracts";
 import type { StreamOpen } from "@doorward/guest";
 import type { WebSocket } from "ws";
 
@@ -15,7 +25,7 @@ export type SessionKind = "operator" | "agent";
 /** A session at a door, after the gateway authenticated it and recorded its start. */
 export interface DoorSession {
   readonly id: string;
-  /** Subprotocol that was agreed, e.g. `doorward.terminal.v1`. */
+  /** Subprotocol that was agreed, e.g. `doorward.terminal.v1`; `http` for a session of plain requests. */
   readonly protocol: string;
   readonly machine: { readonly id: string; readonly name: string };
   readonly subject: string;
@@ -25,9 +35,34 @@ export interface DoorSession {
   readonly operations: ReadonlySet<Operation>;
   /** The terminal part of the machine's profile. */
   readonly spec: TerminalDoorSpec;
+  /** The agent-tool part of the machine's profile in force; null where the profile has no such door. */
+  readonly agentTool: AgentToolDoorSpec | null;
+  /** What of the machine's file system the grant covers. */
+  readonly reach: MachineReach;
+  /** Actions on the host that the grant lets its holder ask for; `all` on the operator's own connection. */
+  readonly capabilities: ReadonlySet<string> | "all";
+  /** Tools that the grant names; null when it leaves that to its operations. */
+  readonly tools: ReadonlySet<ToolName> | null;
   /** Aborts with a DoorwardError when the session is over: revoked, expired, socket closed. The door stops at once. */
   readonly signal: AbortSignal;
   readonly host: DoorHost;
+}
+
+/** A folder of the machine that a grant covers. */
+export interface ReachedFolder {
+  /** Absolute path in the machine. */
+  readonly path: string;
+  readonly access: "ro" | "rw";
+}
+
+/** What of a machine's file system a grant covers. */
+export interface MachineReach {
+  /** Where relative paths start: the machine's first repository. */
+  readonly workdir: string;
+  /** Folders that file tools may reach; `/` alone for a grant that runs commands, which reach everything anyway. */
+  readonly folders: readonly ReachedFolder[];
+  /** Whether it is less than all repositories of the machine. */
+  readonly narrowed: boolean;
 }
 
 /** The rest of the bridge, as one session at a door sees it. */
@@ -44,6 +79,19 @@ export interface DoorHost {
   transcript(about: TranscriptStart): Promise<TranscriptFile>;
   /** Waits until somebody approves; throws a DenialError when it is refused. */
   approve(request: ApprovalRequest, signal: AbortSignal): Promise<void>;
+  /** Asks for approval without waiting for it; the question is withdrawn when it is disposed undecided. */
+  ask(request: ApprovalRequest): PendingQuestion;
+  /** Asks for an action on the host, with the capabilities of the grant; its answer says what became of it. */
+  hostAction(
+    request: unknown,
+    signal: AbortSignal,
+    onEvent?: (event: ActionEvent) => void,
+  ): Promise<HostActionResponse>;
+  /** Asks the operator to let the machine reach a host; resolves with the answer in words for the asker. */
+  requestEgress(
+    request: { readonly host: string; readonly port: number; readonly reason: string },
+    signal: AbortSignal,
+  ): Promise<string>;
   /** Registers who is told of what people in the session should know, until disposed. */
   onNotice(listener: (notice: DoorNotice) => void): Disposable;
 }
@@ -70,6 +118,20 @@ export interface DoorNotice {
 export interface ApprovalRequest {
   readonly operation: Operation;
   readonly summary: string;
+  /** What the decision is bound to beside what is shown, as a JSON value; nothing when absent. */
+  readonly bound?: unknown;
+  /** Argument shape that an approval for a time covers, as a JSON value; once alone when absent or null. */
+  readonly shape?: { readonly of: unknown } | null;
+}
+
+/** A question to the operator that waits. */
+export interface PendingQuestion extends Disposable {
+  /** Id that the operator sees, e.g. in `doorward action ls`. */
+  readonly id: string;
+  /** When it is refused by itself, RFC 3339. */
+  readonly expiresAt: string;
+  /** Resolves with the approval's id; rejects with APPROVAL_DENIED. */
+  readonly decided: Promise<{ readonly id: string }>;
 }
 
 /** A command that a session ran. The bridge keeps a keyed digest of `argv`, never its arguments. */
@@ -100,8 +162,30 @@ export interface TerminalRecord {
   readonly signal: string | null;
 }
 
+/** A tool that was called. The bridge keeps keyed digests of `arguments` and `result`, never the things themselves. */
+export interface ToolCallRecord {
+  readonly type: "tool-call";
+  readonly execution: SessionKind;
+  readonly tool: ToolName;
+  readonly effect: ToolEffect;
+  /** Kind of client as it named itself, e.g. `codex`; null when it did not say. */
+  readonly client: string | null;
+  readonly transport: "http" | "websocket" | "stdio";
+  readonly registryGrant: string | null;
+  readonly arguments: unknown;
+  readonly result: string | null;
+  readonly program: string | null;
+  readonly target: string | null;
+  readonly outcome: "completed" | "failed" | "refused" | "pending" | "cancelled" | "timed-out" | "cut";
+  readonly code: string | null;
+  readonly exitCode: number | null;
+  readonly durationMs: number;
+  /** Id of the approval it ran under; null when none was needed. */
+  readonly approval: string | null;
+}
+
 /** What doors append to the evidence. */
-export type DoorRecord = CommandRecord | TerminalRecord;
+export type DoorRecord = CommandRecord | TerminalRecord | ToolCallRecord;
 
 /** One kind of host surface, adapted to machines. */
 export interface Door extends AsyncDisposable {
@@ -112,12 +196,21 @@ export interface Door extends AsyncDisposable {
    * socket are attached before it first awaits.
    */
   open(session: DoorSession, socket: WebSocket): Promise<void>;
+  /**
+   * Serves one HTTP request of a session that the gateway keeps over many requests of one grant; the request was
+   * authenticated and is within the gateway's limits, its body is unread. Resolves when it was answered.
+   */
+  request?(session: DoorSession, request: IncomingMessage, response: ServerResponse): Promise<void>;
 }
 
 /** Where a door is reached: the last segment of its path, and the subprotocol spoken there. */
 export interface DoorEndpoint {
+  /** Path below the machine's doors, e.g. `terminal` or `agent-tool/mcp`. */
   readonly segment: string;
-  readonly protocol: string;
+  /** Subprotocol that a WebSocket client must offer; null where it offers none. */
+  readonly protocol: string | null;
+  /** HTTP methods of plain requests that are served beside sockets; none when absent. */
+  readonly methods?: readonly string[];
   /** Operations of which a caller needs one at least. */
   readonly operations: readonly Operation[];
   /** What the operator's own connection is granted. */

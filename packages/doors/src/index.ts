@@ -9,8 +9,12 @@ export type {
   DoorOperation,
   DoorRecord,
   DoorSession,
+  MachineReach,
+  PendingQuestion,
+  ReachedFolder,
   SessionKind,
   TerminalRecord,
+  ToolCallRecord,
   TranscriptFile,
   TranscriptStart,
 } from "./door.ts";

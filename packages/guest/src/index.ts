@@ -9,6 +9,21 @@ export {
 } from "./frame.ts";
 export type { FrameRule, FrameRules, FrameSink } from "./frame.ts";
 export { EGRESS_PORT } from "./egress-port.ts";
+export type {
+  Bounded,
+  EntryKind,
+  Expectation,
+  FileChange,
+  FileChanged,
+  FileContent,
+  FileStat,
+  FindRequest,
+  FolderEntry,
+  GuestFiles,
+  ListRequest,
+  SearchLine,
+  SearchRequest,
+} from "./files.ts";
 export { dialPort } from "./host/dial-port.ts";
 export { GuestCommand, type CommandListener } from "./host/guest-command.ts";
 export { GuestTerminal, type TerminalListener } from "./host/guest-terminal.ts";

@@ -1,8 +1,11 @@
 import type { Duplex } from "node:stream";
 import type {
+  ActionEvent,
+  AgentToolDoorSpec,
   DoorName,
   DoorwardError,
   ErrorCode,
+  HostActionResponse,
   HostInterfaceGrant,
   Operation,
   RouteEvent,
@@ -11,7 +14,14 @@ import type {
   RouteResult,
   TerminalDoorSpec,
 } from "@doorward/contracts";
-import type { ApprovalRequest, DoorRecord, TranscriptFile, TranscriptStart } from "@doorward/doors";
+import type {
+  ApprovalRequest,
+  DoorRecord,
+  MachineReach,
+  PendingQuestion,
+  TranscriptFile,
+  TranscriptStart,
+} from "@doorward/doors";
 import type { StreamOpen } from "@doorward/guest";
 
 /** Which listener a request came through: the operator's Unix socket, or loopback TCP. */
@@ -57,6 +67,10 @@ export interface GatewayMachine {
   readonly doors: readonly DoorName[];
   /** The terminal part of its profile. */
   readonly terminal: TerminalDoorSpec;
+  /** The agent-tool part of its profile in force; null without such a door. */
+  readonly agentTool: AgentToolDoorSpec | null;
+  /** What of its file system a grant on these host paths with these operations covers. */
+  reach(repoPaths: readonly string[], operations: readonly Operation[]): MachineReach;
   /** Doors whose interface profile lets clients come through the bridge's own socket only. */
   readonly socketOnly?: readonly DoorName[];
 }
@@ -179,4 +193,23 @@ export type Handlers = {
 export interface ApprovalsPort {
   /** Resolves once it is approved; throws a DenialError when it is refused. */
   approve(session: SessionOpened, request: ApprovalRequest, signal: AbortSignal): Promise<void>;
+  /** Asks without waiting. */
+  ask(session: SessionOpened, request: ApprovalRequest): PendingQuestion;
+}
+
+/** What doors may ask of the host itself, for sessions whose grant carries it. */
+export interface HostPort {
+  /** Asks for an action on the host with the session's capabilities. */
+  hostAction(
+    session: SessionOpened,
+    request: unknown,
+    signal: AbortSignal,
+    onEvent: (event: ActionEvent) => void,
+  ): Promise<HostActionResponse>;
+  /** Asks the operator to let the session's machine reach a host; resolves with the answer in words. */
+  requestEgress(
+    session: SessionOpened,
+    request: { readonly host: string; readonly port: number; readonly reason: string },
+    signal: AbortSignal,
+  ): Promise<string>;
 }

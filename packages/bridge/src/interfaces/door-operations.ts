@@ -1,4 +1,4 @@
-import type { AgentMachineProfileSpec, DoorName, Operation } from "@doorward/contracts";
+import { OPERATIONS, type AgentMachineProfileSpec, type DoorName, type Operation } from "@doorward/contracts";
 
 /** What of a terminal only the operator may use unless the profile's `attach.agents` says more. */
 const ATTENDED: Readonly<Record<"deny" | "observe" | "control", readonly Operation[]>> = {
@@ -12,13 +12,14 @@ export function operatorsOnly(
   spec: Pick<AgentMachineProfileSpec, "doors">,
   door: DoorName,
 ): readonly Operation[] {
-  const terminal = spec.doors[door];
+  const terminal = door === "terminal" ? spec.doors.terminal : undefined;
   return terminal === undefined ? [] : ATTENDED[terminal.attach.agents];
 }
 
 /** Operations that grants may hold at a door of a profile. */
 export function offeredOperations(spec: Pick<AgentMachineProfileSpec, "doors">, door: DoorName): Operation[] {
-  const terminal = spec.doors[door];
+  if (door === "agent-tool") return OPERATIONS.filter((one) => offeredToTools(spec, one));
+  const { terminal } = spec.doors;
   if (terminal === undefined) return [];
   const { attach, execution } = terminal;
   return [
@@ -27,4 +28,9 @@ export function offeredOperations(spec: Pick<AgentMachineProfileSpec, "doors">, 
     ...(execution.operator ? (["terminal.exec"] as const) : []),
     ...(execution.agent ? (["terminal.agent-exec"] as const) : []),
   ];
+}
+
+function offeredToTools({ doors }: Pick<AgentMachineProfileSpec, "doors">, operation: Operation): boolean {
+  const allowed: readonly string[] = doors["agent-tool"]?.allowedOperations ?? [];
+  return allowed.includes(operation);
 }

@@ -3,6 +3,7 @@ import canonicalize from "canonicalize";
 import {
   DEFAULT_EGRESS,
   DEFAULT_PROFILE,
+  DEFAULT_AGENT_TOOL_DOOR,
   DEFAULT_TERMINAL_DOOR,
   type AgentMachineProfileSpec,
   type EgressSpec,
@@ -28,7 +29,10 @@ export function mergeProfile(written: PolicyProfile): AgentMachineProfileSpec {
     isolation: { ...DEFAULT_PROFILE.isolation, ...defined(isolation ?? {}) },
     mounts: { ...DEFAULT_PROFILE.mounts, ...defined(mounts ?? {}) },
     egress: mergeEgress(egress),
-    doors: { terminal: { ...DEFAULT_TERMINAL_DOOR, ...defined(doors?.terminal ?? {}) } },
+    doors: {
+      terminal: { ...DEFAULT_TERMINAL_DOOR, ...defined(doors?.terminal ?? {}) },
+      "agent-tool": { ...DEFAULT_AGENT_TOOL_DOOR, ...defined(doors?.["agent-tool"] ?? {}) },
+    },
   };
 }
 

@@ -1,0 +1,57 @@
+import type { ToolName } from "@doorward/contracts";
+import type * as z from "zod";
+import type { AgentSession } from "./agent-session.ts";
+
+/** What a call of a tool is given beside its arguments. */
+export interface ToolCall {
+  readonly session: AgentSession;
+  /** Aborts when the caller cancels, goes away, or may not go on. */
+  readonly signal: AbortSignal;
+  /** Tells the caller how far it came; lost where the caller did not ask for it. */
+  progress(message: string): void;
+}
+
+/** A picture in an answer, for models that see. */
+export interface ToolImage {
+  readonly mimeType: string;
+  readonly base64: string;
+}
+
+/** What a tool answers. */
+export interface ToolAnswer<Output> {
+  /** The structured result; it has the shape of the tool's output schema. */
+  readonly structured: Output;
+  /** The same for models that read text alone; short, complete, and saying what to do next where something is left out. */
+  readonly text: string;
+  readonly images?: readonly ToolImage[];
+  /** Files in the machine that the answer is about, as absolute paths; they become resource links. */
+  readonly files?: readonly string[];
+  /** Whether the model should treat it as a failure, e.g. a command that could not be found. */
+  readonly failed?: boolean;
+  /** For the evidence: basename of a program that ran, the path worked on, an exit code. */
+  readonly program?: string;
+  readonly target?: string;
+  readonly exitCode?: number | null;
+}
+
+/** One tool of the door: what models read of it, and what it does. Operation and effect stand in `AGENT_TOOLS`. */
+export interface Tool<Input extends z.ZodObject = z.ZodObject, Output extends z.ZodObject = z.ZodObject> {
+  readonly name: ToolName;
+  readonly title: string;
+  /** Two or three short sentences for a model: what it does, when to use it, what it gives back. */
+  readonly description: string;
+  readonly input: Input;
+  readonly output: Output;
+  /** Hints of MCP's tool annotations that its effect does not tell by itself. */
+  readonly hints: { readonly idempotent: boolean; readonly destructive: boolean };
+  /** Whether the session has it at all, beside its operation; always when absent. */
+  readonly offered?: (session: AgentSession) => boolean;
+  call(input: z.output<Input>, call: ToolCall): Promise<ToolAnswer<z.input<Output>>>;
+}
+
+/** Makes a tool, with the types of its schemas checked against each other. */
+export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject>(
+  tool: Tool<Input, Output>,
+): Tool<Input, Output> {
+  return tool;
+}
