@@ -73,9 +73,9 @@ export class JudgeLab implements Disposable {
     };
   }
 
-  host(): PathHost {
+  host(platform: PathHost["platform"] = "linux"): PathHost {
     return {
-      platform: "linux",
+      platform,
       home: this.home,
       otherHomes: [],
       ownFolders: [join(this.base, "own")],
@@ -84,10 +84,10 @@ export class JudgeLab implements Disposable {
     };
   }
 
-  judge(): ScopeJudge {
+  judge(platform?: PathHost["platform"]): ScopeJudge {
     return new ScopeJudge({
       policy: () => this.policy,
-      host: this.host(),
+      host: this.host(platform),
       uid: userInfo().uid,
       env: { SEEN: "yes", LD_PRELOAD: "/x.so" },
       writable: () => this.writable,

@@ -50,6 +50,30 @@ describe("a judged command", () => {
   });
 });
 
+describe("a command judged by the rules of another host", () => {
+  it("on macOS is no bundle and nothing that opens other programs, whatever the policy lists", async () => {
+    using lab = new JudgeLab();
+    for (const path of ["/usr/bin/open", "/usr/bin/osascript", "/Applications/X.app"]) {
+      lab.policy.actions?.processes?.[0]?.executables.push({ path });
+      const found = await violation(lab.judge("darwin").judge("tool", lab.request({ command: path })));
+      assert.equal(found.reason, "COMMAND_NOT_ALLOWLISTED");
+      assert.match(found.message, /starts other programs|not a program/);
+    }
+  });
+  it("on Windows is a .exe or .com by an absolute path, never a batch file or script", async () => {
+    using lab = new JudgeLab();
+    const judge = lab.judge("win32");
+    const reason = async (command: string): Promise<string> =>
+      (await violation(judge.judge("tool", lab.request({ command })))).reason;
+    for (const command of ["tool.exe", "C:tool.exe", ".\\tool.exe"])
+      assert.equal(await reason(command), "COMMAND_PATH_NOT_ABSOLUTE", command);
+    for (const path of ["C:\\bin\\a.cmd", "C:\\bin\\a.bat", "C:\\bin\\a.ps1", "C:\\bin\\a.exe."]) {
+      lab.policy.actions?.processes?.[0]?.executables.push({ path });
+      assert.equal(await reason(path), "COMMAND_NOT_ALLOWLISTED", path);
+    }
+  });
+});
+
 describe("a command outside its scope", () => {
   it("of an unknown scope is SCOPE_DENIED with SCOPE_NOT_CONFIGURED", async () => {
     using lab = new JudgeLab();

@@ -1,6 +1,7 @@
 import { realpathSync } from "node:fs";
-import { basename, isAbsolute } from "node:path";
+import { basename, posix, win32 } from "node:path";
 import type { Policy, ProcessScope, ScopeViolation } from "@doorward/contracts";
+import { processRulesOf, type ProcessRules } from "../../hosts/process-rules.ts";
 import { denyPlaces, findDenied, liesIn } from "../../policy/deny-list.ts";
 import type { PathHost } from "../../policy/path-host.ts";
 import { expandPath } from "../../policy/path-text.ts";
@@ -35,9 +36,11 @@ export interface JudgeContext {
 /** Judges commands by the process scopes of the policy in force. */
 export class ScopeJudge implements CommandJudge {
   readonly #context: JudgeContext;
+  readonly #processes: ProcessRules;
 
   constructor(context: JudgeContext) {
     this.#context = context;
+    this.#processes = processRulesOf(context.host.platform);
   }
 
   /** Throws an ActionError with SCOPE_DENIED or SCOPE_VIOLATION. */
@@ -47,7 +50,7 @@ export class ScopeJudge implements CommandJudge {
     const refuse = (violation: ScopeViolation): never => {
       throw outsideScope(doing, violation);
     };
-    const executable = listed(scope, request.command, this.#context.host.home, refuse);
+    const executable = listed(scope, request.command, this.#context.host, refuse);
     const program = await this.#program(executable, refuse);
     const cwd = await this.#workingFolder(request, scope, refuse);
     const env = this.#environment(request, scope, refuse);
@@ -87,6 +90,8 @@ export class ScopeJudge implements CommandJudge {
 
   async #program(executable: ProcessScope["executables"][number], refuse: Refuse): Promise<FileIdentity> {
     const path = expandPath(executable.path, this.#context.host.home);
+    const problem = this.#processes.programProblem(path);
+    if (problem !== null) return notAllowlisted(refuse, `"${path}" may not be run: ${problem}`, "untrusted");
     const owner = executable.owner ?? "root";
     const verdict = await identifyProgram(path, { owner, uid: this.#context.uid });
     if ("problem" in verdict) return notAllowlisted(refuse, verdict.why, verdict.problem);
@@ -128,7 +133,10 @@ export class ScopeJudge implements CommandJudge {
     scope: ProcessScope,
     refuse: Refuse,
   ): Readonly<Record<string, string>> {
-    const denied = deniedKeys(request.env, scope.environment).map((key) => key.slice(0, 128));
+    const denied = [
+      ...deniedKeys(request.env, scope.environment),
+      ...this.#processes.deniedKeys(Object.keys(request.env)),
+    ].map((key) => key.slice(0, 128));
     if (denied.length === 0) {
       const { host, env } = this.#context;
       return commandEnvironment(request.env, scope.environment, { home: host.home, env });
@@ -210,9 +218,10 @@ type Refuse = (violation: ScopeViolation) => never;
 function listed(
   scope: ProcessScope,
   command: string,
-  home: string,
+  { home, platform }: PathHost,
   refuse: Refuse,
 ): ProcessScope["executables"][number] {
+  const { isAbsolute } = platform === "win32" ? win32 : posix;
   if (!isAbsolute(command))
     return refuse({
       reason: "COMMAND_PATH_NOT_ABSOLUTE",
