@@ -18,5 +18,15 @@ export type {
   TranscriptFile,
   TranscriptStart,
 } from "./door.ts";
+export {
+  allowanceOf,
+  clientAllowance,
+  hostMutation,
+  toolIdOf,
+  type Allowance,
+  type AllowanceRefusal,
+  type AllowanceSession,
+  type HostMutation,
+} from "./agent-tool/allowance.ts";
 export { DOOR_REGISTRY } from "./registry.ts";
 export { TranscriptWriter, type TranscriptHeader, type TranscriptSink } from "./terminal/transcript.ts";
