@@ -355,7 +355,9 @@ export class Bridge implements AsyncDisposable {
       },
       home: homedir(),
       doorVersions: Object.fromEntries(
-        DOOR_REGISTRY.flatMap(({ endpoints }) => endpoints.map((each) => [each.segment, each.protocol])),
+        DOOR_REGISTRY.flatMap(({ endpoints }) =>
+          endpoints.map((each) => [each.segment, each.protocol ?? "bytes"]),
+        ),
       ),
       folders,
       installationId: this.installation,

@@ -4,6 +4,7 @@ import {
   doorOf,
   DOORS,
   DoorwardError,
+  type AgentToolDoorSpec,
   type DoorName,
   type Operation,
   type TerminalDoorSpec,
@@ -16,9 +17,10 @@ import {
   type MachineRecords,
   type Machines,
 } from "../machines/life/index.ts";
-import { narrowedTerminal } from "../interfaces/index.ts";
+import { narrowedAgentTool, narrowedTerminal } from "../interfaces/index.ts";
 import type { PolicyFile } from "../policy/index.ts";
 import { grantMachine } from "./handlers/grants.ts";
+import { machineReach } from "./machine-reach.ts";
 
 /** Grants as the gateway uses them; a connection's own grant is minted for the machine of an id. */
 export function implicitGrants(
@@ -56,6 +58,8 @@ export function gatewayMachines(
         running: record.state === "running",
         doors: machineView(record).doors,
         terminal: terminalInForce(policy, record),
+        agentTool: agentToolInForce(policy, record),
+        reach: (repoPaths, operations) => machineReach(record.repos, repoPaths, operations),
         socketOnly: socketOnly(policy, record),
       };
     },
@@ -98,4 +102,18 @@ function terminalInForce(policy: PolicyFile, { profile }: MachineRecord): Termin
   if (!policy.profileNames().includes(profile.name)) return launched;
   const now = policy.profile(profile.name).doors.terminal;
   return now === undefined ? launched : narrowedTerminal(launched, now);
+}
+
+/**
+ * The agent-tool door as it was when the machine was launched, made narrower where the policy and the interface profile
+ * in force are; null when it was launched without one, or nothing of it is left.
+ */
+export function agentToolInForce(policy: PolicyFile, { profile }: MachineRecord): AgentToolDoorSpec | null {
+  const launched = profile.doors["agent-tool"];
+  if (launched === undefined || !policy.profileNames().includes(profile.name)) return launched ?? null;
+  const now = policy.profile(profile.name).doors["agent-tool"];
+  if (now === undefined) return null;
+  const offered: readonly string[] = policy.operations(profile.name, "agent-tool");
+  const allowedOperations = now.allowedOperations.filter((one) => offered.includes(one));
+  return narrowedAgentTool(launched, { ...now, allowedOperations });
 }

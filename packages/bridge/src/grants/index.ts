@@ -25,3 +25,4 @@ export type {
   GrantRevoked,
   RevocationCause,
 } from "./ports.ts";
+export { covers } from "./scope.ts";
