@@ -25,8 +25,13 @@ export type SessionKind = "operator" | "agent";
 /** A session at a door, after the gateway authenticated it and recorded its start. */
 export interface DoorSession {
   readonly id: string;
-  /** Subprotocol that was agreed, e.g. `doorward.terminal.v1`; `http` for a session of plain requests. */
+  /**
+   * Subprotocol that was agreed, e.g. `doorward.terminal.v1`; the endpoint's segment where it has none; `http` for a
+   * session of plain requests.
+   */
   readonly protocol: string;
+  /** Query of the URL as it came, without `?`; empty where the endpoint takes none. */
+  readonly query: string;
   readonly machine: { readonly id: string; readonly name: string };
   readonly subject: string;
   readonly grantId: string;
@@ -43,6 +48,8 @@ export interface DoorSession {
   readonly capabilities: ReadonlySet<string> | "all";
   /** Tools that the grant names; null when it leaves that to its operations. */
   readonly tools: ReadonlySet<ToolName> | null;
+  /** How the client says that it connects, e.g. `stdio`: its `X-Doorward-Client` header; recorded, never trusted. */
+  readonly announced: string | null;
   /** Aborts with a DoorwardError when the session is over: revoked, expired, socket closed. The door stops at once. */
   readonly signal: AbortSignal;
   readonly host: DoorHost;
@@ -201,6 +208,8 @@ export interface Door extends AsyncDisposable {
    * authenticated and is within the gateway's limits, its body is unread. Resolves when it was answered.
    */
   request?(session: DoorSession, request: IncomingMessage, response: ServerResponse): Promise<void>;
+  /** Whether something of a session of plain requests goes on between them, so that it stays open; nothing does when absent. */
+  busy?(session: DoorSession): boolean;
 }
 
 /** Where a door is reached: the last segment of its path, and the subprotocol spoken there. */
@@ -209,8 +218,12 @@ export interface DoorEndpoint {
   readonly segment: string;
   /** Subprotocol that a WebSocket client must offer; null where it offers none. */
   readonly protocol: string | null;
+  /** Whether its URL may carry a query; one that does is refused when absent. */
+  readonly query?: boolean;
   /** HTTP methods of plain requests that are served beside sockets; none when absent. */
   readonly methods?: readonly string[];
+  /** Bytes of the largest message; the gateway's own limit when absent. */
+  readonly messageBytes?: number;
   /** Operations of which a caller needs one at least. */
   readonly operations: readonly Operation[];
   /** What the operator's own connection is granted. */

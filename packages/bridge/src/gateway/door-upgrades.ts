@@ -35,18 +35,11 @@ interface Ready extends AcceptedHandshake {
 /** Turns accepted handshakes into sessions at doors, recorded before they begin and after they end. */
 export class DoorUpgrades {
   readonly #options: DoorUpgradesOptions;
-  readonly #server: WebSocketServer;
+  /** By the size of their messages, which is fixed for each of them. */
+  readonly #servers = new Map<number, WebSocketServer>();
 
   constructor(options: DoorUpgradesOptions) {
     this.#options = options;
-    this.#server = new WebSocketServer({
-      noServer: true,
-      clientTracking: false,
-      perMessageDeflate: false,
-      maxPayload: options.limits.frameBytes,
-      handleProtocols: (offered) =>
-        [...offered].find((protocol) => protocol.startsWith("doorward.")) ?? false,
-    });
   }
 
   /** Serves one upgrade; never throws. */
@@ -100,10 +93,26 @@ export class DoorUpgrades {
       this.#endConnection(ready);
       return;
     }
-    this.#server.handleUpgrade(handshake.request, wire, head, (socket) => {
+    const { messageBytes = this.#options.limits.frameBytes } = ready.place.endpoint;
+    this.#serverOf(messageBytes).handleUpgrade(handshake.request, wire, head, (socket) => {
       upgraded = true;
       void this.#run(this.#openedRecord(handshake, ready), ready, socket, wire);
     });
+  }
+
+  #serverOf(messageBytes: number): WebSocketServer {
+    const known = this.#servers.get(messageBytes);
+    if (known !== undefined) return known;
+    const server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: messageBytes,
+      handleProtocols: (offered) =>
+        [...offered].find((protocol) => protocol.startsWith("doorward.")) ?? false,
+    });
+    this.#servers.set(messageBytes, server);
+    return server;
   }
 
   async #run(opened: SessionOpened, ready: Ready, socket: WebSocket, wire: Duplex): Promise<void> {
@@ -228,7 +237,7 @@ export class DoorUpgrades {
       machine: { id: ready.machine.id, name: ready.machine.name },
       operations: ready.grant.operations.filter((operation) => operation.startsWith(`${door}.`)),
       door,
-      protocol: ready.place.endpoint.protocol,
+      protocol: ready.place.endpoint.protocol ?? ready.place.endpoint.segment,
       listener: handshake.listener,
       origin: handshake.request.headers.origin ?? null,
       correlationId: ready.correlationId,

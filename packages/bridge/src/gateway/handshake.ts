@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { DenialError, DoorwardError, type DoorName, type Operation } from "@doorward/contracts";
+import type { DoorEndpoint } from "@doorward/doors";
 import { machineFor, tokenMissing } from "./access.ts";
 import type { Authentication } from "./authentication.ts";
 import type { DoorPlace, DoorRegistry } from "./door-registry.ts";
@@ -35,6 +36,8 @@ export interface AcceptedHandshake {
   readonly caller: Exclude<Caller, { kind: "anonymous" }>;
   readonly machine: GatewayMachine;
   readonly place: DoorPlace;
+  /** Query of the URL, without `?`. */
+  readonly query: string;
 }
 
 /** Judges a WebSocket handshake: a straight list of refusals, the cheapest first; throws the first that applies. */
@@ -46,9 +49,10 @@ export function judgeHandshake(handshake: Handshake, options: HandshakeOptions):
   const place = options.registry.find(path.segment);
   const { entry, endpoint } = place;
   handshake.door = entry.id;
+  guardQuery(path.query, endpoint);
   guardMethod(request);
   const protocols = protocolsOf(request);
-  if (!protocols.includes(endpoint.protocol)) throw wrongProtocol(endpoint.protocol);
+  guardProtocol(protocols, endpoint);
   const caller = options.authentication.callerOf(request, listener, protocols);
   handshake.caller = caller;
   options.authentication.admit(caller, listener);
@@ -61,7 +65,7 @@ export function judgeHandshake(handshake: Handshake, options: HandshakeOptions):
   if (caller.kind === "grant")
     guardGranted(caller.grant.grantId, machine.id, endpoint.operations, options.grants);
   options.sessions.guardLimits(caller.kind === "grant" ? caller.grant.grantId : null);
-  return { caller, machine, place };
+  return { caller, machine, place, query: path.query };
 }
 
 /** Subprotocols that a client offers, in its order. */
@@ -70,16 +74,24 @@ export function protocolsOf(request: IncomingMessage): readonly string[] {
   return header === undefined ? [] : header.split(",").map((protocol) => protocol.trim());
 }
 
-function doorPathOf(url: string): { readonly machine: string; readonly segment: string } {
+interface DoorPath {
+  readonly machine: string;
+  readonly segment: string;
+  readonly query: string;
+}
+
+function doorPathOf(url: string): DoorPath {
   const [path, search] = splitUrl(url);
   const [, version, kind, machine = "", doors, segment = "", ...rest] = decodeSegments(path);
   if (version !== "v1" || kind !== "machines" || doors !== "doors" || machine === "" || rest.length > 0) {
     throw new DoorwardError({ code: "ROUTE_NOT_FOUND", message: "Cannot upgrade: no door has this path" });
   }
-  if (search !== "") {
-    throw new DoorwardError({ code: "INPUT_INVALID", message: "Cannot upgrade: a door takes no query" });
-  }
-  return { machine, segment };
+  return { machine, segment, query: search };
+}
+
+function guardQuery(query: string, endpoint: DoorEndpoint): void {
+  if (query === "" || endpoint.query === true) return;
+  throw new DoorwardError({ code: "INPUT_INVALID", message: "Cannot upgrade: this door takes no query" });
 }
 
 function guardMethod(request: IncomingMessage): void {
@@ -150,9 +162,10 @@ export function guardGranted(
   throw refusal;
 }
 
-function wrongProtocol(wanted: string): DoorwardError {
-  return new DoorwardError({
+function guardProtocol(offered: readonly string[], { protocol }: DoorEndpoint): void {
+  if (protocol === null || offered.includes(protocol)) return;
+  throw new DoorwardError({
     code: "PROTOCOL_ERROR",
-    message: `Cannot open the door: the client does not offer subprotocol "${wanted}"`,
+    message: `Cannot open the door: the client does not offer subprotocol "${protocol}"`,
   });
 }

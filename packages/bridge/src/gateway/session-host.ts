@@ -21,13 +21,18 @@ export interface SessionHostOptions {
 /** A live session as its door sees it. */
 export function doorSessionOf(
   session: LiveSession,
-  checked: { readonly grant: HostInterfaceGrant; readonly machine: GatewayMachine },
+  checked: {
+    readonly grant: HostInterfaceGrant;
+    readonly machine: GatewayMachine;
+    readonly query: string;
+  },
   options: SessionHostOptions,
 ): DoorSession {
   const { opened } = session;
   return {
     id: opened.session,
     protocol: opened.protocol,
+    query: checked.query,
     machine: opened.machine,
     subject: opened.subject,
     grantId: opened.grant,
