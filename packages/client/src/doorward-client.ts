@@ -9,6 +9,7 @@ import {
   type RouteResult,
 } from "@doorward/contracts";
 import { ExecSession, type ExecOptions } from "./exec-session.ts";
+import { McpConnection, type McpOptions } from "./mcp-connection.ts";
 import { openForward } from "./forward-connection.ts";
 import { parseJson, readLines, readText } from "./ndjson.ts";
 import { errorFromProblem } from "./problem.ts";
@@ -76,6 +77,11 @@ export class DoorwardClient implements AsyncDisposable {
   /** Connects to a port of a machine's own loopback; resolves to the connection once a program there accepted it. */
   forward(machine: string, port: number, signal?: AbortSignal): Promise<Duplex> {
     return openForward(this.#transport, machine, port, signal);
+  }
+
+  /** Connects to a machine's agent-tool door for MCP, one JSON-RPC message at a time. */
+  openMcp(machine: string, options: McpOptions = {}): Promise<McpConnection> {
+    return McpConnection.open(this.#transport, machine, options);
   }
 
   /** Closes idle connections; open sessions are not touched. */

@@ -86,7 +86,8 @@ export class ExecSession implements AsyncDisposable {
   ): Promise<ExecSession> {
     const session = new ExecSession(options);
     const path = `/v1/machines/${encodeURIComponent(machine)}/doors/exec`;
-    const socket = await transport.open(path, EXEC_PROTOCOL, session.#listener(), options.signal);
+    const { signal } = options;
+    const socket = await transport.open(path, EXEC_PROTOCOL, session.#listener(), { signal });
     session.#socket = socket;
     options.signal?.addEventListener("abort", () => session.#abort(), { once: true });
     session.#hello(argv);

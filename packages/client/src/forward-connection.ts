@@ -23,7 +23,7 @@ export async function openForward(
 ): Promise<Duplex> {
   const connection = new ForwardConnection();
   const path = `/v1/machines/${encodeURIComponent(machine)}/doors/forward`;
-  const socket = await transport.open(path, FORWARD_PROTOCOL, connection.listener, signal);
+  const socket = await transport.open(path, FORWARD_PROTOCOL, connection.listener, { signal });
   const stop = (): void => void connection.destroy(toDoorwardError(signal?.reason));
   signal?.addEventListener("abort", stop, { once: true });
   connection.once("close", () => signal?.removeEventListener("abort", stop));

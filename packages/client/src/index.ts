@@ -7,7 +7,9 @@ export { errorFromProblem, problemOf } from "./problem.ts";
 export type { CallInput } from "./route-request.ts";
 export type { TerminalEnd, TerminalHandlers, TerminalOptions } from "./terminal-options.ts";
 export { TerminalSession } from "./terminal-session.ts";
+export type { McpConnection, McpOptions } from "./mcp-connection.ts";
 export type {
+  OpenOptions,
   Transport,
   TransportRequest,
   TransportResponse,

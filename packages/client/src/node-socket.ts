@@ -13,6 +13,7 @@ interface SocketOptions {
   /** Makes the connection; TCP to the URL's host when absent. */
   readonly dial: (() => Duplex) | undefined;
   readonly signal: AbortSignal | undefined;
+  readonly maxMessageBytes: number | undefined;
 }
 
 /** Time for connection and handshake, in milliseconds. */
@@ -31,7 +32,7 @@ export async function openSocket(
   const socket = new WebSocket(options.url, [options.protocol], {
     headers: options.headers,
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-    maxPayload: MAX_WIRE_MESSAGE_BYTES,
+    maxPayload: options.maxMessageBytes ?? MAX_WIRE_MESSAGE_BYTES,
     perMessageDeflate: false,
     ...(options.dial === undefined ? {} : { createConnection: options.dial }),
   });

@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { DoorwardError } from "@doorward/contracts";
 import { openSocket } from "./node-socket.ts";
 import type {
+  OpenOptions,
   Transport,
   TransportRequest,
   TransportResponse,
@@ -50,12 +51,13 @@ export class NodeTransport implements Transport {
     path: string,
     protocol: string,
     listener: WireSocketListener,
-    signal?: AbortSignal,
+    { signal, headers, maxMessageBytes }: OpenOptions = {},
   ): Promise<WireSocket> {
     const target = this.#target;
     const local = "socketPath" in target ? (): Duplex => connectSocket(target.socketPath) : undefined;
     const origin = "url" in target ? target.url.origin.replace(/^http/, "ws") : "ws://localhost";
-    const options = { url: origin + path, protocol, headers: this.#headers, dial: local, signal };
+    const all = { ...headers, ...this.#headers };
+    const options = { url: origin + path, protocol, headers: all, dial: local, signal, maxMessageBytes };
     return openSocket(options, listener, (cause) => connectionError(this.address, cause, signal));
   }
 

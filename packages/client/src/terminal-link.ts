@@ -39,7 +39,7 @@ export class TerminalLink {
   ): Promise<TerminalLink> {
     const path = `/v1/machines/${encodeURIComponent(machine)}/doors/terminal`;
     const inbound = new Inbound(listener);
-    const socket = await transport.open(path, TERMINAL_PROTOCOL, inbound, signal);
+    const socket = await transport.open(path, TERMINAL_PROTOCOL, inbound, { signal });
     inbound.socket = socket;
     return new TerminalLink(socket);
   }

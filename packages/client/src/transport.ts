@@ -35,6 +35,16 @@ export interface WireSocket {
   terminate(): void;
 }
 
+/** How a WebSocket is opened. */
+export interface OpenOptions {
+  /** Gives up, or ends what was opened. */
+  readonly signal?: AbortSignal | undefined;
+  /** Headers of the upgrade beside the transport's own. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Largest message that is taken, in bytes; that of our own protocols when absent. */
+  readonly maxMessageBytes?: number;
+}
+
 /** How a client reaches a bridge: the one port between the pure parts and a platform. */
 export interface Transport {
   /** Where the bridge is expected, for messages to people. */
@@ -45,7 +55,7 @@ export interface Transport {
     path: string,
     protocol: string,
     listener: WireSocketListener,
-    signal?: AbortSignal,
+    options?: OpenOptions,
   ): Promise<WireSocket>;
   close(): void;
 }
