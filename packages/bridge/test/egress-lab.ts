@@ -1,14 +1,16 @@
+import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { EvidenceInput } from "@doorward/contracts";
+import { setTimeout as delay } from "node:timers/promises";
+import { DoorwardError, type EvidenceInput } from "@doorward/contracts";
 import { pino } from "pino";
 import { Approvals } from "../src/approvals/index.ts";
 import { Egress, Guard, HostResolver, type GateLimits, type KnownMachine } from "../src/egress/index.ts";
-import type { EgressMachine, EgressTarget } from "../src/egress/ports.ts";
+import type { EgressConnection, EgressMachine, EgressTarget } from "../src/egress/ports.ts";
 import { PolicyFile } from "../src/policy/index.ts";
 import { Store } from "../src/store/index.ts";
 
@@ -39,6 +41,7 @@ export class EgressLab implements AsyncDisposable {
   approvals!: Approvals;
   egress!: Egress;
   failing = false;
+  #held: { readonly type: EvidenceInput["type"]; readonly until: Promise<{ index: number }> } | undefined;
 
   static async open(
     policy: object,
@@ -63,6 +66,7 @@ export class EgressLab implements AsyncDisposable {
     const evidence = {
       append: (input: EvidenceInput) => {
         if (this.failing) return Promise.reject(new Error("disk full"));
+        if (input.type === this.#held?.type) return this.#held.until;
         return Promise.resolve({ index: this.records.push(input) - 1 });
       },
       keyedDigest: (value: unknown) =>
@@ -89,6 +93,14 @@ export class EgressLab implements AsyncDisposable {
       limits: options.limits ?? {},
       log: this.#log,
     });
+  }
+
+  /** Records of a type are neither durable nor refused until the caller says so. */
+  holdBack(type: EvidenceInput["type"]): { reject: (error: Error) => void } {
+    let reject: (error: Error) => void = () => undefined;
+    const until = new Promise<{ index: number }>((_, no) => (reject = no));
+    this.#held = { type, until };
+    return { reject };
   }
 
   /** Ends everything in order; `start` opens it again on the same state. */
@@ -147,6 +159,61 @@ export class EgressLab implements AsyncDisposable {
     await this.stop();
     rmSync(this.base, { recursive: true, force: true });
   }
+}
+
+/** A signal that never aborts. */
+export const { signal } = new AbortController();
+/** Who changes something. */
+export const BY = { subject: "operator:ada", correlationId: "c1" };
+
+/** The error that something is refused with. */
+export async function refusal(work: Promise<unknown>): Promise<DoorwardError> {
+  const error: unknown = await work.then(
+    () => assert.fail("it was allowed"),
+    (thrown: unknown) => thrown,
+  );
+  assert.ok(error instanceof DoorwardError, String(error));
+  return error;
+}
+
+/** A rule for an internal target. */
+export function internal(host: string, port: number, range = "127.0.0.0/8"): object {
+  return { host, ports: [port], addresses: [range] };
+}
+
+/** A connection as the proxy holds it: decided, dialled and tracked. */
+export async function connected(
+  lab: EgressLab,
+  host: string,
+  port: number,
+): Promise<{ connection: EgressConnection; cut: DoorwardError[]; close: () => void }> {
+  const cut: DoorwardError[] = [];
+  const permit = await lab.egress.gate.decide(lab.target(host, port), signal);
+  const { socket, address } = await lab.egress.gate.dial(permit, signal);
+  const connection = lab.egress.gate.track(permit, (reason) => {
+    cut.push(reason);
+    socket.destroy();
+    connection[Symbol.dispose]();
+  });
+  connection.dialled(address);
+  return { connection, cut, close: () => socket.destroy() };
+}
+
+/** Records of one type. */
+export function of<T extends EvidenceInput["type"]>(
+  lab: EgressLab,
+  type: T,
+): Extract<EvidenceInput, { type: T }>[] {
+  return lab.records.filter((record): record is Extract<EvidenceInput, { type: T }> => record.type === type);
+}
+
+/** Waits for a fact. */
+export async function eventually(fact: () => boolean, what: string): Promise<void> {
+  for (let tries = 0; tries < 200; tries += 1) {
+    if (fact()) return;
+    await delay(10);
+  }
+  assert.fail(`never: ${what}`);
 }
 
 /** A DNS server on loopback over UDP: answers A and AAAA as `answer` says, each time anew; an empty answer is no data. */

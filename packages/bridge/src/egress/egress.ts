@@ -45,7 +45,32 @@ export interface EgressCaller {
   readonly correlationId: string;
 }
 
+/** What somebody in a machine asks to reach. */
+export interface EgressRequest {
+  readonly machine: KnownMachine;
+  /** Who asks: a subject. */
+  readonly subject: string;
+  readonly host: string;
+  readonly port: number;
+  /** Why, in its own words. */
+  readonly reason: string;
+  readonly grant?: string | null;
+  readonly correlationId?: string;
+  /** How long the operator has at least; five minutes when absent. */
+  readonly seconds?: number;
+}
+
+/** A host that may be reached, since it was approved now or by a rule that stood before. */
+export interface EgressGiven {
+  readonly decision: "approved" | "standing";
+  /** Which rule allows it, in words. */
+  readonly rule: string;
+  /** The host as it was read. */
+  readonly host: string;
+}
+
 const FLUSH_MS = 60_000;
+const REQUEST_SECONDS = 300;
 
 interface Serving {
   readonly listening: Disposable;
@@ -192,6 +217,21 @@ export class Egress implements AsyncDisposable {
     return { denied, ended: ended.map(({ id }) => id), cut };
   }
 
+  /**
+   * Asks for a host on behalf of somebody in a machine, e.g. an agent, and waits for the decision; what the rules allow
+   * already is not asked. Throws a DenialError (EGRESS_DENIED, EGRESS_ADDRESS_DENIED), whose hint may be a command, when
+   * it stays closed, and why the signal was aborted.
+   */
+  async request(ask: EgressRequest, signal: AbortSignal): Promise<EgressGiven> {
+    const { machine, host, port, subject, reason, grant = null, correlationId = machine.id } = ask;
+    const asker = { subject, reason, grant, correlationId };
+    const seconds = Math.max(ask.seconds ?? REQUEST_SECONDS, this.gate.rules(machine).askSeconds);
+    const { id, name } = machine;
+    const target = { machine: { id, name }, host, port, via: "asked" } as const;
+    const { rule, asked, host: reached } = await this.gate.request(target, asker, seconds, signal);
+    return { decision: asked ? "approved" : "standing", rule: rule.source, host: reached };
+  }
+
   /** Tells the traffic of a machine, first what is known and then each change, until aborted or the machine ends. */
   async watch(
     machine: KnownMachine,
@@ -240,18 +280,24 @@ export class Egress implements AsyncDisposable {
       this.#options.log.info({ cut }, "egress: connections that the new policy does not allow were cut");
   }
 
-  /** Every host of a question that the operator approved. */
-  #approved(asker: { readonly id: string }, places: readonly AskedPlace[], given: ApprovalGiven): void {
+  /** Every host of a question that the operator approved; recorded before it is in force. */
+  async #approved(
+    asker: { readonly id: string },
+    places: readonly AskedPlace[],
+    given: ApprovalGiven,
+  ): Promise<void> {
     const machine = this.#options.machine(asker.id);
     if (machine === undefined) return;
     const by = { subject: given.by, correlationId: given.id };
-    for (const { host, port } of places) {
-      this.#open(machine, { host, ports: [port], by: given.by, expiresAt: given.expiresAt });
-      const { expiresAt } = given;
-      this.#inBackground(
-        this.#record(machine, by, { change: "allowed", host, ports: [port], expiresAt, connectionsCut: 0 }),
-      );
-    }
+    const { expiresAt } = given;
+    const change = { change: "allowed", expiresAt, connectionsCut: 0 } as const;
+    const recording = places.map(({ host, port }) =>
+      this.#record(machine, by, { ...change, host, ports: [port] }),
+    );
+    await Promise.all(recording);
+    if (this.#options.machine(asker.id) === undefined) return;
+    for (const { host, port } of places)
+      this.#open(machine, { host, ports: [port], by: given.by, expiresAt });
   }
 
   #open(machine: KnownMachine, given: AllowGiven): EgressAllowance {

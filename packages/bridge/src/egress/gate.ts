@@ -1,12 +1,13 @@
-import { DenialError, DoorwardError, toDoorwardError, type EgressAllowance } from "@doorward/contracts";
+import { DenialError, DoorwardError, toDoorwardError } from "@doorward/contracts";
 import type { Logger } from "pino";
-import { UNREADABLE, type Activity } from "./activity.ts";
+import { UNREADABLE } from "./activity.ts";
 import { readHost } from "./addresses.ts";
-import type { Asking } from "./asking.ts";
+import type { Asker } from "./asking.ts";
 import type { Books } from "./books.ts";
 import type { Guard } from "./guard.ts";
+import { Judge, type JudgeOptions, type Judgement } from "./judge.ts";
 import { LiveConnection } from "./live-connection.ts";
-import { rulesOf, type EgressPolicy, type KnownMachine } from "./machine-rules.ts";
+import type { KnownMachine } from "./machine-rules.ts";
 import type {
   EgressConnection,
   EgressDialled,
@@ -16,15 +17,8 @@ import type {
   EgressTarget,
 } from "./ports.ts";
 import { readAuthorities } from "./read-authorities.ts";
-import { deniedBy, isLocal, shownHost, special, tooMany, unknown } from "./refusals.ts";
-import {
-  decide,
-  effectOf,
-  sameEffect,
-  type EffectiveRule,
-  type EffectiveRules,
-  type Verdict,
-} from "./rules.ts";
+import { tooMany, unknown } from "./refusals.ts";
+import { effectOf, sameEffect, type EffectiveRule, type EffectiveRules } from "./rules.ts";
 
 /** Limits of the way out. */
 export interface GateLimits {
@@ -35,15 +29,9 @@ export interface GateLimits {
 }
 
 /** What the gate decides with. */
-export interface GateOptions {
-  readonly policy: EgressPolicy;
-  /** A machine that runs; undefined for any other. */
-  readonly machine: (id: string) => KnownMachine | undefined;
-  readonly allowances: (machineId: string) => readonly EgressAllowance[];
+export interface GateOptions extends JudgeOptions {
   readonly guard: Guard;
   readonly books: Books;
-  readonly activity: Activity;
-  readonly asking: Asking;
   readonly limits?: Partial<GateLimits>;
   readonly log: Logger;
 }
@@ -62,6 +50,7 @@ interface Issued {
 export class Gate implements EgressGate, Disposable {
   readonly #options: GateOptions;
   readonly #limits: GateLimits;
+  readonly #judge: Judge;
   readonly #live = new Map<string, Set<LiveConnection>>();
   readonly #issued = new WeakMap<EgressPermit, Issued>();
   readonly #sweep: NodeJS.Timeout;
@@ -71,6 +60,7 @@ export class Gate implements EgressGate, Disposable {
 
   constructor(options: GateOptions) {
     this.#options = options;
+    this.#judge = new Judge(options);
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#sweep = setInterval(() => this.#cutIdle(), Math.min(30_000, this.#limits.idleMs)).unref();
   }
@@ -78,12 +68,27 @@ export class Gate implements EgressGate, Disposable {
   async decide(target: EgressTarget, signal: AbortSignal): Promise<EgressPermit> {
     signal.throwIfAborted();
     try {
-      return await this.#decide(target, signal);
+      const { host, rule } = await this.#judge.judge(target, signal);
+      return await this.#permit(target, host, rule);
     } catch (thrown) {
       const error = toDoorwardError(thrown);
       if (error.code !== "ABORTED") this.refused(target.machine, target, error);
       throw error;
     }
+  }
+
+  /**
+   * Judges a target for somebody who asks in words; where no rule names it, the operator is asked. Answers the rule that
+   * allows it then; throws a DenialError when nothing does.
+   */
+  async request(
+    target: EgressTarget,
+    asker: Asker,
+    seconds: number,
+    signal: AbortSignal,
+  ): Promise<Judgement> {
+    signal.throwIfAborted();
+    return await this.#judge.judge(target, signal, { seconds, asker });
   }
 
   async dial(permit: EgressPermit, signal: AbortSignal): Promise<EgressDialled> {
@@ -106,7 +111,7 @@ export class Gate implements EgressGate, Disposable {
     if (live.size >= this.#limits.perMachine || this.#total >= this.#limits.total) throw tooMany(permit);
     const { books, activity } = this.#options;
     const connection = new LiveConnection({
-      machine: this.#machine(permit.target),
+      machine: this.#judge.machine(permit.target),
       permit,
       books,
       activity,
@@ -163,68 +168,11 @@ export class Gate implements EgressGate, Disposable {
 
   /** The rules in force for a machine. */
   rules(machine: KnownMachine): EffectiveRules {
-    return rulesOf(machine, this.#options.policy, this.#options.allowances(machine.id));
+    return this.#judge.rules(machine);
   }
 
   [Symbol.dispose](): void {
     clearInterval(this.#sweep);
-  }
-
-  async #decide(target: EgressTarget, signal: AbortSignal): Promise<EgressPermit> {
-    const machine = this.#machine(target);
-    const name = this.#nameOf(target, machine);
-    const verdict = decide(this.rules(machine), name, target.port);
-    if (verdict.kind === "allowed") return await this.#permit(target, name, verdict.rule);
-    if (verdict.kind === "denied") throw deniedBy(target, name, verdict.pattern);
-    if (readHost(name).kind !== "name" || isLocal(name)) throw special(target, "it is a name for local use");
-    const { askSeconds } = this.rules(machine);
-    const place = { host: name, port: target.port };
-    if (askSeconds === 0 || !this.#options.asking.wouldAsk(machine, place)) {
-      throw unknown(target, name, machine);
-    }
-    this.#options.activity.change(machine.id, name, target.port, (row) => (row.decision = "asked"));
-    await this.#asked(machine, target, place, askSeconds, signal);
-    const after = decide(this.rules(this.#machine(target)), name, target.port);
-    if (after.kind === "allowed") return await this.#permit(target, name, after.rule);
-    throw unknown(target, name, machine);
-  }
-
-  async #asked(
-    machine: KnownMachine,
-    target: EgressTarget,
-    place: { readonly host: string; readonly port: number },
-    seconds: number,
-    signal: AbortSignal,
-  ): Promise<void> {
-    try {
-      await this.#options.asking.wait(machine, place, seconds, signal);
-    } catch (thrown) {
-      const error = toDoorwardError(thrown);
-      if (error.code !== "APPROVAL_DENIED" && error.code !== "RATE_LIMITED") throw error;
-      throw unknown(target, place.host, machine, error);
-    }
-  }
-
-  /** The one normal form of what was asked for: a name, or an address that a rule may name as such. */
-  #nameOf(target: EgressTarget, machine: KnownMachine): string {
-    const asked = readHost(target.host);
-    if (asked.kind === "invalid") {
-      throw new DenialError({
-        code: "EGRESS_DENIED",
-        rule: "egress.guard",
-        message: `Cannot reach ${shownHost(target)}: ${asked.why}`,
-      });
-    }
-    if (asked.kind === "name") {
-      const internal = this.rules(machine).rules.some((rule) => rule.ranges !== null);
-      if (!asked.local || internal) return asked.name;
-      throw special(target, "it is a name for local use");
-    }
-    const named = this.rules(machine).rules.some(
-      ({ host, ranges }) => ranges !== null && host === asked.address,
-    );
-    if (asked.plain && asked.address !== null && named) return asked.address;
-    throw special(target, "hosts are reached by name, not by address");
   }
 
   async #permit(target: EgressTarget, host: string, rule: EffectiveRule): Promise<EgressPermit> {
@@ -249,26 +197,15 @@ export class Gate implements EgressGate, Disposable {
   #stillAllowed(permit: EgressPermit): Issued {
     const issued = this.#issued.get(permit);
     const { target } = permit;
-    const machine = this.#machine(target);
     if (issued === undefined) {
       throw new DoorwardError({
         code: "INTERNAL",
         message: "A permit was used that this gate did not issue",
       });
     }
-    const verdict: Verdict = decide(this.rules(machine), issued.host, target.port);
-    if (verdict.kind === "allowed" && sameEffect(verdict.rule, issued.rule)) return issued;
-    if (verdict.kind === "denied") throw deniedBy(target, issued.host, verdict.pattern);
-    throw unknown(target, issued.host, machine);
-  }
-
-  #machine({ machine }: EgressTarget): KnownMachine {
-    const known = this.#options.machine(machine.id);
-    if (known !== undefined) return known;
-    throw new DoorwardError({
-      code: "MACHINE_NOT_RUNNING",
-      message: `Cannot reach anything from "${machine.name}": it does not run`,
-    });
+    const rule = this.#judge.still(target, issued.host);
+    if (sameEffect(rule, issued.rule)) return issued;
+    throw unknown(target, issued.host, this.#judge.machine(target));
   }
 
   #isAtOnce(machineId: string): boolean {

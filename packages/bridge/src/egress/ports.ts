@@ -15,7 +15,7 @@ export interface EgressTarget {
   readonly host: string;
   readonly port: number;
   /** How it asked. */
-  readonly via: "connect" | "http" | "socks5";
+  readonly via: "connect" | "http" | "socks5" | "asked";
 }
 
 /** A permission to reach one target now; it ends when the rule behind it does. */
