@@ -218,6 +218,7 @@ export {
   ForwardPort,
   ForwardServerMessage,
 } from "./wire/forward-v1.ts";
+export { MAX_PIPE_MESSAGE_BYTES, PipeQuery } from "./wire/pipe.ts";
 export {
   TERMINAL_PROTOCOL,
   TerminalClientMessage,

@@ -1,8 +1,10 @@
 import { DoorwardError, EXEC_PROTOCOL, FORWARD_PROTOCOL, TERMINAL_PROTOCOL } from "@doorward/contracts";
 import type { WebSocket } from "ws";
 import type { Door, DoorOperation, DoorSession } from "../door.ts";
+import { PIPE_SEGMENT } from "./endpoints.ts";
 import { ExecSession } from "./exec-session.ts";
 import { ForwardSession } from "./forward-session.ts";
+import { PipeSession } from "./pipe-session.ts";
 import { Quota } from "./quota.ts";
 import { TerminalPlaces } from "./terminal-places.ts";
 import { TerminalSession } from "./terminal-session.ts";
@@ -16,7 +18,7 @@ const OPERATIONS: readonly DoorOperation[] = [
   { operation: "terminal.forward", approval: false },
 ];
 
-/** The terminal door: one session is a viewer of a terminal, one command, or one connection to a port, told apart by the subprotocol. */
+/** The terminal door: a session is a viewer of a terminal, a command, a pipe or a connection to a port, told apart by its protocol. */
 export class TerminalDoorAdapter implements Door {
   readonly id = "terminal";
   readonly operations = OPERATIONS;
@@ -46,6 +48,7 @@ export class TerminalDoorAdapter implements Door {
     if (this.#closed) return Promise.reject(stopping());
     if (session.protocol === TERMINAL_PROTOCOL) return this.#serveTerminal(session, socket);
     if (session.protocol === EXEC_PROTOCOL) return ExecSession.serve(session, socket, this.#running);
+    if (session.protocol === PIPE_SEGMENT) return PipeSession.serve(session, socket, this.#running);
     if (session.protocol === FORWARD_PROTOCOL) return ForwardSession.serve(session, socket);
     return Promise.reject(
       new DoorwardError({

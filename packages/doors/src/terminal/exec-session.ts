@@ -13,8 +13,9 @@ import {
 } from "@doorward/contracts";
 import { GuestCommand } from "@doorward/guest";
 import type { WebSocket } from "ws";
-import type { CommandRecord, DoorSession } from "../door.ts";
+import type { DoorSession } from "../door.ts";
 import { authoriseExec } from "./authorise.ts";
+import { CommandAccount } from "./command-account.ts";
 import { DoorSocket } from "./door-socket.ts";
 import { noticeMessage } from "./notice-message.ts";
 import { OutputWindow } from "./output-window.ts";
@@ -47,7 +48,7 @@ export class ExecSession {
   }
 
   static async #run(session: DoorSession, socket: ExecSocket, hello: ExecHello): Promise<void> {
-    const account = new CommandAccount(session, hello);
+    const account = new CommandAccount(session, { argv: hello.argv, cwd: hello.cwd ?? null });
     try {
       using command = await GuestCommand.start(session.host, openOf(hello), session.signal);
       const served = new ExecSession(socket, command, account, hello);
@@ -86,7 +87,7 @@ export class ExecSession {
   }
 
   #output(kind: WireKind, bytes: Buffer): void {
-    this.#account.wrote(kind, bytes.length);
+    this.#account.count(kind === WIRE_KIND.stdout ? "stdout" : "stderr", bytes.length);
     for (let at = 0; at < bytes.length; at += MAX_WIRE_CHUNK_BYTES) {
       this.#socket.sendBytes(encodeBytes(kind, bytes.subarray(at, at + MAX_WIRE_CHUNK_BYTES)));
     }
@@ -120,7 +121,7 @@ export class ExecSession {
     if (!wanted) throw outOfTurn("stdin", `the command was started without "stdin"`);
     this.#stdinRoom -= bytes.length;
     if (this.#stdinRoom < 0) throw outOfTurn("stdin", "it is over the window; wait for stdin-credit");
-    this.#account.typed(bytes.length);
+    this.#account.count("stdin", bytes.length);
     this.#command.stdin(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
   }
 
@@ -139,57 +140,6 @@ export class ExecSession {
     if (this.#account.closed) return;
     await this.#account.close({ outcome: "lost", detail: error?.message ?? null }).catch(() => undefined);
     this.#socket.fail(error ?? lostCommand());
-  }
-}
-
-type End = Pick<CommandRecord, "outcome"> & Partial<Pick<CommandRecord, "exitCode" | "signal" | "detail">>;
-
-/** What the evidence says of one command; written once. */
-class CommandAccount {
-  readonly #session: DoorSession;
-  readonly #hello: ExecHello;
-  readonly #began = performance.now();
-  readonly #bytes = { stdin: 0, stdout: 0, stderr: 0 };
-  #closing: Promise<void> | undefined;
-
-  constructor(session: DoorSession, hello: ExecHello) {
-    this.#session = session;
-    this.#hello = hello;
-  }
-
-  get closed(): boolean {
-    return this.#closing !== undefined;
-  }
-
-  wrote(kind: WireKind, bytes: number): void {
-    this.#bytes[kind === WIRE_KIND.stdout ? "stdout" : "stderr"] += bytes;
-  }
-
-  typed(bytes: number): void {
-    this.#bytes.stdin += bytes;
-  }
-
-  /** Writes the record; resolves once it is durable, whoever closed first. */
-  close(end: End): Promise<void> {
-    this.#closing ??= this.#write(end);
-    return this.#closing;
-  }
-
-  async #write(end: End): Promise<void> {
-    await this.#session.host.record({
-      type: "command",
-      execution: this.#session.kind,
-      argv: this.#hello.argv,
-      cwd: this.#hello.cwd ?? null,
-      exitCode: null,
-      signal: null,
-      detail: null,
-      durationMs: Math.round(performance.now() - this.#began),
-      stdinBytes: this.#bytes.stdin,
-      stdoutBytes: this.#bytes.stdout,
-      stderrBytes: this.#bytes.stderr,
-      ...end,
-    });
   }
 }
 
