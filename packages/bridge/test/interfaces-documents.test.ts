@@ -13,13 +13,22 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  AgentToolDoor,
+  DEFAULT_AGENT_TOOL_DOOR,
   DEFAULT_TERMINAL_DOOR,
   DoorwardError,
   SecureHostInterfaceProfile,
   TerminalDoor,
 } from "@doorward/contracts";
 import { PolicyFile, type PolicyEvent } from "../src/policy/index.ts";
-import { interfaceDocument, profileDocumentOf, terminalDocument, writeDocument } from "./interfaces-lab.ts";
+import {
+  agentToolDocument,
+  agentToolInterface,
+  interfaceDocument,
+  profileDocumentOf,
+  terminalDocument,
+  writeDocument,
+} from "./interfaces-lab.ts";
 import { PolicyLab, refused } from "./policy-lab.ts";
 
 const ROOTS = "version: 1\nroots:\n  - { path: ~/src, access: rw }\n";
@@ -32,7 +41,9 @@ async function load(lab: PolicyLab, documents: Documents, policy = ROOTS): Promi
   return lab.policy(policy);
 }
 
-const bad: readonly [string, Documents, RegExp, ("POLICY_INVALID" | "DOOR_NOT_BUILT")?, string?][] = [
+type Bad = [string, Documents, RegExp, ("POLICY_INVALID" | "DOOR_NOT_BUILT")?, string?];
+
+const bad: readonly Bad[] = [
   [
     "an unknown field",
     { "a.json": interfaceDocument({ sudo: true }) },
@@ -125,10 +136,150 @@ const bad: readonly [string, Documents, RegExp, ("POLICY_INVALID" | "DOOR_NOT_BU
     "DOOR_NOT_BUILT",
   ],
   [
-    "an agent-tool door",
-    { "a.json": { type: "AgentToolDoor" } },
-    /type: this build has no door for "AgentToolDoor"/,
+    "two agent-tool doors of one profile",
+    { "a.json": agentToolDocument(), "b.json": agentToolDocument({ id: "urn:srcos:agent-tool-door:b" }) },
+    /b\.json": \d+:\d+: agentMachineProfileRef: .*is the agent-tool door of the same profile/,
+  ],
+  [
+    "an agent-tool door of no profile",
+    { "a.json": agentToolDocument({ agentMachineProfileRef: "urn:srcos:agent-machine-profile:gone" }) },
+    /agentMachineProfileRef: .*names no profile/,
+  ],
+  [
+    "an agent-tool door that policy.yaml has too",
+    { "a.json": agentToolDocument({ hostMutationPolicy: "deny" }) },
+    /has another agent-tool door/,
+    "POLICY_INVALID",
+    `${ROOTS}profiles: { default: { doors: { agent-tool: { toolIds: [codex] } } } }\n`,
+  ],
+  [
+    "tools of plugins",
+    { "a.json": agentToolDocument({ allowedOperations: ["agent-tool.read", "agent-tool.plugin"] }) },
+    /allowedOperations\[1\]: "agent-tool\.plugin"/,
     "DOOR_NOT_BUILT",
+  ],
+  ...["RunArtifact", "SessionArtifact"].map((artifact): Bad => [
+    `a required ${artifact}`,
+    {
+      "a.json": agentToolDocument({
+        agentPlaneEvidence: {
+          ...DEFAULT_AGENT_TOOL_DOOR.agentPlaneEvidence,
+          artifacts: ["AgentMachineMountEvidence", artifact],
+        },
+      }),
+    },
+    new RegExp(`agentPlaneEvidence\\.artifacts\\[1\\]: this build leaves no "${artifact}"`),
+    "DOOR_NOT_BUILT",
+  ]),
+  [
+    "an allowance of a client that the door does not list",
+    {
+      "a.json": agentToolDocument({
+        toolIds: ["codex"],
+        toolAllowances: [{ toolId: "hermes", tools: ["read_file"] }],
+      }),
+    },
+    /toolAllowances\[0\]\.toolId: "hermes" is none of its toolIds/,
+  ],
+  [
+    "two allowances of one client",
+    {
+      "a.json": agentToolDocument({
+        toolAllowances: [
+          { toolId: "codex", tools: ["read_file"] },
+          { toolId: "codex", tools: ["run_command"] },
+        ],
+      }),
+    },
+    /toolAllowances\[1\]\.toolId: "codex" has an entry already/,
+  ],
+  [
+    "an allowed tool whose operation the door does not allow",
+    {
+      "a.json": agentToolDocument({
+        allowedOperations: ["agent-tool.list", "agent-tool.read"],
+        toolAllowances: [{ toolId: "codex", tools: ["read_file", "run_command"] }],
+      }),
+    },
+    /toolAllowances\[0\]\.tools\[1\]: "run_command" needs "agent-tool\.exec"/,
+  ],
+  [
+    "a tool that waits for approval and can't be called",
+    {
+      "a.json": agentToolDocument({
+        allowedOperations: ["agent-tool.list", "agent-tool.read"],
+        approvalRequired: ["write_file"],
+      }),
+    },
+    /approvalRequired\[0\]: "write_file" needs "agent-tool\.write"/,
+  ],
+  [
+    "an approval that waits for an approval",
+    { "a.json": agentToolDocument({ approvalRequired: ["check_approval"] }) },
+    /approvalRequired\[0\]: "check_approval"/,
+  ],
+  [
+    "a registry grant of a client that the door does not list",
+    {
+      "a.json": agentToolDocument({
+        toolIds: ["codex"],
+        registryGrantRefs: [{ toolId: "ci-bot", grantRef: "grant://example/ci" }],
+      }),
+    },
+    /registryGrantRefs\[0\]\.toolId: "ci-bot" is none of its toolIds/,
+  ],
+  [
+    "two registry grants of one client",
+    {
+      "a.json": agentToolDocument({
+        registryGrantRefs: [
+          { toolId: "codex", grantRef: "grant://example/one" },
+          { toolId: "codex", grantRef: "grant://example/two" },
+        ],
+      }),
+    },
+    /registryGrantRefs\[1\]\.toolId: "codex" has an entry already/,
+  ],
+  [
+    "an unknown tool",
+    { "a.json": agentToolDocument({ approvalRequired: ["rm_rf"] }) },
+    /approvalRequired\[0\]/,
+  ],
+  [
+    "a profile whose agent-tool door contradicts itself",
+    {
+      "p.json": profileDocumentOf({
+        doors: {
+          "agent-tool": {
+            ...DEFAULT_AGENT_TOOL_DOOR,
+            toolIds: ["codex"],
+            toolAllowances: [{ toolId: "hermes", tools: [] }],
+          },
+        },
+      }),
+    },
+    /p\.json": \d+:\d+: doors\.agent-tool\.toolAllowances\[0\]\.toolId/,
+  ],
+  [
+    "agent tools through a transport that nothing serves",
+    { "a.json": agentToolInterface({ transportMode: "loopback-websocket" }) },
+    /transportMode: .*no agent-tool door through "loopback-websocket"; use unix-socket or loopback-http/,
+    "DOOR_NOT_BUILT",
+  ],
+  [
+    "an agent-tool interface of a terminal",
+    { "a.json": agentToolInterface({ doorRef: "urn:srcos:terminal-door:default" }) },
+    /doorRef: .*is the terminal door of the profile "default"/,
+  ],
+  [
+    "an agent-tool interface with the operation of a terminal",
+    { "a.json": agentToolInterface({ allowedOperations: ["agent-tool.read", "terminal.exec"] }) },
+    /allowedOperations\[1\]: .*no operation of the agent-tool door/,
+  ],
+  [
+    "an agent-tool interface with tools of plugins",
+    { "a.json": agentToolInterface({ allowedOperations: ["agent-tool.plugin"] }) },
+    /allowedOperations\[0\]: .*no operation of the agent-tool door/,
   ],
   [
     "two interface profiles for one door",
@@ -260,11 +411,15 @@ test("without documents everything is derived, and each derived document fits it
     [
       [null, true, "AgentMachineProfile"],
       [null, true, "TerminalDoor"],
+      [null, true, "AgentToolDoor"],
+      [null, true, "SecureHostInterfaceProfile"],
       [null, true, "SecureHostInterfaceProfile"],
     ],
   );
   assert.equal(TerminalDoor.safeParse(rows[1]?.document).success, true);
-  assert.equal(SecureHostInterfaceProfile.safeParse(rows[2]?.document).success, true);
+  assert.equal(AgentToolDoor.safeParse(rows[2]?.document).success, true);
+  for (const row of rows.slice(3))
+    assert.equal(SecureHostInterfaceProfile.safeParse(row.document).success, true);
 });
 
 test("an interface profile narrows what grants may hold", { skip: linuxOnly }, async () => {
@@ -279,6 +434,42 @@ test("an interface profile narrows what grants may hold", { skip: linuxOnly }, a
     code: "POLICY_DENIED",
     rule: "urn:srcos:secure-host-interface:test allowedOperations",
   });
+});
+
+test(
+  "an agent-tool door document is in force, and its interface narrows it",
+  { skip: linuxOnly },
+  async () => {
+    using lab = new PolicyLab();
+    const policy = await load(lab, {
+      "t.json": agentToolDocument({
+        toolIds: ["codex"],
+        allowedOperations: ["agent-tool.list", "agent-tool.read", "agent-tool.exec"],
+      }),
+      "i.json": agentToolInterface({
+        doorRef: "urn:srcos:agent-tool-door:test",
+        transportMode: "unix-socket",
+        allowedOperations: ["agent-tool.read", "agent-tool.write"],
+      }),
+    });
+    assert.deepEqual(policy.operations("default", "agent-tool"), ["agent-tool.read"]);
+    assert.deepEqual(policy.profile("default").doors["agent-tool"]?.toolIds, ["codex"]);
+    assert.equal(policy.interfaceProfile("default", "agent-tool")?.transportMode, "unix-socket");
+    assert.equal(policy.interfaceProfile("default", "terminal")?.transportMode, "loopback-websocket");
+    const row = policy
+      .contracts()
+      .find(({ document }) => document.id === "urn:srcos:secure-host-interface:test-tools");
+    assert.match(row?.note ?? "", /not offered by the door: agent-tool\.write/);
+  },
+);
+
+test("a profile document without an agent-tool door offers none", { skip: linuxOnly }, async () => {
+  using lab = new PolicyLab();
+  const policy = await load(lab, {
+    "p.json": profileDocumentOf({ doors: { terminal: DEFAULT_TERMINAL_DOOR } }),
+  });
+  assert.deepEqual(policy.operations("work", "agent-tool"), []);
+  assert.equal(policy.interfaceProfile("work", "agent-tool"), null);
 });
 
 test("an interface profile widens nothing that the door does not offer", { skip: linuxOnly }, async () => {
@@ -415,13 +606,16 @@ test("the contracts' own examples for this host load together", { skip: linuxOnl
     ["AgentMachineProfile", "linux-podman-default.json"],
     ["TerminalDoor", "linux-default.json"],
     ["SecureHostInterfaceProfile", "linux-terminal.json"],
+    ["AgentToolDoor", "linux-default.json"],
+    ["SecureHostInterfaceProfile", "linux-agent-tool.json"],
   ] as const) {
-    copyFileSync(new URL(`${type}/valid/${name}`, examples), join(folder, `${type}.json`));
-    chmodSync(join(folder, `${type}.json`), 0o600);
+    copyFileSync(new URL(`${type}/valid/${name}`, examples), join(folder, `${type}-${name}`));
+    chmodSync(join(folder, `${type}-${name}`), 0o600);
   }
   const policy = await lab.policy().catch((error: unknown) => {
     throw error instanceof DoorwardError ? new Error(error.message) : error;
   });
   assert.equal(policy.interfaceProfile("linux-podman-default", "terminal")?.transportMode, "unix-socket");
-  assert.equal(readdirSync(folder).length, 3);
+  assert.equal(policy.interfaceProfile("linux-podman-default", "agent-tool")?.transportMode, "loopback-http");
+  assert.equal(readdirSync(folder).length, 5);
 });

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { DEFAULT_PROFILE, DEFAULT_TERMINAL_DOOR } from "@doorward/contracts";
+import { DEFAULT_AGENT_TOOL_DOOR, DEFAULT_PROFILE, DEFAULT_TERMINAL_DOOR } from "@doorward/contracts";
 
 /** An interface profile of the terminal door of a profile, as an operator writes it for this host. */
 export function interfaceDocument(over: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
@@ -32,6 +32,31 @@ export function terminalDocument(over: Readonly<Record<string, unknown>> = {}): 
     ...DEFAULT_TERMINAL_DOOR,
     ...over,
   };
+}
+
+/** An agent-tool door of a profile. */
+export function agentToolDocument(over: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  return {
+    id: "urn:srcos:agent-tool-door:test",
+    type: "AgentToolDoor",
+    specVersion: "0.1.0",
+    name: "Agent tools of tests",
+    agentMachineProfileRef: "urn:srcos:agent-machine-profile:default",
+    ...DEFAULT_AGENT_TOOL_DOOR,
+    ...over,
+  };
+}
+
+/** An interface profile of the agent-tool door of a profile. */
+export function agentToolInterface(over: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  return interfaceDocument({
+    id: "urn:srcos:secure-host-interface:test-tools",
+    interfaceKind: "agent-tool",
+    doorRef: "urn:srcos:agent-tool-door:default",
+    transportMode: "loopback-http",
+    allowedOperations: ["agent-tool.list", "agent-tool.read"],
+    ...over,
+  });
 }
 
 /** A profile called `work`. */

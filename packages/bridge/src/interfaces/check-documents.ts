@@ -8,24 +8,21 @@ import {
   type DoorwardError,
   type Policy,
   type SecureHostInterfaceProfile,
-  type TerminalDoor,
-  type TerminalDoorSpec,
 } from "@doorward/contracts";
 import { globProblems } from "../policy/check-policy.ts";
-import { hostAdapter } from "./derive.ts";
-import type { InterfaceContract, LoadedDocument } from "./read-documents.ts";
+import { agentToolProblems } from "./agent-tool-problems.ts";
+import { hostAdapter, SERVED_TRANSPORTS } from "./derive.ts";
+import { doorOfDocument, doorSpec } from "./join-doors.ts";
+import type { DoorDocument, InterfaceContract, LoadedDocument } from "./read-documents.ts";
 
 type Loaded<Contract extends InterfaceContract> = LoadedDocument<Contract>;
 
 /** The documents of the operator by type. */
 export interface SortedDocuments {
   readonly profiles: readonly Loaded<AgentMachineProfile>[];
-  readonly terminals: readonly Loaded<TerminalDoor>[];
+  readonly doors: readonly Loaded<DoorDocument>[];
   readonly interfaces: readonly Loaded<SecureHostInterfaceProfile>[];
 }
-
-/** Ways to a door that this build's gateway serves. */
-const TRANSPORTS: ReadonlySet<string> = new Set(["unix-socket", "loopback-websocket"]);
 
 /** Sorts documents by type; throws when two have the same URN. */
 export function sortDocuments(documents: readonly LoadedDocument[]): SortedDocuments {
@@ -36,7 +33,7 @@ export function sortDocuments(documents: readonly LoadedDocument[]): SortedDocum
     });
   return {
     profiles: of("AgentMachineProfile"),
-    terminals: of("TerminalDoor"),
+    doors: [...of("TerminalDoor"), ...of("AgentToolDoor")],
     interfaces: of("SecureHostInterfaceProfile"),
   };
 }
@@ -45,7 +42,7 @@ export function sortDocuments(documents: readonly LoadedDocument[]): SortedDocum
 export function checkProfiles(profiles: SortedDocuments["profiles"], policy: Policy): void {
   refuseDoubles(profiles, ({ document }) => document.name, "name", "defines the same profile");
   for (const { document, invalid } of profiles) {
-    const { name, mounts } = document;
+    const { name, mounts, doors } = document;
     if (!/^[a-z0-9][a-z0-9-]{0,39}$/.test(name)) {
       throw invalid({
         path: ["name"],
@@ -55,28 +52,37 @@ export function checkProfiles(profiles: SortedDocuments["profiles"], policy: Pol
     if (Object.hasOwn(policy.profiles ?? {}, name)) {
       throw invalid({ path: ["name"], what: `policy.yaml defines the profile "${name}" too` });
     }
-    const [problem] = globProblems(mounts.hide, ["mounts", "hide"]);
+    const tools = doors["agent-tool"];
+    const [problem] = [
+      ...globProblems(mounts.hide, ["mounts", "hide"]),
+      ...(tools === undefined ? [] : agentToolProblems(tools, ["doors", "agent-tool"])),
+    ];
     if (problem !== undefined) throw invalid(problem);
   }
 }
 
-/** Throws unless each terminal door belongs to a profile, and says nothing else of it than the profile itself. */
-export function checkTerminals(
-  terminals: SortedDocuments["terminals"],
+/**
+ * Throws unless each door belongs to a profile, says nothing else of it than the profile itself, and nothing that this
+ * build can't keep. `explicit` has the profiles whose own text has a door of a kind.
+ */
+export function checkDoors(
+  doors: SortedDocuments["doors"],
   profiles: ReadonlyMap<string, AgentMachineProfile>,
-  explicit: ReadonlySet<string>,
+  explicit: (door: DoorName) => ReadonlySet<string>,
 ): void {
-  refuseDoubles(
-    terminals,
-    ({ document }) => document.agentMachineProfileRef,
-    "agentMachineProfileRef",
-    "is the terminal door of the same profile",
-  );
-  for (const { document, invalid } of terminals) {
+  for (const door of DOORS) {
+    const own = doors.filter(({ document }) => doorOfDocument(document) === door);
+    const ref = ({ document }: Loaded<DoorDocument>): string => document.agentMachineProfileRef;
+    refuseDoubles(own, ref, "agentMachineProfileRef", `is the ${door} door of the same profile`);
+  }
+  for (const { document, invalid } of doors) {
     const profile = profileOf(document, profiles, invalid);
-    if (!explicit.has(profile.name)) continue;
-    if (isDeepStrictEqual(doorSpec(document), profile.doors.terminal)) continue;
-    const what = `the profile "${profile.name}" itself has another terminal door`;
+    const [problem] = document.type === "AgentToolDoor" ? agentToolProblems(doorSpec(document), []) : [];
+    if (problem !== undefined) throw invalid(problem);
+    const door = doorOfDocument(document);
+    if (!explicit(door).has(profile.name)) continue;
+    if (isDeepStrictEqual(doorSpec(document), profile.doors[door])) continue;
+    const what = `the profile "${profile.name}" itself has another ${door} door`;
     throw invalid({ path: ["agentMachineProfileRef"], what });
   }
 }
@@ -104,7 +110,7 @@ export function checkInterfaces(
       throw invalid({ path: ["doorRef"], what });
     }
     checkOperations(document, invalid);
-    if (document.hostAdapter === hostAdapter()) checkEnforceable(document, invalid);
+    if (document.hostAdapter === hostAdapter()) checkEnforceable(document, SERVED_TRANSPORTS[kind], invalid);
   }
 }
 
@@ -120,10 +126,14 @@ function checkOperations(
   }
 }
 
-function checkEnforceable(document: SecureHostInterfaceProfile, invalid: LoadedDocument["invalid"]): void {
+function checkEnforceable(
+  document: SecureHostInterfaceProfile,
+  served: readonly string[],
+  invalid: LoadedDocument["invalid"],
+): void {
   const transport: string = document.transportMode;
-  if (!TRANSPORTS.has(transport)) {
-    const what = `this build serves no door through "${transport}"`;
+  if (!served.includes(transport)) {
+    const what = `this build serves no ${document.interfaceKind} door through "${transport}"; use ${served.join(" or ")}`;
     throw invalid({ path: ["transportMode"], what }, "DOOR_NOT_BUILT");
   }
   const decision: string = document.denialBehavior.defaultDecision;
@@ -136,13 +146,6 @@ function checkEnforceable(document: SecureHostInterfaceProfile, invalid: LoadedD
     const what = "commands are always recorded; use true";
     throw invalid({ path: ["evidenceRequirements", "commands"], what });
   }
-}
-
-/** What a terminal door's document says of the door, without its head. */
-export function doorSpec(document: TerminalDoor): TerminalDoorSpec {
-  const { id: _id, type: _type, specVersion: _version, name: _name, ...rest } = document;
-  const { agentMachineProfileRef: _profile, ...spec } = rest;
-  return spec;
 }
 
 /** The profile that a document names by its URN. */

@@ -1,17 +1,26 @@
 import {
+  AgentToolDoor,
   SecureHostInterfaceProfile,
   TerminalDoor,
   type AgentMachineProfile,
   type DoorName,
   type Operation,
-  type TerminalDoorSpec,
 } from "@doorward/contracts";
+import type { DoorDocument } from "./read-documents.ts";
 
 /** The host adapter of this build's host, in the contracts' words. */
 export function hostAdapter(): SecureHostInterfaceProfile["hostAdapter"] {
   if (process.platform === "darwin") return "macos";
   return process.platform === "win32" ? "windows" : "linux";
 }
+
+type TransportMode = SecureHostInterfaceProfile["transportMode"];
+
+/** Ways to each door that this build's gateway serves: its own socket, and the one that loopback TCP stands for. */
+export const SERVED_TRANSPORTS: Readonly<Record<DoorName, readonly [TransportMode, TransportMode]>> = {
+  terminal: ["unix-socket", "loopback-websocket"],
+  "agent-tool": ["unix-socket", "loopback-http"],
+};
 
 /** URN of a door that no document names. */
 export function derivedDoorId(door: DoorName, profile: string): string {
@@ -23,16 +32,26 @@ export function derivedProfileId(profile: string): string {
   return `urn:srcos:agent-machine-profile:${profile}`;
 }
 
-/** The terminal door of a profile as a document, where the operator wrote none. */
-export function derivedTerminalDoor(profile: AgentMachineProfile, spec: TerminalDoorSpec): TerminalDoor {
-  return TerminalDoor.parse({
-    id: derivedDoorId("terminal", profile.name),
-    type: "TerminalDoor",
+/** A door of a profile as a document, where the operator wrote none; null when the profile has no such door. */
+export function derivedDoor(profile: AgentMachineProfile, door: DoorName): DoorDocument | null {
+  const { terminal, "agent-tool": agentTool } = profile.doors;
+  if (door === "terminal")
+    return terminal === undefined
+      ? null
+      : TerminalDoor.parse({ ...headOf(profile, door, "TerminalDoor"), ...terminal });
+  return agentTool === undefined
+    ? null
+    : AgentToolDoor.parse({ ...headOf(profile, door, "AgentToolDoor"), ...agentTool });
+}
+
+function headOf(profile: AgentMachineProfile, door: DoorName, type: DoorDocument["type"]) {
+  return {
+    id: derivedDoorId(door, profile.name),
+    type,
     specVersion: "0.1.0",
-    name: `terminal of ${profile.name}`,
+    name: `${door} of ${profile.name}`,
     agentMachineProfileRef: profile.id,
-    ...spec,
-  });
+  };
 }
 
 /** How the host reaches a door of a profile, where the operator wrote nothing about it: everything that the door offers. */
@@ -41,7 +60,7 @@ export function derivedInterface(
   door: DoorName,
   doorRef: string,
   operations: readonly Operation[],
-  transportMode: SecureHostInterfaceProfile["transportMode"],
+  transportMode: TransportMode,
 ): SecureHostInterfaceProfile {
   return SecureHostInterfaceProfile.parse({
     id: `urn:srcos:secure-host-interface-profile:${profile.name}.${door}`,

@@ -7,19 +7,18 @@ import {
   type Operation,
   type Policy,
   type SecureHostInterfaceProfile,
-  type TerminalDoor,
 } from "@doorward/contracts";
 import { mergedProfiles } from "../policy/effective-policy.ts";
 import {
+  checkDoors,
   checkInterfaces,
   checkProfiles,
-  checkTerminals,
-  doorSpec,
   sortDocuments,
   type SortedDocuments,
 } from "./check-documents.ts";
-import { derivedInterface, derivedTerminalDoor, hostAdapter } from "./derive.ts";
+import { derivedInterface, hostAdapter, SERVED_TRANSPORTS } from "./derive.ts";
 import { offeredOperations, operatorsOnly } from "./door-operations.ts";
+import { explicitDoors, placeDoors, withDoors, type PlacedDoor } from "./join-doors.ts";
 import type { InterfaceContract, LoadedDocument } from "./read-documents.ts";
 
 /** A document as it is in force, or why it is not. */
@@ -33,18 +32,13 @@ export interface ContractInForce {
   readonly document: InterfaceContract;
 }
 
-interface Placed<Contract extends InterfaceContract> {
-  readonly document: Contract;
-  readonly path: string | null;
-}
-
 /** The contracts in force: what policy.yaml says and what the operator's documents say, joined and checked. */
 export class InterfaceSet {
   readonly #policy: Policy;
   readonly #documents: readonly LoadedDocument[];
   readonly #sorted: SortedDocuments;
   readonly #profiles: ReadonlyMap<string, AgentMachineProfile>;
-  readonly #terminals: ReadonlyMap<string, Placed<TerminalDoor>>;
+  readonly #doors: ReadonlyMap<string, ReadonlyMap<DoorName, PlacedDoor>>;
 
   /** Throws `POLICY_INVALID` or `DOOR_NOT_BUILT` with the file and field of the first document that does not fit. */
   constructor(policy: Policy, documents: readonly LoadedDocument[] = []) {
@@ -53,13 +47,14 @@ export class InterfaceSet {
     this.#sorted = sortDocuments(documents);
     checkProfiles(this.#sorted.profiles, policy);
     const profiles = this.#joinProfiles();
-    checkTerminals(this.#sorted.terminals, profiles, this.#explicitTerminals());
-    this.#profiles = this.#withTerminals(profiles);
-    this.#terminals = this.#placeTerminals();
-    const doors = [...this.#terminals].map(([profile, { document }]) => {
-      return [document.id, { profile, door: "terminal" as const }] as const;
-    });
-    checkInterfaces(this.#sorted.interfaces, this.#profiles, new Map(doors));
+    const { doors } = this.#sorted;
+    checkDoors(doors, profiles, (door) => explicitDoors(policy, this.#sorted.profiles, door));
+    this.#profiles = withDoors(profiles, doors);
+    this.#doors = placeDoors(this.#profiles, doors);
+    const ids = [...this.#doors].flatMap(([profile, own]) =>
+      [...own].map(([door, { document }]) => [document.id, { profile, door }] as const),
+    );
+    checkInterfaces(this.#sorted.interfaces, this.#profiles, new Map(ids));
   }
 
   /** The operator's documents, for the policy's digest. */
@@ -76,11 +71,11 @@ export class InterfaceSet {
   interfaceProfile(profile: string, door: DoorName): SecureHostInterfaceProfile | null {
     const operations = this.operations(profile, door);
     const target = this.#profiles.get(profile);
-    const doorRef = this.#terminals.get(profile)?.document.id;
+    const doorRef = this.#doors.get(profile)?.get(door)?.document.id;
     if (operations.length === 0 || target === undefined || doorRef === undefined) return null;
     const written = this.#written(profile, door)?.document;
-    const transportMode =
-      this.#policy.bridge?.tcp === false ? "unix-socket" : (written?.transportMode ?? "loopback-websocket");
+    const [socket, loopback] = SERVED_TRANSPORTS[door];
+    const transportMode = this.#policy.bridge?.tcp === false ? socket : (written?.transportMode ?? loopback);
     if (written === undefined) return derivedInterface(target, door, doorRef, operations, transportMode);
     return { ...written, transportMode, allowedOperations: operations };
   }
@@ -120,12 +115,11 @@ export class InterfaceSet {
 
   #ofProfile(name: string): ContractInForce[] {
     const profile = this.#profiles.get(name);
-    const terminal = this.#terminals.get(name);
     const written = this.#sorted.profiles.find(({ document }) => document.name === name);
     const common = { profile: name, inForce: true, note: null };
     return [
       ...(profile === undefined ? [] : [{ ...common, path: written?.path ?? null, document: profile }]),
-      ...(terminal === undefined ? [] : [{ ...common, ...terminal }]),
+      ...[...(this.#doors.get(name)?.values() ?? [])].map((door) => ({ ...common, ...door })),
       ...DOORS.flatMap((door) => this.#interfaceRow(name, door)),
     ];
   }
@@ -171,46 +165,6 @@ export class InterfaceSet {
     );
     for (const { document } of this.#sorted.profiles) joined.set(document.name, document);
     return joined;
-  }
-
-  /** Names of profiles whose own text has a terminal door. */
-  #explicitTerminals(): ReadonlySet<string> {
-    const written = Object.entries(this.#policy.profiles ?? {});
-    return new Set([
-      ...written.filter(([, { doors }]) => doors?.terminal !== undefined).map(([name]) => name),
-      ...this.#sorted.profiles
-        .filter(({ document }) => document.doors.terminal !== undefined)
-        .map(({ document }) => document.name),
-    ]);
-  }
-
-  #withTerminals(
-    profiles: ReadonlyMap<string, AgentMachineProfile>,
-  ): ReadonlyMap<string, AgentMachineProfile> {
-    const joined = new Map(profiles);
-    for (const { document } of this.#sorted.terminals) {
-      for (const [name, profile] of joined) {
-        if (profile.id !== document.agentMachineProfileRef) continue;
-        joined.set(name, { ...profile, doors: { ...profile.doors, terminal: doorSpec(document) } });
-      }
-    }
-    return joined;
-  }
-
-  #placeTerminals(): ReadonlyMap<string, Placed<TerminalDoor>> {
-    const placed = new Map<string, Placed<TerminalDoor>>();
-    for (const [name, profile] of this.#profiles) {
-      const spec = profile.doors.terminal;
-      if (spec === undefined) continue;
-      const written = this.#sorted.terminals.find(
-        ({ document }) => document.agentMachineProfileRef === profile.id,
-      );
-      placed.set(name, {
-        document: written?.document ?? derivedTerminalDoor(profile, spec),
-        path: written?.path ?? null,
-      });
-    }
-    return placed;
   }
 }
 

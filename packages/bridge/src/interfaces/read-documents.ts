@@ -2,6 +2,7 @@ import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import {
   AgentMachineProfile,
+  AgentToolDoor,
   DoorwardError,
   SecureHostInterfaceProfile,
   TerminalDoor,
@@ -13,8 +14,11 @@ import { schemaProblems, StrictText, type FieldProblem } from "../policy/strict-
 /** Most documents that one folder may hold. */
 const DOCUMENTS = 200;
 
+/** A document about a door that this build has. */
+export type DoorDocument = TerminalDoor | AgentToolDoor;
+
 /** A document that the bridge loads and puts in force. */
-export type InterfaceContract = AgentMachineProfile | SecureHostInterfaceProfile | TerminalDoor;
+export type InterfaceContract = AgentMachineProfile | SecureHostInterfaceProfile | DoorDocument;
 
 /** A document of the operator, as read from its file, and how to say what is wrong with one of its fields. */
 export interface LoadedDocument<Contract extends InterfaceContract = InterfaceContract> {
@@ -25,12 +29,13 @@ export interface LoadedDocument<Contract extends InterfaceContract = InterfaceCo
 
 const LOADED: Readonly<Record<InterfaceContract["type"], z.ZodType<InterfaceContract>>> = {
   AgentMachineProfile,
+  AgentToolDoor,
   SecureHostInterfaceProfile,
   TerminalDoor,
 };
 
 /** Doors that the contracts know and this build does not have: accepting one would promise what nothing keeps. */
-const UNBUILT: ReadonlySet<string> = new Set(["BrowserDoor", "EditorDoor", "AgentToolDoor"]);
+const UNBUILT: ReadonlySet<string> = new Set(["BrowserDoor", "EditorDoor"]);
 
 /**
  * Reads every document of a folder, each checked by its own schema; none when there is no folder. A file that is neither

@@ -1,6 +1,8 @@
 import { doorOf, durationSeconds, type Policy } from "@doorward/contracts";
+import { agentToolProblems } from "../interfaces/agent-tool-problems.ts";
 import { compileGlob } from "./glob.ts";
 import { actionProblems } from "./action-problems.ts";
+import { mergeProfile } from "./effective-policy.ts";
 import { egressProblems } from "./egress-problems.ts";
 import type { FieldProblem } from "./strict-text.ts";
 
@@ -58,9 +60,13 @@ function grantProblems(policy: Policy, known: ReadonlySet<string>): FieldProblem
 }
 
 function profileProblems(policy: Policy): FieldProblem[] {
-  return Object.entries(policy.profiles ?? {}).flatMap(([name, profile]) =>
-    globProblems(profile.mounts?.hide ?? [], ["profiles", name, "mounts", "hide"]),
-  );
+  return Object.entries(policy.profiles ?? {}).flatMap(([name, profile]) => {
+    const tools = mergeProfile(profile).doors["agent-tool"];
+    return [
+      ...globProblems(profile.mounts?.hide ?? [], ["profiles", name, "mounts", "hide"]),
+      ...(tools === undefined ? [] : agentToolProblems(tools, ["profiles", name, "doors", "agent-tool"])),
+    ];
+  });
 }
 
 function protectProblems(policy: Policy): FieldProblem[] {

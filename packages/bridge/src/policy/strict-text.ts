@@ -21,6 +21,8 @@ const NESTING = 32;
 export interface FieldProblem {
   readonly path: readonly (string | number)[];
   readonly what: string;
+  /** Code of the error when this problem comes first; `POLICY_INVALID` when absent. */
+  readonly code?: "DOOR_NOT_BUILT";
 }
 
 /** A file whose text is read, and the word for what it is. */
@@ -52,7 +54,7 @@ export class StrictText {
   /** The error for what is wrong with its fields: the first problem in the message, the others in the details. */
   invalid(
     problems: readonly FieldProblem[],
-    code: "POLICY_INVALID" | "DOOR_NOT_BUILT" = "POLICY_INVALID",
+    code: "POLICY_INVALID" | "DOOR_NOT_BUILT" = problems[0]?.code ?? "POLICY_INVALID",
   ): DoorwardError {
     const { file } = this.#source;
     const found = problems.map((problem) => ({

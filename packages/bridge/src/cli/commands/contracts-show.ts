@@ -10,7 +10,7 @@ const Urn = z
   .string()
   .max(300)
   .regex(/^urn:srcos:[a-z-]+:[A-Za-z0-9._~-]+$/, "a URN looks like urn:srcos:terminal-door:default");
-const Type = z.enum(["AgentMachineProfile", "SecureHostInterfaceProfile", "TerminalDoor"]);
+const Type = z.enum(["AgentMachineProfile", "AgentToolDoor", "SecureHostInterfaceProfile", "TerminalDoor"]);
 const Profile = z.string().min(1).max(80).default("default");
 
 /** `doorward contracts show`. */
