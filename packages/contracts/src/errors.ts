@@ -93,6 +93,10 @@ export const ERRORS = {
   PATH_NOT_FOUND: { ...absent, when: "The path does not exist" },
   PATH_NOT_DIRECTORY: { ...invalid, when: "The path is not a folder" },
   PATH_CHANGED: { ...conflict, when: "A path changed between the decision and its use" },
+  TEXT_MISMATCH: {
+    ...conflict,
+    when: "The text that an edit or a patch replaces is not in the file as given, or more than once",
+  },
   HARDLINK_OUTSIDE: { ...denied, when: "A file of the repo has a hard link outside the repo" },
   REPO_UNSUPPORTED: { ...denied, when: "A repository of this form can't be protected by mounts" },
   PROFILE_NOT_FOUND: { ...absent, when: "The policy has no profile of this name" },
