@@ -46,6 +46,11 @@ export class McpConnection implements AsyncDisposable {
     return connection;
   }
 
+  /** Whether it is over. */
+  get closed(): boolean {
+    return this.#ended !== undefined;
+  }
+
   /** Sends one message; resolves once the network took it, and at once when the connection is over. */
   send(message: string): Promise<void> {
     const socket = this.#socket;

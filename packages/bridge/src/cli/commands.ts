@@ -82,6 +82,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/ssh-proxy.ts")).defineSshProxy,
   },
   {
+    name: "mcp",
+    summary: "connect an agent's client to a machine's tools, as MCP on stdin and stdout",
+    load: async () => (await import("./commands/mcp.ts")).defineMcp,
+  },
+  {
     name: "forward",
     summary: "open ports of a machine on this host's loopback",
     load: async () => (await import("./commands/forward.ts")).defineForward,

@@ -1,0 +1,13 @@
+import type { Operation } from "@doorward/contracts";
+
+/** What an agent's client is granted where nothing else is said. */
+export const DEFAULT_OPERATIONS: readonly Operation[] = [
+  "agent-tool.list",
+  "agent-tool.read",
+  "agent-tool.write",
+  "agent-tool.exec",
+  "agent-tool.egress",
+];
+
+/** What one is granted that only looks. */
+export const READ_OPERATIONS: readonly Operation[] = ["agent-tool.list", "agent-tool.read"];
