@@ -5,13 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { once } from "node:events";
 import {
+  DEFAULT_AGENT_TOOL_DOOR,
   DEFAULT_TERMINAL_DOOR,
   DoorwardError,
   ROUTES,
   type Operation,
   type Problem,
 } from "@doorward/contracts";
-import type { Door, DoorEntry, DoorRecord, DoorSession, TranscriptFile } from "@doorward/doors";
+import type { Door, DoorEntry, DoorRecord, DoorSession, MachineReach, TranscriptFile } from "@doorward/doors";
 import { pino } from "pino";
 import { WebSocket, type ClientOptions } from "ws";
 import {
@@ -33,28 +34,48 @@ import type { GrantMachine } from "../src/grants/ports.ts";
 import { Store } from "../src/store/index.ts";
 
 const terminal = DEFAULT_TERMINAL_DOOR;
+const agentTool = DEFAULT_AGENT_TOOL_DOOR;
+const reach = (): MachineReach => ({
+  workdir: "/workspace/repo",
+  folders: [{ path: "/", access: "rw" }],
+  narrowed: false,
+});
 export const ALPHA = {
   id: "m_alpha00000",
   name: "alpha",
   running: true,
-  doors: ["terminal"],
+  doors: ["terminal", "agent-tool"],
   terminal,
+  agentTool,
+  reach,
 } as const;
 export const BETA = {
   id: "m_beta000000",
   name: "beta",
   running: true,
-  doors: ["terminal"],
+  doors: ["terminal", "agent-tool"],
   terminal,
+  agentTool,
+  reach,
 } as const;
 export const ASLEEP = {
   id: "m_asleep0000",
   name: "asleep",
   running: false,
-  doors: ["terminal"],
+  doors: ["terminal", "agent-tool"],
   terminal,
+  agentTool,
+  reach,
 } as const;
-export const BARE = { id: "m_bare000000", name: "bare", running: true, doors: [], terminal } as const;
+export const BARE = {
+  id: "m_bare000000",
+  name: "bare",
+  running: true,
+  doors: [],
+  terminal,
+  agentTool: null,
+  reach,
+} as const;
 const machines: readonly GatewayMachine[] = [ALPHA, BETA, ASLEEP, BARE];
 
 /** What tests see of the evidence: everything that the gateway wrote, in order. */
@@ -162,7 +183,11 @@ export interface Bench extends AsyncDisposable {
 
 /** A gateway on real sockets with the real grants; the far sides of doors, evidence and handlers are the tests'. */
 export async function startGateway(
-  options: { handlers?: Partial<Record<string, unknown>>; config?: Partial<GatewayConfig> } = {},
+  options: {
+    handlers?: Partial<Record<string, unknown>>;
+    config?: Partial<GatewayConfig>;
+    doors?: readonly DoorEntry[];
+  } = {},
 ): Promise<Bench> {
   const folder = await mkdtemp(join(tmpdir(), "dw-gw-"));
   const logs: string[] = [];
@@ -187,7 +212,7 @@ export async function startGateway(
       dial: () => Promise.reject(new Error("no guest in this test")),
       runningTerminals: () => Promise.resolve([]),
     },
-    doors: [door.entry()],
+    doors: [door.entry(), ...(options.doors ?? [])],
     evidence,
     config: { login: "ada", ...options.config },
     log,

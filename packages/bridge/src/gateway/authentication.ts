@@ -11,6 +11,7 @@ export class Authentication {
   readonly #operator: Caller;
   readonly #failures: RateLimit;
   readonly #holders: RateLimit;
+  readonly #atDoors: RateLimit;
   readonly #operators: RateLimit;
   readonly #anonymous: RateLimit;
 
@@ -27,6 +28,7 @@ export class Authentication {
       perSecond: limits.failedTokensPerMinute / 60,
     });
     this.#holders = perSecond(limits.requestsPerSecond);
+    this.#atDoors = perSecond(limits.doorRequestsPerSecond);
     this.#operators = perSecond(limits.operatorRequestsPerSecond);
     this.#anonymous = perSecond(limits.anonymousRequestsPerSecond);
   }
@@ -44,18 +46,18 @@ export class Authentication {
   }
 
   /** Takes one request from the caller's allowance; throws RATE_LIMITED when it is used up. */
-  admit(caller: Caller, listener: ListenerKind): void {
-    if (this.#take(caller, listener)) return;
+  admit(caller: Caller, listener: ListenerKind, at: "api" | "door" = "api"): void {
+    if (this.#take(caller, listener, at)) return;
     throw new DoorwardError({
       code: "RATE_LIMITED",
       message: "Cannot accept the request: too many from this caller in a short time",
     });
   }
 
-  #take(caller: Caller, listener: ListenerKind): boolean {
+  #take(caller: Caller, listener: ListenerKind, at: "api" | "door"): boolean {
     if (caller.kind === "operator") return this.#operators.take(caller.subject);
     if (caller.kind === "anonymous") return this.#anonymous.take(listener);
-    return this.#holders.take(caller.grant.grantId);
+    return (at === "door" ? this.#atDoors : this.#holders).take(caller.grant.grantId);
   }
 
   /**

@@ -20,6 +20,12 @@ export interface GatewayLimits {
   readonly keepAliveMs: number;
   /** Requests per second of a grant's holder; twice as many at once. */
   readonly requestsPerSecond: number;
+  /** Plain requests per second of a grant's holder at doors; twice as many at once. */
+  readonly doorRequestsPerSecond: number;
+  /** Plain requests of one session at a door that are served at the same time. */
+  readonly requestsPerSession: number;
+  /** Milliseconds without a request after which a session of plain requests ends. */
+  readonly unusedMs: number;
   /** Requests per second of everyone without a token together, for each listener. */
   readonly anonymousRequestsPerSecond: number;
   /** Requests per second of the operator. */
@@ -28,11 +34,11 @@ export interface GatewayLimits {
   readonly failedTokensPerMinute: number;
   /** Denial records per minute of one subject; beyond it they are counted. */
   readonly denialsPerMinute: number;
-  /** Open door sockets. */
+  /** Open sessions at doors. */
   readonly sockets: number;
   /** Of these, how many only the operator may use, so that no holder can lock the operator out. */
   readonly operatorSockets: number;
-  /** Open door sockets of one grant. */
+  /** Open sessions of one grant at doors. */
   readonly socketsPerGrant: number;
   /** Bytes of a WebSocket message. */
   readonly frameBytes: number;
@@ -58,6 +64,9 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   requestMs: 30_000,
   keepAliveMs: 5_000,
   requestsPerSecond: 500,
+  doorRequestsPerSecond: 2000,
+  requestsPerSession: 128,
+  unusedMs: 300_000,
   anonymousRequestsPerSecond: 50,
   operatorRequestsPerSecond: 1000,
   failedTokensPerMinute: 60,

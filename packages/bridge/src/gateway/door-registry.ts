@@ -20,6 +20,11 @@ export class DoorRegistry implements AsyncDisposable {
     );
   }
 
+  /** Whether a door is served at a path segment. */
+  has(segment: string): boolean {
+    return this.#places.has(segment);
+  }
+
   /** The place of a path segment; throws DOOR_NOT_FOUND. */
   find(segment: string): DoorPlace {
     const place = this.#places.get(segment);

@@ -4,7 +4,7 @@ import type { GatewayLimits } from "./config.ts";
 import type { LiveSession } from "./live-session.ts";
 import type { SessionOpened } from "./ports.ts";
 
-/** All open door sockets: their limits, their liveness, and the cutting of those whose permission ended. */
+/** All open sessions at doors, of sockets and of plain requests: their limits, their liveness, and the cutting of those whose permission ended. */
 export class DoorSessions implements AsyncDisposable {
   readonly #limits: GatewayLimits;
   readonly #sessions = new Set<LiveSession>();
@@ -15,11 +15,11 @@ export class DoorSessions implements AsyncDisposable {
   constructor(limits: GatewayLimits) {
     this.#limits = limits;
     this.#probe = setInterval(() => {
-      for (const session of this.#sessions) session.probe(limits.silenceMs);
+      for (const session of this.#sessions) session.probe();
     }, limits.pingMs).unref();
   }
 
-  /** Number of open door sockets. */
+  /** Number of open sessions. */
   get count(): number {
     return this.#sessions.size;
   }
@@ -34,7 +34,7 @@ export class DoorSessions implements AsyncDisposable {
     return this.list().filter((opened) => opened.grant === grantId);
   }
 
-  /** Refuses another socket when the bridge or the grant has as many as it may. */
+  /** Refuses another session when the bridge or the grant has as many as it may. */
   guardLimits(grantId: string | null): void {
     if (this.#stopping) throw stoppingError();
     const reserved = grantId === null ? 0 : this.#limits.operatorSockets;
@@ -44,7 +44,7 @@ export class DoorSessions implements AsyncDisposable {
     if (own >= this.#limits.socketsPerGrant) throw tooMany(`the grant has ${String(own)} already`);
   }
 
-  /** Adds a session until its socket is closed; `ended` is what its end still has to do. */
+  /** Adds a session until it is closed; `ended` is what its end still has to do. */
   add(session: LiveSession, ended: Promise<void>): void {
     this.#sessions.add(session);
     this.#ended.add(ended);
@@ -53,13 +53,13 @@ export class DoorSessions implements AsyncDisposable {
     if (this.#stopping) session.cut(stoppingError(), goingAway);
   }
 
-  /** Cuts every socket of these grants; answers how many. */
+  /** Cuts every session of these grants; answers how many. */
   closeGrant(grantIds: Iterable<string>, error: DoorwardError): number {
     const grants = new Set(grantIds);
     return this.#cut((session) => grants.has(session.opened.grant), error);
   }
 
-  /** Cuts every socket of a machine; answers how many. */
+  /** Cuts every session of a machine; answers how many. */
   closeMachine(machineId: string, error: DoorwardError): number {
     return this.#cut((session) => session.opened.machine.id === machineId, error);
   }
@@ -79,7 +79,7 @@ export class DoorSessions implements AsyncDisposable {
     return told.length;
   }
 
-  /** Cuts all sockets, takes no more, and waits until their ends are recorded. */
+  /** Cuts all sessions, takes no more, and waits until their ends are recorded. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#probe);
@@ -105,6 +105,6 @@ function tooMany(why: string): DenialError {
   return new DenialError({
     code: "RATE_LIMITED",
     rule: "gateway.limits.sockets",
-    message: `Cannot open another door socket: ${why}`,
+    message: `Cannot open another session at a door: ${why}`,
   });
 }

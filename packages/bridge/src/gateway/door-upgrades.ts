@@ -1,23 +1,25 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { DoorwardError, toDoorwardError, type HostInterfaceGrant } from "@doorward/contracts";
+import { toDoorwardError, type DoorwardError, type HostInterfaceGrant } from "@doorward/contracts";
 import type { Logger } from "pino";
 import { WebSocketServer, type WebSocket } from "ws";
 import type { GatewayLimits } from "./config.ts";
-import { newCorrelationId, newSessionId } from "./correlation.ts";
+import { newCorrelationId } from "./correlation.ts";
 import {
-  guardGranted,
   judgeHandshake,
   type AcceptedHandshake,
   type Handshake,
   type HandshakeOptions,
 } from "./handshake.ts";
-import { LiveSession } from "./live-session.ts";
-import type { ConnectionGrant, ListenerKind, SessionOpened } from "./ports.ts";
+import type { LiveSession } from "./live-session.ts";
+import type { ConnectionGrant, ListenerKind } from "./ports.ts";
 import { publicError } from "./problem.ts";
 import type { RequestRules } from "./request-guard.ts";
+import { challengeHeaders } from "./resource-metadata.ts";
 import { refuseSocket } from "./respond.ts";
 import { doorSessionOf, type SessionHostOptions } from "./session-host.ts";
+import { SocketLink } from "./session-link.ts";
+import { beginSession } from "./session-start.ts";
 
 /** What serving door sockets takes. */
 export interface DoorUpgradesOptions extends HandshakeOptions, SessionHostOptions {
@@ -37,6 +39,8 @@ export class DoorUpgrades {
   readonly #options: DoorUpgradesOptions;
   /** By the size of their messages, which is fixed for each of them. */
   readonly #servers = new Map<number, WebSocketServer>();
+  /** Subprotocol that each accepted handshake agrees on; none where it is absent. */
+  readonly #agreed = new WeakMap<IncomingMessage, string>();
 
   constructor(options: DoorUpgradesOptions) {
     this.#options = options;
@@ -93,10 +97,11 @@ export class DoorUpgrades {
       this.#endConnection(ready);
       return;
     }
-    const { messageBytes = this.#options.limits.frameBytes } = ready.place.endpoint;
+    const { messageBytes = this.#options.limits.frameBytes, protocol } = ready.place.endpoint;
+    if (protocol !== null) this.#agreed.set(handshake.request, protocol);
     this.#serverOf(messageBytes).handleUpgrade(handshake.request, wire, head, (socket) => {
       upgraded = true;
-      void this.#run(this.#openedRecord(handshake, ready), ready, socket, wire);
+      void this.#run(handshake, ready, socket, wire);
     });
   }
 
@@ -108,57 +113,38 @@ export class DoorUpgrades {
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload: messageBytes,
-      handleProtocols: (offered) =>
-        [...offered].find((protocol) => protocol.startsWith("doorward.")) ?? false,
+      handleProtocols: (_offered, request) => this.#agreed.get(request) ?? false,
     });
     this.#servers.set(messageBytes, server);
     return server;
   }
 
-  async #run(opened: SessionOpened, ready: Ready, socket: WebSocket, wire: Duplex): Promise<void> {
+  async #run(handshake: Handshake, ready: Ready, socket: WebSocket, wire: Duplex): Promise<void> {
     socket.pause();
-    const { limits, sessions, evidence } = this.#options;
-    const session = new LiveSession({ opened, socket, wire, cutMs: limits.cutMs });
-    const log = this.#options.log.child({
-      session: opened.session,
-      machine: opened.machine,
-      door: opened.door,
+    const { endpoint } = ready.place;
+    const start = { ...handshake, ...ready, protocol: endpoint.protocol ?? endpoint.segment };
+    const link = new SocketLink(socket, wire, this.#options.limits);
+    const { session, log, started } = beginSession(start, link, this.#options, () => {
+      this.#endConnection(ready);
     });
-    const began = Promise.resolve().then(() => evidence.sessionOpened(opened));
-    const ended = this.#finish(session, ready, began, log);
-    sessions.add(session, ended);
-    try {
-      await began;
-    } catch (cause) {
-      log.error({ err: cause }, "session refused: its start could not be recorded");
-      session.cut(unrecorded(cause));
-      return;
-    }
-    if (session.signal.aborted || !this.#stillGranted(session, ready)) return;
-    log.info(
-      { grant: opened.grant, subject: opened.subject, correlationId: opened.correlationId },
-      "session opened",
-    );
-    await this.#serveDoor(session, ready, socket, log);
+    if (await started) await this.#serveDoor(session, handshake, ready, socket, log);
   }
 
-  /** A grant that ended between the handshake and the registration of the session cut nothing, so it is asked again. */
-  #stillGranted(session: LiveSession, ready: Ready): boolean {
-    try {
-      const { place, grant, machine } = ready;
-      guardGranted(grant.grantId, machine.id, place.endpoint.operations, this.#options.grants);
-      return true;
-    } catch (thrown) {
-      session.cut(toDoorwardError(thrown));
-      return false;
-    }
-  }
-
-  async #serveDoor(session: LiveSession, ready: Ready, socket: WebSocket, log: Logger): Promise<void> {
+  async #serveDoor(
+    session: LiveSession,
+    { request }: Handshake,
+    ready: Ready,
+    socket: WebSocket,
+    log: Logger,
+  ): Promise<void> {
     try {
       const door = await this.#options.registry.load(ready.place.entry);
       if (session.signal.aborted) return;
-      const served = door.open(doorSessionOf(session, ready, this.#options), socket);
+      const operator = ready.caller.kind === "operator";
+      const served = door.open(
+        doorSessionOf(session, { ...ready, request, operator }, this.#options),
+        socket,
+      );
       socket.resume();
       await served;
     } catch (thrown) {
@@ -166,23 +152,6 @@ export class DoorUpgrades {
       const error = toDoorwardError(thrown);
       log.warn({ err: error }, "door ended a session with an error");
       session.cut(error);
-    }
-  }
-
-  /** What the end of a session has to do: end its implicit grant, then record how it went. */
-  async #finish(session: LiveSession, ready: Ready, began: Promise<void>, log: Logger): Promise<void> {
-    const end = await session.closed;
-    this.#endConnection(ready);
-    const recorded = await began.then(
-      () => true,
-      () => false,
-    );
-    log.info({ code: end.code, reason: end.reason }, "session closed");
-    if (!recorded) return;
-    try {
-      await this.#options.evidence.sessionClosed(session.closedRecord(end));
-    } catch (cause) {
-      log.error({ err: cause }, "end of a session could not be recorded");
     }
   }
 
@@ -206,7 +175,7 @@ export class DoorUpgrades {
     correlationId: string,
   ): Promise<void> {
     const { denials, log } = this.#options;
-    const { caller, listener, machine, target, door } = handshake;
+    const { request, caller, listener, machine, target, door } = handshake;
     log[error.code === "INTERNAL" ? "error" : "info"](
       {
         err: error.code === "INTERNAL" ? error : undefined,
@@ -225,31 +194,6 @@ export class DoorUpgrades {
       target,
       correlationId,
     });
-    refuseSocket(wire, publicError(error), correlationId);
+    refuseSocket(wire, publicError(error), correlationId, challengeHeaders(error, request));
   }
-
-  #openedRecord(handshake: Handshake, ready: Ready): SessionOpened {
-    const door = ready.place.entry.id;
-    return {
-      session: newSessionId(),
-      grant: ready.grant.grantId,
-      subject: ready.grant.subject,
-      machine: { id: ready.machine.id, name: ready.machine.name },
-      operations: ready.grant.operations.filter((operation) => operation.startsWith(`${door}.`)),
-      door,
-      protocol: ready.place.endpoint.protocol ?? ready.place.endpoint.segment,
-      listener: handshake.listener,
-      origin: handshake.request.headers.origin ?? null,
-      correlationId: ready.correlationId,
-      at: new Date().toISOString(),
-    };
-  }
-}
-
-function unrecorded(cause: unknown): DoorwardError {
-  return new DoorwardError({
-    code: "EVIDENCE_UNWRITABLE",
-    message: "Cannot open the door: the session's start could not be recorded",
-    cause,
-  });
 }

@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import { Authentication } from "./authentication.ts";
 import { limitsOf, type GatewayConfig } from "./config.ts";
 import { Denials } from "./denials.ts";
+import { DoorRequests } from "./door-requests.ts";
 import { DoorSessions } from "./door-sessions.ts";
 import { DoorUpgrades } from "./door-upgrades.ts";
 import { DoorRegistry } from "./door-registry.ts";
@@ -17,6 +18,7 @@ import type {
   GatewayEvidence,
   GrantsPort,
   Handlers,
+  HostPort,
   ListenerKind,
   MachinesPort,
 } from "./ports.ts";
@@ -33,6 +35,8 @@ export interface GatewayOptions {
   readonly doors: readonly DoorEntry[];
   /** Who approves; where nobody does, what needs approval is refused. */
   readonly approvals?: ApprovalsPort;
+  /** Who acts on the host for doors; where nobody does, what asks for it is refused. */
+  readonly host?: HostPort;
   readonly evidence: GatewayEvidence;
   readonly config: GatewayConfig;
   readonly log: Logger;
@@ -60,6 +64,7 @@ class BridgeGateway implements Gateway {
   readonly #options: GatewayOptions;
   readonly #calls: HttpCalls;
   readonly #upgrades: DoorUpgrades;
+  readonly #requests: DoorRequests;
   readonly #registry: DoorRegistry;
   readonly #servers: Server[] = [];
   readonly #listeners: AsyncDisposable[] = [];
@@ -73,6 +78,7 @@ class BridgeGateway implements Gateway {
     const shared = {
       ...options,
       approvals: options.approvals ?? nobodyApproves,
+      host: options.host ?? nobodyActs,
       registry: this.#registry,
       limits,
       authentication: new Authentication({ ...options, limits }),
@@ -83,6 +89,7 @@ class BridgeGateway implements Gateway {
     this.sessions = shared.sessions;
     this.#calls = new HttpCalls(shared);
     this.#upgrades = new DoorUpgrades(shared);
+    this.#requests = new DoorRequests(shared);
     this.#watch = options.grants.onEnded((ended) => this.sessions.closeGrant([ended.id], endOf(ended)));
   }
 
@@ -150,7 +157,9 @@ class BridgeGateway implements Gateway {
     let known: RequestRules | undefined;
     return makeHttpServer(limitsOf(config), {
       request: (request, response) => {
-        this.#calls.serve(request, response, kind, (known ??= rules()));
+        known ??= rules();
+        if (this.#requests.serves(request)) void this.#requests.serve(request, response, kind, known);
+        else this.#calls.serve(request, response, kind, known);
       },
       upgrade: (request, wire, head) => {
         void this.#upgrades.serve(request, wire, head, kind, (known ??= rules()));
@@ -168,12 +177,21 @@ function endOf({ id, status, reason, error }: EndedGrant): DoorwardError {
 }
 
 const nobodyApproves: ApprovalsPort = {
-  approve: (_session, { operation }) =>
-    Promise.reject(
-      new DenialError({
-        code: "POLICY_DENIED",
-        rule: "approvals.none",
-        message: `Cannot do "${operation}": it needs approval, and nobody can approve here`,
-      }),
-    ),
+  approve: (_session, { operation }) => Promise.reject(nobody("approvals.none", operation)),
+  ask: (_session, { operation }) => {
+    throw nobody("approvals.none", operation);
+  },
 };
+
+const nobodyActs: HostPort = {
+  hostAction: () => Promise.reject(nobody("host.none", "agent-tool.host-action")),
+  requestEgress: () => Promise.reject(nobody("host.none", "agent-tool.egress")),
+};
+
+function nobody(rule: string, operation: string): DenialError {
+  return new DenialError({
+    code: "POLICY_DENIED",
+    rule,
+    message: `Cannot do "${operation}": it takes somebody who decides or acts, and nobody does here`,
+  });
+}

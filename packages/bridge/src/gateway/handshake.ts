@@ -1,5 +1,11 @@
 import type { IncomingMessage } from "node:http";
-import { DenialError, DoorwardError, type DoorName, type Operation } from "@doorward/contracts";
+import {
+  DenialError,
+  DoorwardError,
+  type DoorName,
+  type HostInterfaceGrant,
+  type Operation,
+} from "@doorward/contracts";
 import type { DoorEndpoint } from "@doorward/doors";
 import { machineFor, tokenMissing } from "./access.ts";
 import type { Authentication } from "./authentication.ts";
@@ -40,32 +46,82 @@ export interface AcceptedHandshake {
   readonly query: string;
 }
 
+/** A plain request that may go on. */
+export interface AcceptedRequest {
+  readonly grant: HostInterfaceGrant;
+  readonly machine: GatewayMachine;
+  readonly place: DoorPlace;
+  /** Query of the URL, without `?`. */
+  readonly query: string;
+}
+
 /** Judges a WebSocket handshake: a straight list of refusals, the cheapest first; throws the first that applies. */
 export function judgeHandshake(handshake: Handshake, options: HandshakeOptions): AcceptedHandshake {
-  const { request, listener, rules } = handshake;
-  guardRequest(request, rules);
-  const path = doorPathOf(request.url ?? "");
-  handshake.target = path.machine;
-  const place = options.registry.find(path.segment);
-  const { entry, endpoint } = place;
-  handshake.door = entry.id;
-  guardQuery(path.query, endpoint);
+  const { request, listener } = handshake;
+  const { machine: target, place, query } = placeOf(handshake, options);
   guardMethod(request);
   const protocols = protocolsOf(request);
-  guardProtocol(protocols, endpoint);
+  guardProtocol(protocols, place.endpoint);
   const caller = options.authentication.callerOf(request, listener, protocols);
   handshake.caller = caller;
   options.authentication.admit(caller, listener);
   if (caller.kind === "anonymous") throw tokenMissing();
-  const machine = machineFor(caller, path.machine, options.machines);
+  const machine = guardMachine(handshake, caller, target, place, options);
+  options.sessions.guardLimits(caller.kind === "grant" ? caller.grant.grantId : null);
+  return { caller, machine, place, query };
+}
+
+/** Judges a plain request at a door by the same list; only holders of grants make such. */
+export function judgeDoorRequest(handshake: Handshake, options: HandshakeOptions): AcceptedRequest {
+  const { request, listener } = handshake;
+  const { machine: target, place, query } = placeOf(handshake, options);
+  guardHttpMethod(request, place.endpoint);
+  const caller = options.authentication.callerOf(request, listener);
+  handshake.caller = caller;
+  options.authentication.admit(caller, listener, "door");
+  if (caller.kind === "anonymous") throw tokenMissing();
+  if (caller.kind === "operator") throw operatorsRequest(target);
+  const machine = guardMachine(handshake, caller, target, place, options);
+  return { grant: caller.grant, machine, place, query };
+}
+
+/** Whether a path is that of a door which serves plain requests. */
+export function servesRequests(url: string, registry: DoorRegistry): boolean {
+  if (!url.startsWith("/v1/machines/")) return false;
+  const segment = /^\/v1\/machines\/[^/?]+\/doors\/([^?]+)/.exec(url)?.[1] ?? "";
+  return registry.has(segment) && registry.find(segment).endpoint.methods !== undefined;
+}
+
+function placeOf(
+  handshake: Handshake,
+  { registry }: HandshakeOptions,
+): { readonly machine: string; readonly place: DoorPlace; readonly query: string } {
+  const { request, rules } = handshake;
+  guardRequest(request, rules);
+  const { machine, segment, query } = doorPathOf(request.url ?? "", registry);
+  handshake.target = machine;
+  const place = registry.find(segment);
+  handshake.door = place.entry.id;
+  guardQuery(query, place.endpoint);
+  return { machine, place, query };
+}
+
+/** The machine, if it runs and the caller may enter by this door just now. */
+function guardMachine(
+  handshake: Handshake,
+  caller: Caller,
+  target: string,
+  { entry, endpoint }: DoorPlace,
+  options: HandshakeOptions,
+): GatewayMachine {
+  const machine = machineFor(caller, target, options.machines);
   handshake.machine = machine;
   guardRunning(machine);
   guardOffered(machine, entry.id);
-  guardTransport(machine, entry.id, listener);
+  guardTransport(machine, entry.id, handshake.listener);
   if (caller.kind === "grant")
     guardGranted(caller.grant.grantId, machine.id, endpoint.operations, options.grants);
-  options.sessions.guardLimits(caller.kind === "grant" ? caller.grant.grantId : null);
-  return { caller, machine, place, query: path.query };
+  return machine;
 }
 
 /** Subprotocols that a client offers, in its order. */
@@ -80,18 +136,20 @@ interface DoorPath {
   readonly query: string;
 }
 
-function doorPathOf(url: string): DoorPath {
-  const [path, search] = splitUrl(url);
-  const [, version, kind, machine = "", doors, segment = "", ...rest] = decodeSegments(path);
-  if (version !== "v1" || kind !== "machines" || doors !== "doors" || machine === "" || rest.length > 0) {
-    throw new DoorwardError({ code: "ROUTE_NOT_FOUND", message: "Cannot upgrade: no door has this path" });
+function doorPathOf(url: string, registry: DoorRegistry): DoorPath {
+  const [path, query] = splitUrl(url);
+  const [, version, kind, machine = "", doors, ...rest] = decodeSegments(path);
+  const segment = rest.join("/");
+  const below = rest.length > 1 && !registry.has(segment);
+  if (version !== "v1" || kind !== "machines" || doors !== "doors" || machine === "" || below) {
+    throw new DoorwardError({ code: "ROUTE_NOT_FOUND", message: "Cannot open the door: none has this path" });
   }
-  return { machine, segment, query: search };
+  return { machine, segment, query };
 }
 
 function guardQuery(query: string, endpoint: DoorEndpoint): void {
   if (query === "" || endpoint.query === true) return;
-  throw new DoorwardError({ code: "INPUT_INVALID", message: "Cannot upgrade: this door takes no query" });
+  throw new DoorwardError({ code: "INPUT_INVALID", message: "Cannot open the door: it takes no query" });
 }
 
 function guardMethod(request: IncomingMessage): void {
@@ -105,6 +163,25 @@ function guardMethod(request: IncomingMessage): void {
   throw new DoorwardError({
     code: "PROTOCOL_ERROR",
     message: "Cannot open the door: it takes a WebSocket handshake, version 13, with GET",
+  });
+}
+
+function guardHttpMethod(request: IncomingMessage, { methods = [] }: DoorEndpoint): void {
+  if (methods.includes(request.method ?? "")) return;
+  const allow = methods.join(", ");
+  throw new DoorwardError({
+    code: "METHOD_NOT_ALLOWED",
+    message: `Cannot call this door with "${request.method ?? ""}": it takes ${allow}`,
+    details: { allow },
+  });
+}
+
+function operatorsRequest(machine: string): DoorwardError {
+  return new DoorwardError({
+    code: "TOKEN_MISSING",
+    message:
+      "Cannot serve the request: plain requests at a door carry the token of a grant, the operator's too",
+    hint: `doorward mcp ${machine}, or doorward grant create ${machine} --to SUBJECT`,
   });
 }
 
@@ -162,10 +239,15 @@ export function guardGranted(
   throw refusal;
 }
 
+/** A client that offers a subprotocol takes the absence of one in the answer for a refusal, so offers must fit. */
 function guardProtocol(offered: readonly string[], { protocol }: DoorEndpoint): void {
-  if (protocol === null || offered.includes(protocol)) return;
+  if (protocol === null ? offered.every((one) => one.startsWith("bearer.")) : offered.includes(protocol))
+    return;
   throw new DoorwardError({
     code: "PROTOCOL_ERROR",
-    message: `Cannot open the door: the client does not offer subprotocol "${protocol}"`,
+    message:
+      protocol === null
+        ? "Cannot open the door: it has no subprotocol, and the client offers one"
+        : `Cannot open the door: the client does not offer subprotocol "${protocol}"`,
   });
 }

@@ -1,16 +1,17 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { DoorwardError, toDoorwardError } from "@doorward/contracts";
+import { readJsonBody } from "@doorward/doors";
 import type { Logger } from "pino";
 import { guardAccess, machineFor } from "./access.ts";
 import type { Authentication } from "./authentication.ts";
 import type { GatewayLimits } from "./config.ts";
 import { newCorrelationId } from "./correlation.ts";
 import type { Denials } from "./denials.ts";
-import { readJsonBody } from "./json-body.ts";
 import { NdjsonAnswer } from "./ndjson.ts";
 import type { Caller, Handlers, ListenerKind, MachinesPort, ReportProgress } from "./ports.ts";
 import { publicError } from "./problem.ts";
 import { guardRequest, type RequestRules } from "./request-guard.ts";
+import { asksForMetadata, metadataOf } from "./resource-metadata.ts";
 import { sendJson, sendProblem } from "./respond.ts";
 import { checkEvent, checkInput, checkResult, type CheckedInput } from "./route-input.ts";
 import { isPublic, matchRoute, type RouteMatch } from "./route-table.ts";
@@ -112,6 +113,10 @@ export class HttpCalls {
     const { request, listener, signal } = exchange;
     const { authentication, limits, machines } = this.#options;
     const [path, search] = splitUrl(request.url ?? "");
+    if (asksForMetadata(path)) {
+      this.#metadata(exchange);
+      return;
+    }
     if (!isPublic(path)) exchange.caller = authentication.callerOf(request, listener);
     authentication.admit(exchange.caller, listener);
     const match = matchRoute(request.method ?? "", path);
@@ -124,6 +129,17 @@ export class HttpCalls {
     const body = await readJsonBody(request, { ...limits, bodyBytes }, signal);
     const input = checkInput(match.route, { params: match.params, search, body });
     await this.#answer(exchange, match, input);
+  }
+
+  #metadata({ request, response, caller, listener, correlationId }: Exchange): void {
+    this.#options.authentication.admit(caller, listener);
+    if (request.method !== "GET")
+      throw new DoorwardError({
+        code: "METHOD_NOT_ALLOWED",
+        message: "Cannot serve the metadata: it takes GET",
+        details: { allow: "GET" },
+      });
+    sendJson(response, 200, metadataOf(request), correlationId);
   }
 
   async #answer(exchange: Exchange, match: RouteMatch, input: CheckedInput): Promise<void> {

@@ -14,6 +14,7 @@ export type {
   GatewayMachine,
   GrantsPort,
   Handlers,
+  HostPort,
   ListenerKind,
   MachineRef,
   MachinesPort,

@@ -37,11 +37,13 @@ export function sendProblem(
   response: ServerResponse,
   error: DoorwardError,
   correlationId: string,
+  headers: Readonly<Record<string, string>> = {},
 ): void {
   const bytes = Buffer.from(JSON.stringify(problemOf(error, correlationId)));
   response.writeHead(error.entry.status, {
     ...COMMON_HEADERS,
     ...problemHeaders(error),
+    ...headers,
     "content-type": "application/problem+json",
     "content-length": bytes.length,
     "x-correlation-id": correlationId,
@@ -52,7 +54,12 @@ export function sendProblem(
 }
 
 /** Sends an error on a bare socket, before an upgrade or where the request could not be parsed, and ends it. */
-export function refuseSocket(socket: Duplex, error: DoorwardError, correlationId: string): void {
+export function refuseSocket(
+  socket: Duplex,
+  error: DoorwardError,
+  correlationId: string,
+  more: Readonly<Record<string, string>> = {},
+): void {
   if (!socket.writable) {
     socket.destroy();
     return;
@@ -61,6 +68,7 @@ export function refuseSocket(socket: Duplex, error: DoorwardError, correlationId
   const headers: Record<string, string> = {
     ...COMMON_HEADERS,
     ...problemHeaders(error),
+    ...more,
     connection: "close",
     "content-type": "application/problem+json",
     "content-length": String(Buffer.byteLength(body)),

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import {
   toDoorwardError,
   type DoorwardError,
@@ -7,7 +8,14 @@ import {
 import type { DoorHost, DoorSession } from "@doorward/doors";
 import type { Denials } from "./denials.ts";
 import type { LiveSession } from "./live-session.ts";
-import type { ApprovalsPort, GatewayEvidence, GatewayMachine, GrantsPort, MachinesPort } from "./ports.ts";
+import type {
+  ApprovalsPort,
+  GatewayEvidence,
+  GatewayMachine,
+  GrantsPort,
+  HostPort,
+  MachinesPort,
+} from "./ports.ts";
 
 /** What of the bridge a session at a door may reach. */
 export interface SessionHostOptions {
@@ -15,37 +23,60 @@ export interface SessionHostOptions {
   readonly machines: MachinesPort;
   readonly evidence: GatewayEvidence;
   readonly approvals: ApprovalsPort;
+  readonly host: HostPort;
   readonly denials: Denials;
+}
+
+/** What the gateway established of a session before it hands it to its door. */
+export interface CheckedSession {
+  readonly grant: HostInterfaceGrant;
+  readonly machine: GatewayMachine;
+  /** Query of the URL, without `?`. */
+  readonly query: string;
+  readonly request: IncomingMessage;
+  /** Whether it is the operator's own connection. */
+  readonly operator: boolean;
 }
 
 /** A live session as its door sees it. */
 export function doorSessionOf(
   session: LiveSession,
-  checked: {
-    readonly grant: HostInterfaceGrant;
-    readonly machine: GatewayMachine;
-    readonly query: string;
-  },
+  checked: CheckedSession,
   options: SessionHostOptions,
 ): DoorSession {
   const { opened } = session;
+  const { grant, machine, query, request, operator } = checked;
   return {
     id: opened.session,
     protocol: opened.protocol,
-    query: checked.query,
+    query,
     machine: opened.machine,
     subject: opened.subject,
     grantId: opened.grant,
     kind: opened.subject.startsWith("operator:") ? "operator" : "agent",
-    operations: new Set(checked.grant.operations),
-    spec: checked.machine.terminal,
+    operations: new Set(grant.operations),
+    spec: machine.terminal,
+    // The policy may have become narrower since the session began.
+    get agentTool() {
+      return (options.machines.find(machine.id) ?? machine).agentTool;
+    },
+    reach: machine.reach(grant.repoPaths, grant.operations),
+    capabilities: operator ? "all" : new Set(grant.capabilities),
+    tools: null,
+    announced: announcedBy(request),
     signal: session.signal,
-    host: hostOf(session, checked.machine, options),
+    host: hostOf(session, machine, options),
   };
 }
 
+/** What a client says of how it connects; anything but a short plain word is nothing. */
+function announcedBy(request: IncomingMessage): string | null {
+  const said = request.headers["x-doorward-client"];
+  return typeof said === "string" && /^[a-z0-9-]{1,32}$/.test(said) ? said : null;
+}
+
 function hostOf(session: LiveSession, { terminal }: GatewayMachine, options: SessionHostOptions): DoorHost {
-  const { grants, machines, evidence, approvals, denials } = options;
+  const { grants, machines, evidence, approvals, host, denials } = options;
   const { opened, signal: over } = session;
   return {
     check: (operation) => {
@@ -68,6 +99,13 @@ function hostOf(session: LiveSession, { terminal }: GatewayMachine, options: Ses
       return evidence.transcript(opened, terminal.transcript, about);
     },
     approve: (request, signal) => approvals.approve(opened, request, AbortSignal.any([signal, over])),
+    ask: (request) => {
+      over.throwIfAborted();
+      return approvals.ask(opened, request);
+    },
+    hostAction: (request, signal, onEvent = () => undefined) =>
+      host.hostAction(opened, request, AbortSignal.any([signal, over]), onEvent),
+    requestEgress: (request, signal) => host.requestEgress(opened, request, AbortSignal.any([signal, over])),
     onNotice: (listener) => session.onNotice(listener),
   };
 }

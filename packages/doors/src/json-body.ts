@@ -1,11 +1,16 @@
 import type { IncomingMessage } from "node:http";
 import { DoorwardError } from "@doorward/contracts";
-import type { GatewayLimits } from "./config.ts";
+
+/** How large and how deep a body may be. */
+export interface BodyLimits {
+  readonly bodyBytes: number;
+  readonly bodyDepth: number;
+}
 
 /** Reads a request's body as JSON; no body is the empty object. */
 export async function readJsonBody(
   request: IncomingMessage,
-  limits: GatewayLimits,
+  limits: BodyLimits,
   signal: AbortSignal,
 ): Promise<unknown> {
   const declared = Number(request.headers["content-length"] ?? 0);
