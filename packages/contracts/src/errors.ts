@@ -51,6 +51,8 @@ export const ERRORS = {
   OPERATION_NOT_GRANTED: { ...denied, when: "The grant does not contain this operation" },
   OPERATOR_ONLY: { ...denied, when: "Only the operator, on the bridge's own socket, may do this" },
   DOOR_NOT_OFFERED: { ...denied, when: "The machine's profile does not offer this door" },
+  TOOL_NOT_FOUND: { ...absent, when: "The agent-tool door has no such tool, or not in this session" },
+  TOOL_NOT_ALLOWED: { ...denied, when: "The door or the grant does not let this client call the tool" },
   DOOR_NOT_FOUND: { ...absent, when: "No door has this name" },
   MACHINE_NOT_GRANTED: { ...denied, when: "The grant is for another machine" },
   RATE_LIMITED: {

@@ -94,10 +94,14 @@ export interface DoorHost {
     signal: AbortSignal,
     onEvent?: (event: ActionEvent) => void,
   ): Promise<HostActionResponse>;
-  /** Asks the operator to let the machine reach a host; resolves with the answer in words for the asker. */
+  /**
+   * Asks the operator to let the machine reach a host; resolves with the answer in words for the asker, rejects with
+   * APPROVAL_DENIED. `onAsked` hears of the question when one has to be asked.
+   */
   requestEgress(
     request: { readonly host: string; readonly port: number; readonly reason: string },
     signal: AbortSignal,
+    onAsked?: (question: { readonly id: string; readonly expiresAt: string }) => void,
   ): Promise<string>;
   /** Registers who is told of what people in the session should know, until disposed. */
   onNotice(listener: (notice: DoorNotice) => void): Disposable;
@@ -146,6 +150,8 @@ export interface CommandRecord {
   readonly type: "command";
   readonly execution: SessionKind;
   readonly argv: readonly string[];
+  /** Program that a shell's line is for; the basename of `argv[0]` when absent. */
+  readonly program?: string;
   readonly cwd: string | null;
   readonly outcome: "exited" | "signalled" | "not-started" | "cut" | "lost";
   readonly exitCode: number | null;

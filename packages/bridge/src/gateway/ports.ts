@@ -211,5 +211,6 @@ export interface HostPort {
     session: SessionOpened,
     request: { readonly host: string; readonly port: number; readonly reason: string },
     signal: AbortSignal,
+    onAsked?: (question: { readonly id: string; readonly expiresAt: string }) => void,
   ): Promise<string>;
 }

@@ -105,7 +105,8 @@ function hostOf(session: LiveSession, { terminal }: GatewayMachine, options: Ses
     },
     hostAction: (request, signal, onEvent = () => undefined) =>
       host.hostAction(opened, request, AbortSignal.any([signal, over]), onEvent),
-    requestEgress: (request, signal) => host.requestEgress(opened, request, AbortSignal.any([signal, over])),
+    requestEgress: (request, signal, onAsked) =>
+      host.requestEgress(opened, request, AbortSignal.any([signal, over]), onAsked),
     onNotice: (listener) => session.onNotice(listener),
   };
 }

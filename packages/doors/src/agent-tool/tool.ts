@@ -9,6 +9,27 @@ export interface ToolCall {
   readonly signal: AbortSignal;
   /** Tells the caller how far it came; lost where the caller did not ask for it. */
   progress(message: string): void;
+  /**
+   * The answer for a call whose effect waits for the operator: at once that it waits, and by check_approval what `work`
+   * answers in the end. APPROVAL_DENIED of `work` is a refusal; the same call is not asked about again for a while.
+   */
+  pend(question: AskedQuestion, work: Promise<ToolAnswer<unknown>>): ToolAnswer<PendingAnswer>;
+}
+
+/** A question to the operator, as he sees it. */
+export interface AskedQuestion {
+  readonly id: string;
+  /** When it is refused by itself, RFC 3339. */
+  readonly expiresAt: string;
+}
+
+/** What a call answers that waits for the operator. */
+export interface PendingAnswer {
+  readonly machine: string;
+  readonly status: "pending";
+  readonly approval_id: string;
+  readonly expires_at: string;
+  readonly message: string;
 }
 
 /** A picture in an answer, for models that see. */
@@ -32,6 +53,11 @@ export interface ToolAnswer<Output> {
   readonly program?: string;
   readonly target?: string;
   readonly exitCode?: number | null;
+  /** How it ended where `failed` does not tell; an error code beside it. */
+  readonly outcome?: "pending" | "timed-out";
+  readonly code?: string;
+  /** Id of the approval that it waits for or ran under. */
+  readonly approval?: string;
 }
 
 /** One tool of the door: what models read of it, and what it does. Operation and effect stand in `AGENT_TOOLS`. */
@@ -46,6 +72,8 @@ export interface Tool<Input extends z.ZodObject = z.ZodObject, Output extends z.
   readonly hints: { readonly idempotent: boolean; readonly destructive: boolean };
   /** Whether the session has it at all, beside its operation; always when absent. */
   readonly offered?: (session: AgentSession) => boolean;
+  /** The full effect line by line, for the operator who is asked about it; its arguments one by one when absent. */
+  readonly effect?: (input: z.output<Input>, session: AgentSession) => Promise<readonly string[]>;
   call(input: z.output<Input>, call: ToolCall): Promise<ToolAnswer<z.input<Output>>>;
 }
 

@@ -1,0 +1,46 @@
+import { AGENT_TOOLS } from "@doorward/contracts";
+import type { ApprovalRequest } from "../door.ts";
+import type { AgentSession } from "./agent-session.ts";
+import type { Tool } from "./tool.ts";
+
+/** Where a line of shown text is broken; escapes make it up to six times as long, which must still be shown. */
+const LINE_CHARACTERS = 300;
+
+/**
+ * What the operator is asked about a call: its full effect, bound to tool, arguments and grant. An approval for a time
+ * covers exactly the same call; what runs programs is asked about each time, because a shell can do anything.
+ */
+export async function approvalRequest(
+  tool: Tool,
+  input: Record<string, unknown>,
+  session: AgentSession,
+): Promise<ApprovalRequest> {
+  const { operation, effect } = AGENT_TOOLS[tool.name];
+  const shown = (await tool.effect?.(input, session)) ?? argumentLines(input);
+  const lines = [`calls ${tool.name}:`, ...shown].flatMap(brokenUp);
+  return {
+    operation,
+    summary: lines.join("\n"),
+    bound: { tool: tool.name, arguments: input, grant: session.door.grantId },
+    shape: effect === "runs" ? null : { of: { tool: tool.name, arguments: input } },
+  };
+}
+
+/** Arguments one by one; text of several lines line by line. */
+export function argumentLines(input: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(input).flatMap(([name, value]) =>
+    typeof value === "string" && value.includes("\n")
+      ? [`${name}:`, ...value.split("\n").map((line) => `  | ${line}`)]
+      : [`${name}: ${JSON.stringify(value) ?? "undefined"}`],
+  );
+}
+
+function brokenUp(line: string): string[] {
+  const parts = [];
+  for (const one of line.split("\n")) {
+    const characters = [...one];
+    for (let at = 0; at === 0 || at < characters.length; at += LINE_CHARACTERS)
+      parts.push(`${at === 0 ? "" : "  ... "}${characters.slice(at, at + LINE_CHARACTERS).join("")}`);
+  }
+  return parts;
+}

@@ -1,0 +1,44 @@
+import { DenialError, DoorwardError, toDoorwardError, type ErrorCode } from "@doorward/contracts";
+import type { AllowanceRefusal } from "./allowance.ts";
+import type { CallOutcome } from "./tool-caller.ts";
+
+/** What a model should do about an error whose hint is a command of the operator's, or that has none. */
+const ADVICE: Partial<Record<ErrorCode, string>> = {
+  GRANT_EXPIRED: "Your grant is over; ask the operator to renew it. Calling again does not help",
+  GRANT_REVOKED: "Your grant was revoked; stop, and tell the user",
+  GRANT_NOT_FOUND: "Your grant is over; stop, and tell the user",
+  OPERATION_NOT_GRANTED:
+    "Your grant does not allow this; use another tool, or tell the user what you would need",
+  MACHINE_NOT_RUNNING: "The machine is stopped; ask the operator to start it",
+  GUEST_UNREACHABLE: "The machine does not answer; try once more in a moment, then tell the user",
+  PATH_NOT_ALLOWED:
+    "Work within the folders that the grant covers; the working folder is where relative paths start",
+  EVIDENCE_UNWRITABLE: "Nothing can be recorded on the host, so nothing is done; tell the user",
+  APPROVAL_DENIED: "Do not ask for the same again; do something else, or ask the user",
+  INTERNAL: "This is a fault of Doorward; do something else, and tell the user",
+};
+
+/** A thrown error in words for a model. */
+export function failureOf(thrown: unknown): Extract<CallOutcome, { kind: "failed" }> {
+  const { code, message, hint } = toDoorwardError(thrown);
+  return { kind: "failed", code, message, hint: ADVICE[code] ?? hint ?? null };
+}
+
+/** The error for a call that the door's policy or the grant does not allow. */
+export function notAllowed(tool: string, { rule, message, hint }: AllowanceRefusal): DenialError {
+  return new DenialError({
+    code: rule === "grant.operations" ? "OPERATION_NOT_GRANTED" : "TOOL_NOT_ALLOWED",
+    rule,
+    message: `Cannot call "${tool}": ${message}`,
+    hint: hint ?? "Use another tool, or tell the user what you would need",
+  });
+}
+
+/** The error for a call of a tool that there is not, or not in this session. */
+export function noSuchTool(name: string, why: string): DoorwardError {
+  return new DoorwardError({
+    code: "TOOL_NOT_FOUND",
+    message: `Cannot call ${JSON.stringify(name.slice(0, 80))}: ${why}`,
+    hint: "List the tools, and call one of them",
+  });
+}

@@ -1,0 +1,19 @@
+const ASSIGNMENT = /^[A-Za-z_][A-Za-z0-9_]*=\S*\s+/;
+const WORD = /^(?:[A-Za-z0-9._+-]*\/)*([A-Za-z0-9_][A-Za-z0-9._+-]{0,63})(?=$|[\s;&|<>()])/;
+/** Words in front of the program that says what a line is for. */
+const BEFORE =
+  /^(?:(?:cd\s+[^\s;&|]+\s*(?:&&|;))|env|exec|command|nice|nohup|time|timeout\s+[0-9.]+[smhd]?)\s+/;
+
+/**
+ * Basename of the first program of a shell's line, for the evidence, which keeps no arguments: where the line starts with
+ * anything but a plain word, it is the shell's own.
+ */
+export function programOf(line: string, shell: string): string {
+  let rest = line.trimStart();
+  for (let left = 8; left > 0; left -= 1) {
+    const skipped = BEFORE.exec(rest)?.[0] ?? ASSIGNMENT.exec(rest)?.[0];
+    if (skipped === undefined) break;
+    rest = rest.slice(skipped.length).trimStart();
+  }
+  return WORD.exec(rest)?.[1] ?? shell;
+}

@@ -1,0 +1,245 @@
+import { createHash } from "node:crypto";
+import { AGENT_TOOLS, DenialError, DoorwardError, toDoorwardError } from "@doorward/contracts";
+import type { PendingQuestion, ToolCallRecord } from "../door.ts";
+import { allowanceOf } from "./allowance.ts";
+import { approvalRequest } from "./approval-text.ts";
+import { parseArguments } from "./call-arguments.ts";
+import { failureOf, noSuchTool, notAllowed } from "./call-failure.ts";
+import { answeredRecord, thrownRecord, type CallEnd, type CallFacts } from "./call-record.ts";
+import { canonicalJson } from "./canonical-json.ts";
+import { pendingAnswer } from "./pending-answer.ts";
+import type { PendingHandle } from "./pending-calls.ts";
+import type { RefusedCalls } from "./refused-calls.ts";
+import type { RunningCalls } from "./running-calls.ts";
+import type { CallOutcome, CallRequest } from "./tool-caller.ts";
+import type { AskedQuestion, PendingAnswer, Tool, ToolAnswer } from "./tool.ts";
+
+/** What all calls share. */
+export interface CallShared {
+  readonly running: RunningCalls;
+  readonly refused: RefusedCalls;
+}
+
+type Input = Readonly<Record<string, unknown>>;
+
+/** One call of a tool on its way: judged, parsed, approved, judged again, run, recorded. */
+export class OneCall {
+  readonly #tool: Tool;
+  readonly #request: CallRequest;
+  readonly #shared: CallShared;
+  #began = performance.now();
+  #registryGrant: string | null = null;
+  #key = "";
+  #denied = false;
+
+  constructor(tool: Tool, request: CallRequest, shared: CallShared) {
+    this.#tool = tool;
+    this.#request = request;
+    this.#shared = shared;
+  }
+
+  /** Does all of it; the outcome is given back once its record is durable. */
+  async perform(): Promise<CallOutcome> {
+    const { session, signal } = this.#request;
+    let input: Input;
+    let places: Disposable;
+    try {
+      this.#judge();
+      input = parseArguments(this.#tool, this.#request.arguments);
+      places = this.#shared.running.take(session.door.id, session.door.machine.id);
+    } catch (error) {
+      return await this.#failed(error, signal, null);
+    }
+    using _places = places;
+    return await this.#decided(input);
+  }
+
+  async #decided(input: Input): Promise<CallOutcome> {
+    const { signal } = this.#request;
+    try {
+      this.#key = this.#keyOf(input);
+      const waiting = this.#mayAsk() ? this.#alreadyAsked() : null;
+      if (waiting !== null) return await this.#answered(waiting, null);
+      const asked = this.#mustAsk() ? await this.#ask(input) : null;
+      if (asked?.pending === true) return await this.#answered(asked.answer, null);
+      return await this.#run(input, signal, asked?.approval ?? null);
+    } catch (error) {
+      return await this.#failed(error, signal, null);
+    }
+  }
+
+  /** Throws unless grant and door allow the call at this moment. */
+  #judge(): void {
+    const { session } = this.#request;
+    const { name, offered } = this.#tool;
+    session.door.signal.throwIfAborted();
+    const allowance = allowanceOf(session.door, name);
+    if (!allowance.allowed) throw notAllowed(name, allowance);
+    this.#registryGrant = allowance.registryGrant;
+    this.#check();
+    if (offered?.(session) === false) throw noSuchTool(name, "this session does not have it");
+  }
+
+  /** The gateway itself records what it refuses here. */
+  #check(): void {
+    this.#denied = true;
+    this.#request.session.door.host.check(AGENT_TOOLS[this.#tool.name].operation);
+    this.#denied = false;
+  }
+
+  #mustAsk(): boolean {
+    const { agentTool } = this.#request.session.door;
+    return (
+      AGENT_TOOLS[this.#tool.name].effect !== "acts" &&
+      agentTool?.approvalRequired.includes(this.#tool.name) === true
+    );
+  }
+
+  #mayAsk(): boolean {
+    return AGENT_TOOLS[this.#tool.name].effect === "acts" || this.#mustAsk();
+  }
+
+  /** The handle that the same call was given before, while nobody decided; throws when it was refused a moment ago. */
+  #alreadyAsked(): ToolAnswer<PendingAnswer> | null {
+    const { session } = this.#request;
+    this.#shared.refused.check(this.#key, this.#tool.name);
+    const waiting = session.pending.undecided(this.#key);
+    return waiting === undefined ? null : pendingAnswer(waiting, session.door.machine.name);
+  }
+
+  async #ask(
+    input: Input,
+  ): Promise<{ pending: true; answer: ToolAnswer<PendingAnswer> } | { pending: false; approval: string }> {
+    const { session } = this.#request;
+    session.pending.refuseMany();
+    const question = session.door.host.ask(await approvalRequest(this.#tool, input, session));
+    const approval = await atOnce(question);
+    if (approval !== null) return { pending: false, approval };
+    const { id, expiresAt } = question;
+    const waiting = { id, expiresAt, tool: this.#tool.name, key: this.#key };
+    const call = session.pending.add(waiting, (handle) => this.#later(input, question, handle));
+    return { pending: true, answer: pendingAnswer(call, session.door.machine.name) };
+  }
+
+  /** Waits for the decision, and runs the call exactly as it was asked. */
+  async #later(input: Input, question: PendingQuestion, handle: PendingHandle): Promise<void> {
+    using asked = question;
+    const { signal } = this.#request.session.pending;
+    const { running } = this.#shared;
+    try {
+      const { id } = await until(asked.decided, signal);
+      handle.running();
+      this.#began = performance.now();
+      this.#judge();
+      using _places = running.take(this.#request.session.door.id, this.#request.session.door.machine.id);
+      handle.ended("done", await this.#run(input, signal, id));
+    } catch (error) {
+      this.#refusedLater(error, handle);
+      if (!isRefusal(error) && !signal.aborted)
+        await this.#failed(error, signal, asked.id).catch(() => undefined);
+    }
+  }
+
+  #refusedLater(error: unknown, handle: PendingHandle): void {
+    if (isRefusal(error)) this.#shared.refused.add(this.#key, error);
+    handle.ended(isRefusal(error) ? "refused" : "done", failureOf(error));
+  }
+
+  #pend(question: AskedQuestion, work: Promise<ToolAnswer<unknown>>): ToolAnswer<PendingAnswer> {
+    const { session } = this.#request;
+    const waiting = { ...question, tool: this.#tool.name, key: this.#key };
+    const call = session.pending.add(waiting, async (handle) => {
+      try {
+        handle.ended("done", { kind: "answered", answer: await work });
+      } catch (error) {
+        this.#refusedLater(error, handle);
+      }
+    });
+    return pendingAnswer(call, session.door.machine.name);
+  }
+
+  async #run(input: Input, caller: AbortSignal, approval: string | null): Promise<CallOutcome> {
+    const { session } = this.#request;
+    const signal = AbortSignal.any([caller, session.door.signal]);
+    let answer: ToolAnswer<unknown>;
+    try {
+      signal.throwIfAborted();
+      answer = await this.#tool.call(input, {
+        session,
+        signal,
+        progress: (message) => this.#request.progress(message),
+        pend: (question, work) => this.#pend(question, work),
+      });
+      // What came after the grant's end was never asked for under it.
+      session.door.signal.throwIfAborted();
+    } catch (error) {
+      return await this.#failed(error, caller, approval);
+    }
+    return await this.#answered(answer, approval);
+  }
+
+  async #answered(answer: ToolAnswer<unknown>, approval: string | null): Promise<CallOutcome> {
+    const unrecorded = await this.#record(answeredRecord(this.#facts(approval), answer));
+    return unrecorded ?? { kind: "answered", answer };
+  }
+
+  async #failed(thrown: unknown, caller: AbortSignal, approval: string | null): Promise<CallOutcome> {
+    const ended = this.#endOf(thrown, caller);
+    if (this.#denied) return failureOf(thrown);
+    const error = ended === "cut" ? toDoorwardError(this.#request.session.door.signal.reason) : thrown;
+    const unrecorded = await this.#record(thrownRecord(this.#facts(approval), error, ended));
+    return unrecorded ?? failureOf(error);
+  }
+
+  #endOf(thrown: unknown, caller: AbortSignal): CallEnd {
+    const refused = thrown instanceof DenialError && !isAborted(thrown);
+    if (this.#request.session.door.signal.aborted) return refused ? null : "cut";
+    return caller.aborted && !refused ? "cancelled" : null;
+  }
+
+  /** Answers the failure to record, if it failed: what is not recorded is not given out. */
+  async #record(record: ToolCallRecord): Promise<CallOutcome | null> {
+    try {
+      await this.#request.session.door.host.record(record);
+      return null;
+    } catch (error) {
+      return failureOf(error);
+    }
+  }
+
+  #facts(approval: string | null): CallFacts {
+    const { session, client, arguments: given } = this.#request;
+    const durationMs = performance.now() - this.#began;
+    const registryGrant = this.#registryGrant;
+    return { session, tool: this.#tool, client, arguments: given, registryGrant, approval, durationMs };
+  }
+
+  #keyOf(input: Input): string {
+    const { machine, grantId } = this.#request.session.door;
+    const bound = { tool: this.#tool.name, input, machine: machine.id, grant: grantId };
+    return createHash("sha256").update(canonicalJson(bound)).digest("hex");
+  }
+}
+
+/** The approval of a question that was decided before, for a time; null when it waits. */
+async function atOnce({ decided }: PendingQuestion): Promise<string | null> {
+  const waits = new Promise<null>((resolve) => setImmediate(resolve, null));
+  return await Promise.race([decided.then(({ id }) => id), waits]);
+}
+
+function until<T>(decided: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(toDoorwardError(signal.reason));
+    signal.addEventListener("abort", stop, { once: true });
+    if (signal.aborted) stop();
+    decided.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
+}
+
+function isRefusal(thrown: unknown): thrown is DenialError {
+  return thrown instanceof DenialError && thrown.code === "APPROVAL_DENIED";
+}
+
+function isAborted(thrown: unknown): boolean {
+  return thrown instanceof DoorwardError && thrown.code === "ABORTED";
+}

@@ -1,0 +1,32 @@
+import { DenialError } from "@doorward/contracts";
+
+/** How long the same call is not asked about again: after a refusal, and where nobody decided in time. */
+const AFTER_NO_MS = 600_000;
+const AFTER_SILENCE_MS = 60_000;
+const MOST = 2000;
+
+/** Calls that the operator refused a moment ago: the same call is refused at once instead of asking him again. */
+export class RefusedCalls {
+  readonly #until = new Map<string, { readonly over: number; readonly error: DenialError }>();
+
+  /** Remembers a refusal of the call with this key. */
+  add(key: string, error: DenialError): void {
+    const now = Date.now();
+    for (const [old, { over }] of this.#until)
+      if (over <= now || this.#until.size >= MOST) this.#until.delete(old);
+    const over = now + (error.rule === "approvals.time" ? AFTER_SILENCE_MS : AFTER_NO_MS);
+    this.#until.delete(key);
+    this.#until.set(key, { over, error });
+  }
+
+  /** Throws when the call was refused a moment ago. */
+  check(key: string, tool: string): void {
+    const found = this.#until.get(key);
+    if (found === undefined || found.over <= Date.now()) return;
+    throw new DenialError({
+      code: "APPROVAL_DENIED",
+      rule: found.error.rule,
+      message: `Cannot call "${tool}" again with the same arguments: ${found.error.message}`,
+    });
+  }
+}
