@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { OPERATIONS, type HostInterfaceGrant, type Operation } from "@doorward/contracts";
+import {
+  DOORS,
+  OPERATIONS,
+  TOOL_NAMES,
+  type HostInterfaceGrant,
+  type Operation,
+  type ToolName,
+} from "@doorward/contracts";
 import fc from "fast-check";
 import { MAX_DEPTH, MAX_DESCENDANTS, type Narrowing } from "../src/grants/index.ts";
 import { covers } from "../src/grants/scope.ts";
@@ -213,6 +220,10 @@ const step = fc.record({
   operations: fc.option(fc.uniqueArray(fc.constantFrom<Operation>(...OPERATIONS), { minLength: 1 }), {
     nil: undefined,
   }),
+  tools: fc.oneof(
+    { weight: 8, arbitrary: fc.constant(undefined) },
+    { weight: 1, arbitrary: fc.uniqueArray(fc.constantFrom<ToolName>(...TOOL_NAMES), { minLength: 1 }) },
+  ),
   paths: fc.option(fc.uniqueArray(fc.constantFrom(...paths), { maxLength: 3 }), { nil: undefined, freq: 2 }),
   act: fc.constantFrom("narrow", "narrow", "narrow", "renew"),
 });
@@ -231,6 +242,12 @@ function assertWithin(child: HostInterfaceGrant, parent: HostInterfaceGrant): vo
     child.repoPaths.every((one) => covers(parent.repoPaths, one)),
     doing,
   );
+  const served = child.operations.some((one) => one.startsWith("agent-tool."));
+  if (parent.tools !== undefined && served)
+    assert.ok(
+      child.tools?.every((one) => parent.tools?.includes(one)),
+      doing,
+    );
   assert.ok(child.expiresAt <= parent.expiresAt, doing);
   assert.equal(child.machine, parent.machine);
 }
@@ -242,7 +259,7 @@ test("over random chains of narrowing and renewing, no child exceeds any of its 
     fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 12 }), async (steps) => {
       const operations = [...OPERATIONS];
       const minted = await lab.grants.mint(
-        { machine: MACHINE, subject: AGENT, operations, seconds: 300 },
+        { machine: { ...MACHINE, doors: [...DOORS] }, subject: AGENT, operations, seconds: 300 },
         OPERATOR,
       );
       const ids = [minted.grant.grantId];
@@ -253,7 +270,10 @@ test("over random chains of narrowing and renewing, no child exceeds any of its 
           if (act === "renew") await lab.grants.renew(id, ask.seconds ?? 50, OPERATOR);
           else ids.push((await lab.grants.narrow(id, ask, AGENT)).grant.grantId);
         } catch (error) {
-          assert.match((error as { code: string }).code, /^GRANT_(TOO_WIDE|UNENFORCEABLE|EXPIRED)$/);
+          assert.match(
+            (error as { code: string }).code,
+            /^(?:GRANT_(TOO_WIDE|UNENFORCEABLE|EXPIRED)|INPUT_INVALID)$/,
+          );
         }
       }
       for (const { grant, status } of lab.grants.list({ ofSubtree: ids[0]!, includeEnded: true })) {

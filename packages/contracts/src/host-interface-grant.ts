@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { TOOL_NAMES, ToolName } from "./agent-tools.ts";
 import { documentHead, urnOf } from "./document-head.ts";
 import { ActionCapability } from "./host-actions/capabilities.ts";
 import { DoorName, Operation } from "./operations.ts";
@@ -22,6 +23,12 @@ export const HostInterfaceGrant = z
       .max(64)
       .optional()
       .describe("Actions on the host that may be asked for; none when absent"),
+    tools: z
+      .array(ToolName)
+      .min(1)
+      .max(TOOL_NAMES.length)
+      .optional()
+      .describe("Tools of the agent-tool door that may be called; those of its operations when absent"),
     issuedAt: Timestamp,
     issuedBy: Subject.describe("Who had it minted"),
     expiresAt: Timestamp,

@@ -1,4 +1,4 @@
-import { ActionCapability, DoorName, Duration, Operation, Subject } from "@doorward/contracts";
+import { ActionCapability, DoorName, Duration, Operation, Subject, ToolName } from "@doorward/contracts";
 import type { Command } from "commander";
 import * as z from "zod";
 
@@ -14,6 +14,7 @@ export const GrantOptions = z.object({
   door: z.array(DoorName).max(8).optional(),
   op: z.array(Operation).max(64).optional(),
   capability: z.array(ActionCapability).max(64).optional(),
+  tool: z.array(ToolName).max(64).optional(),
   path: z.array(HostPathText).max(64).optional(),
   for: Duration.optional(),
 });
@@ -29,6 +30,7 @@ export function addGrantOptions(command: Command): Command {
     .option("--door <door>", "door that may be opened; those of the operations when left out", collect)
     .option("--op <operation>", "operation, e.g. terminal.exec; may be repeated", collect)
     .option("--capability <name>", "action on the host, e.g. system.process.exec; may be repeated", collect)
+    .option("--tool <name>", "agent tool that may be called, e.g. read_file; may be repeated", collect)
     .option("--path <path>", "repo that it covers; the machine's when left out", collect)
     .option("--for <time>", "how long, e.g. 8h");
 }

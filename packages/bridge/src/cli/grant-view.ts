@@ -26,6 +26,7 @@ export function showGrant({
     ["doors", grant.doors.join(", ")],
     ["operations", grant.operations.join(", ")],
     ...(grant.capabilities === undefined ? [] : [["capabilities", grant.capabilities.join(", ")] as const]),
+    ...(grant.tools === undefined ? [] : [["tools", grant.tools.join(", ")] as const]),
     ["paths", grant.repoPaths.join(", ")],
     ["issued", `${ago(grant.issuedAt)} by ${grant.issuedBy}`],
     ["expires", `${grant.expiresAt} (${until(grant.expiresAt)})`],
@@ -55,6 +56,7 @@ function use({ grant, machineName }: GrantView): string {
   const may = (operation: Operation): boolean => grant.operations.includes(operation);
   if (may("terminal.attach")) return `attach ${machine}`;
   if (may("terminal.agent-exec") || may("terminal.exec")) return `exec ${machine} -- ls`;
+  if (grant.doors.includes("agent-tool")) return `mcp ${machine}`;
   return may("terminal.observe") ? `attach ${machine} --list` : "ls";
 }
 

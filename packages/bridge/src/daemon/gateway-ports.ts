@@ -1,13 +1,10 @@
 import {
-  DEFAULT_TERMINAL_DOOR,
   DenialError,
   doorOf,
   DOORS,
   DoorwardError,
-  type AgentToolDoorSpec,
   type DoorName,
   type Operation,
-  type TerminalDoorSpec,
 } from "@doorward/contracts";
 import type { GrantsPort, MachinesPort } from "../gateway/index.ts";
 import type { GrantAuthority } from "../grants/index.ts";
@@ -17,8 +14,8 @@ import {
   type MachineRecords,
   type Machines,
 } from "../machines/life/index.ts";
-import { narrowedAgentTool, narrowedTerminal } from "../interfaces/index.ts";
 import type { PolicyFile } from "../policy/index.ts";
+import { agentToolInForce, terminalInForce } from "./door-in-force.ts";
 import { grantMachine } from "./handlers/grants.ts";
 import { machineReach } from "./machine-reach.ts";
 
@@ -36,7 +33,11 @@ export function implicitGrants(
       if (record === undefined)
         throw new DoorwardError({ code: "MACHINE_NOT_FOUND", message: `No machine has the id "${machine}"` });
       const allowed = withinInterface(policy, record, operations);
-      return grants.mintImplicit({ subject, machine: grantMachine(record), operations: allowed });
+      const granted = grantMachine(record, policy);
+      const doors = allowed.map(doorOf);
+      const ask = { subject, doors, operations: allowed, seconds: 1, profile: granted.profile };
+      policy.decideGrant({ ...ask, agentTool: granted.agentTool });
+      return grants.mintImplicit({ subject, machine: granted, operations: allowed });
     },
     onEnded: (listener) => grants.onEnded(listener),
   };
@@ -94,26 +95,4 @@ function withinInterface(
 function socketOnly(policy: PolicyFile, { profile }: MachineRecord): readonly DoorName[] {
   if (!policy.profileNames().includes(profile.name)) return [];
   return DOORS.filter((door) => policy.interfaceProfile(profile.name, door)?.transportMode === "unix-socket");
-}
-
-/** The terminal door as it was when the machine was launched, made narrower where the policy in force is. */
-function terminalInForce(policy: PolicyFile, { profile }: MachineRecord): TerminalDoorSpec {
-  const launched = profile.doors.terminal ?? DEFAULT_TERMINAL_DOOR;
-  if (!policy.profileNames().includes(profile.name)) return launched;
-  const now = policy.profile(profile.name).doors.terminal;
-  return now === undefined ? launched : narrowedTerminal(launched, now);
-}
-
-/**
- * The agent-tool door as it was when the machine was launched, made narrower where the policy and the interface profile
- * in force are; null when it was launched without one, or nothing of it is left.
- */
-export function agentToolInForce(policy: PolicyFile, { profile }: MachineRecord): AgentToolDoorSpec | null {
-  const launched = profile.doors["agent-tool"];
-  if (launched === undefined || !policy.profileNames().includes(profile.name)) return launched ?? null;
-  const now = policy.profile(profile.name).doors["agent-tool"];
-  if (now === undefined) return null;
-  const offered: readonly string[] = policy.operations(profile.name, "agent-tool");
-  const allowedOperations = now.allowedOperations.filter((one) => offered.includes(one));
-  return narrowedAgentTool(launched, { ...now, allowedOperations });
 }

@@ -22,6 +22,7 @@ export function grantEvidence(log: Appender): GrantEvidence {
     operations: grant.operations,
     paths: grant.repoPaths,
     ...(grant.capabilities === undefined ? {} : { capabilities: grant.capabilities }),
+    ...(grant.tools === undefined ? {} : { tools: grant.tools }),
     expiresAt: grant.expiresAt,
   });
   const append = async (input: EvidenceInput): Promise<void> => {

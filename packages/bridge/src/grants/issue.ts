@@ -76,12 +76,12 @@ export function judge(policy: GrantPolicy, ask: GrantAsk): string {
 
 /** Why the policy does not allow a grant any more; undefined when it does. What can't be judged is not allowed. */
 export function refusalOf(policy: GrantPolicy, { grant, stored }: GrantEntry): string | undefined {
-  const { subject, doors, operations, capabilities } = grant;
+  const { subject, doors, operations, capabilities, tools } = grant;
   const { time, machine, implicit } = stored;
   // An implicit grant ends with its connection; its time is an outer bound that nobody asked for.
   const seconds = implicit ? 1 : time.seconds;
   try {
-    judge(policy, { subject, doors, operations, capabilities, seconds, profile: machine.profile });
+    judge(policy, { subject, doors, operations, capabilities, tools, seconds, profile: machine.profile });
     return undefined;
   } catch (error) {
     const rule = error instanceof DenialError ? error.rule : "policy";
@@ -124,6 +124,7 @@ function documentOf(issue: Issue, id: string, issuedAt: number, expiresAt: numbe
     operations: issue.scope.operations,
     repoPaths: issue.scope.paths,
     ...(issue.scope.capabilities.length === 0 ? {} : { capabilities: issue.scope.capabilities }),
+    ...(issue.scope.tools === null ? {} : { tools: issue.scope.tools }),
     issuedAt: new Date(issuedAt).toISOString(),
     issuedBy: issue.by,
     expiresAt: new Date(expiresAt).toISOString(),

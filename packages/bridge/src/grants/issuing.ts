@@ -14,7 +14,7 @@ import {
 } from "./issue.ts";
 import type { GrantLedger } from "./ledger.ts";
 import type { GrantEvent, GrantEvidence, GrantMachine, GrantPolicy } from "./ports.ts";
-import { mintedScope, narrowedScope, type ScopeAsk } from "./scope.ts";
+import { mintedScope, narrowedScope, type Scope, type ScopeAsk } from "./scope.ts";
 import { newToken } from "./token.ts";
 
 /** Steps from the operator's grant to the last child. */
@@ -81,7 +81,8 @@ export class GrantIssuing {
     checkSeconds(seconds);
     const scope = mintedScope(request, machine);
     const policy = this.#parts.policy();
-    const rule = judge(policy, { subject, ...scope, seconds, profile: machine.profile });
+    const { profile, agentTool } = machine;
+    const rule = judge(policy, { subject, ...asked(scope), seconds, profile, agentTool });
     const made = { implicit: false, parent: undefined, policyHash: policy.hash };
     const issue = { subject, by, machine, scope, seconds, ...made };
     return this.#issue(issue, (event) => this.#parts.evidence.minted({ ...event, implicit: false, rule }));
@@ -97,12 +98,13 @@ export class GrantIssuing {
       operations: grant.operations,
       paths: grant.repoPaths,
       capabilities: grant.capabilities ?? [],
+      tools: grant.tools ?? null,
     };
     const scope = narrowedScope(request, covered, machine.repoHostPaths);
     const seconds = request.seconds ?? Math.ceil(this.#left(parent) / 1000);
     if (request.seconds !== undefined) this.#checkTime(parent, seconds, "narrow");
     const policy = this.#parts.policy();
-    const rule = judge(policy, { subject, ...scope, seconds, profile: machine.profile });
+    const rule = judge(policy, { subject, ...asked(scope), seconds, profile: machine.profile });
     const made = { implicit: false, parent, policyHash: policy.hash };
     const issue = { subject, by, machine: { ...machine, id: grant.machine }, scope, seconds, ...made };
     return this.#issue(issue, (event) =>
@@ -115,8 +117,8 @@ export class GrantIssuing {
     const { ledger, clock } = this.#parts;
     const { grant, machine } = entry.stored;
     this.#checkTime(ledger.parentOf(entry), seconds, "renew");
-    const { subject, doors, operations, capabilities } = grant;
-    const ask = { subject, doors, operations, capabilities, seconds, profile: machine.profile };
+    const { subject, doors, operations, capabilities, tools } = grant;
+    const ask = { subject, doors, operations, capabilities, tools, seconds, profile: machine.profile };
     const rule = judge(this.#parts.policy(), ask);
     const deadline = deadlineAfter(seconds, clock, ledger.parentOf(entry));
     const time = timeOf(deadline, seconds, clock);
@@ -234,6 +236,11 @@ export class GrantIssuing {
   #left(entry: GrantEntry): number {
     return remaining(this.#parts.clock, entry.deadline);
   }
+}
+
+/** A scope as policies judge it. */
+function asked({ doors, operations, capabilities, tools }: Scope) {
+  return { doors, operations, capabilities, tools: tools ?? undefined };
 }
 
 /** What every record says of a grant. */

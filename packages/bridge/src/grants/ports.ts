@@ -1,9 +1,11 @@
 import type {
+  AgentToolDoorSpec,
   DoorName,
   DoorwardError,
   GrantStatus,
   HostInterfaceGrant,
   Operation,
+  ToolName,
 } from "@doorward/contracts";
 
 /** What somebody asks to be granted, as the policy judges it. */
@@ -13,6 +15,10 @@ export interface GrantAsk {
   readonly operations: readonly Operation[];
   /** Capabilities of host actions; none when absent. */
   readonly capabilities?: readonly string[] | undefined;
+  /** Tools of the agent-tool door; those of the operations when absent. */
+  readonly tools?: readonly ToolName[] | undefined;
+  /** The agent-tool door of the machine as it is in force; that of its profile when absent. */
+  readonly agentTool?: AgentToolDoorSpec | null | undefined;
   readonly seconds: number;
   readonly profile: string;
 }
@@ -35,6 +41,8 @@ export interface GrantMachine {
   readonly doors: readonly DoorName[];
   /** Name of its profile. */
   readonly profile: string;
+  /** Its agent-tool door as it is in force; null for none. What policy judges by when absent is its profile's. */
+  readonly agentTool?: AgentToolDoorSpec | null | undefined;
 }
 
 /** What every record about a grant says. `by` is null when the bridge itself acted. */

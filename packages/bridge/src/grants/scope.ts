@@ -1,4 +1,5 @@
 import {
+  AGENT_TOOLS,
   CODE_RUNNING_OPERATIONS,
   DenialError,
   DoorwardError,
@@ -6,6 +7,7 @@ import {
   knownCapability,
   type DoorName,
   type Operation,
+  type ToolName,
 } from "@doorward/contracts";
 import type { GrantMachine } from "./ports.ts";
 
@@ -16,6 +18,8 @@ export interface Scope {
   readonly paths: readonly string[];
   /** Actions on the host that may be asked for. */
   readonly capabilities: readonly string[];
+  /** Tools of the agent-tool door that may be called; null for those of the operations. */
+  readonly tools: readonly ToolName[] | null;
 }
 
 /** What somebody asks for; what is left out is taken from the operations, the machine or the parent. */
@@ -24,6 +28,7 @@ export interface ScopeAsk {
   readonly operations?: readonly Operation[] | undefined;
   readonly paths?: readonly string[] | undefined;
   readonly capabilities?: readonly string[] | undefined;
+  readonly tools?: readonly ToolName[] | undefined;
 }
 
 /** Scope of a new grant on a machine; refuses what the machine does not offer or nothing could enforce. */
@@ -47,13 +52,18 @@ export function mintedScope(
     `the repos of machine "${machine.name}"`,
   );
   const capabilities = knownCapabilities(ask.capabilities ?? []);
-  return enforceable({ doors, operations, paths, capabilities }, machine.repoHostPaths);
+  const tools = ask.tools === undefined ? null : unique(ask.tools);
+  checkTools(tools, operations);
+  return enforceable({ doors, operations, paths, capabilities, tools }, machine.repoHostPaths);
 }
 
 /** Scope of a child; refuses whatever its parent does not cover. */
 export function narrowedScope(ask: ScopeAsk, parent: Scope, repoHostPaths: readonly string[]): Scope {
   const doors = unique(ask.doors ?? parent.doors);
-  const operations = unique(ask.operations ?? parent.operations.filter((one) => doors.includes(doorOf(one))));
+  const inherited = parent.operations.filter((one) => {
+    return doors.includes(doorOf(one)) && (ask.tools === undefined || isUsed(one, ask.tools));
+  });
+  const operations = unique(ask.operations ?? inherited);
   const paths = unique(ask.paths ?? parent.paths).map(plainPath);
   checkWithin("door", doors, (door) => parent.doors.includes(door), "its parent");
   checkWithin("operation", operations, (operation) => parent.operations.includes(operation), "its parent");
@@ -61,7 +71,9 @@ export function narrowedScope(ask: ScopeAsk, parent: Scope, repoHostPaths: reado
   const capabilities = knownCapabilities(ask.capabilities ?? parent.capabilities);
   checkWithin("capability", capabilities, (one) => parent.capabilities.includes(one), "its parent");
   checkDoorsOf(operations, doors);
-  return enforceable({ doors, operations, paths, capabilities }, repoHostPaths);
+  const tools = narrowedTools(ask.tools, parent, operations);
+  checkTools(tools, operations);
+  return enforceable({ doors, operations, paths, capabilities, tools }, repoHostPaths);
 }
 
 /** Whether a path is one of the roots or lies under one. Both are resolved paths without `.` and `..`. */
@@ -81,6 +93,52 @@ function knownCapabilities(asked: readonly string[]): readonly string[] {
       });
     }),
   );
+}
+
+/** Tools of a child: those asked for, or of its parent's those that its operations still serve. */
+function narrowedTools(
+  asked: readonly ToolName[] | undefined,
+  parent: Scope,
+  operations: readonly Operation[],
+): readonly ToolName[] | null {
+  const limit = parent.tools;
+  if (asked !== undefined) {
+    const tools = unique(asked);
+    checkWithin("tool", tools, (tool) => limit?.includes(tool) !== false, "its parent");
+    return tools;
+  }
+  if (limit === null || !operations.some((one) => doorOf(one) === "agent-tool")) return null;
+  const kept = limit.filter((tool) => operations.includes(AGENT_TOOLS[tool].operation));
+  if (kept.length > 0) return kept;
+  const message = `Cannot make grant: its operations serve none of its parent's tools, ${limit.join(", ")}`;
+  throw new DenialError({ code: "GRANT_TOO_WIDE", rule: "grant.tools", message });
+}
+
+/** Whether an operation is of use to a grant that names tools: another door's is, and so is listing them. */
+function isUsed(operation: Operation, tools: readonly ToolName[]): boolean {
+  if (doorOf(operation) !== "agent-tool" || operation === "agent-tool.list") return true;
+  return tools.some((tool) => AGENT_TOOLS[tool].operation === operation);
+}
+
+/** Tools and operations of one grant go together: a tool without its operation can't be called, an operation without a tool opens more than was named. */
+function checkTools(tools: readonly ToolName[] | null, operations: readonly Operation[]): void {
+  if (tools === null) return;
+  const homeless = tools.find((tool) => !operations.includes(AGENT_TOOLS[tool].operation));
+  if (homeless !== undefined) {
+    const needed = AGENT_TOOLS[homeless].operation;
+    throw new DoorwardError({
+      code: "INPUT_INVALID",
+      message: `Cannot make grant: tool "${homeless}" needs operation "${needed}", which it does not include`,
+      hint: `--op ${needed}`,
+    });
+  }
+  const unused = operations.find((operation) => !isUsed(operation, tools));
+  if (unused === undefined) return;
+  throw new DoorwardError({
+    code: "INPUT_INVALID",
+    message: `Cannot make grant: none of its tools needs operation "${unused}"`,
+    hint: "Leave the operation out, or name a tool of it with --tool",
+  });
 }
 
 function unique<Item>(items: readonly Item[]): readonly Item[] {

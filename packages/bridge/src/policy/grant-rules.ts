@@ -1,10 +1,12 @@
 import {
   DenialError,
   durationSeconds,
+  type AgentToolDoorSpec,
   type DoorName,
   type Operation,
   type Policy,
   type PolicyGrantRule,
+  type ToolName,
 } from "@doorward/contracts";
 import { LONGEST_GRANT_SECONDS } from "./check-policy.ts";
 
@@ -15,6 +17,10 @@ export interface GrantAsk {
   readonly operations: readonly Operation[];
   /** Capabilities of host actions; none when absent. */
   readonly capabilities?: readonly string[] | undefined;
+  /** Tools of the agent-tool door; those of the operations when absent. */
+  readonly tools?: readonly ToolName[] | undefined;
+  /** The agent-tool door of the machine as it is in force; that of its profile when absent. */
+  readonly agentTool?: AgentToolDoorSpec | null | undefined;
   readonly seconds: number;
   readonly profile: string;
 }

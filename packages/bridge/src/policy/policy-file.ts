@@ -15,6 +15,7 @@ import {
 import { InterfaceSet, readDocuments, type ContractInForce } from "../interfaces/index.ts";
 import { withoutRoot, withPreset, withRoot, type EnabledPreset } from "./edit-policy.ts";
 import { EMPTY_POLICY, policyHash } from "./effective-policy.ts";
+import { checkAgentToolAsk } from "./agent-tool-grants.ts";
 import { notOffered, operatorsOnly } from "./grant-refusals.ts";
 import { decideGrant, type GrantAsk } from "./grant-rules.ts";
 import { denial, holdRepo, type HeldPath, type HoldAsk } from "./hold-repo.ts";
@@ -121,11 +122,12 @@ export class PolicyFile {
 
   /** Names the rule that allows a grant, or throws a {@link DenialError}. */
   decideGrant(ask: GrantAsk): { readonly rule: string } {
-    const { name } = this.profile(ask.profile);
+    const { name, doors } = this.profile(ask.profile);
     const offered = ask.doors.flatMap((door) => this.operations(name, door));
     const missing = ask.operations.find((operation) => !offered.includes(operation));
     if (missing === undefined) {
       const decided = decideGrant(this.policy, ask, this.path);
+      checkAgentToolAsk(ask, ask.agentTool === undefined ? (doors["agent-tool"] ?? null) : ask.agentTool);
       const useless = ask.subject.startsWith("operator:")
         ? undefined
         : this.#inForce.interfaces.operatorsOnly(name, ask.operations);

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { TOOL_NAMES, ToolName } from "../agent-tools.ts";
 import { ActionCapability } from "../host-actions/capabilities.ts";
 import { GrantStatus, HostInterfaceGrant } from "../host-interface-grant.ts";
 import { DoorName, Operation } from "../operations.ts";
@@ -42,6 +43,12 @@ export const GrantRequest = z.strictObject({
     .max(64)
     .optional()
     .describe("Actions on the host that may be asked for; none when absent"),
+  tools: z
+    .array(ToolName)
+    .min(1)
+    .max(TOOL_NAMES.length)
+    .optional()
+    .describe("Tools of the agent-tool door that may be called; those of the operations when absent"),
   for: Duration.describe("How long"),
 });
 export type GrantRequest = z.infer<typeof GrantRequest>;
@@ -53,6 +60,7 @@ export const NarrowRequest = z.strictObject({
   operations: z.array(Operation).min(1).max(64).optional(),
   paths: z.array(z.string().min(1).max(4096)).max(64).optional(),
   capabilities: z.array(ActionCapability).max(64).optional(),
+  tools: z.array(ToolName).min(1).max(TOOL_NAMES.length).optional(),
   for: Duration.optional(),
 });
 export type NarrowRequest = z.infer<typeof NarrowRequest>;

@@ -98,5 +98,10 @@ export const grantScope = {
     .max(64)
     .optional()
     .describe("Actions on the host that it lets ask for; none when absent"),
+  tools: z
+    .array(Word)
+    .max(200)
+    .optional()
+    .describe("Tools that it lets call; those of its operations when absent"),
   expiresAt: Timestamp.describe("When it ends"),
 };

@@ -21,6 +21,7 @@ export function defineGrantCreate(command: Command, cli: Cli): void {
         for: options.for,
         ...(options.door === undefined ? {} : { doors: options.door }),
         ...(options.capability === undefined ? {} : { capabilities: options.capability }),
+        ...(options.tool === undefined ? {} : { tools: options.tool }),
         ...(options.path === undefined ? {} : { paths: options.path.map((path) => resolve(cli.cwd, path)) }),
       };
       const minted = await client.call("grants.create", { body }, { signal: run.cli.signal });

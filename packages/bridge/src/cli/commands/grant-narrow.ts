@@ -33,6 +33,7 @@ function narrowing(cli: Cli, options: z.infer<typeof GrantOptions>): NarrowReque
     ...(options.door === undefined ? {} : { doors: options.door }),
     ...(options.op === undefined ? {} : { operations: options.op }),
     ...(options.capability === undefined ? {} : { capabilities: options.capability }),
+    ...(options.tool === undefined ? {} : { tools: options.tool }),
     ...(options.path === undefined ? {} : { paths: options.path.map((path) => resolve(cli.cwd, path)) }),
     ...(options.for === undefined ? {} : { for: options.for }),
   };

@@ -4,22 +4,29 @@ import type { Caller, Handlers } from "../../gateway/index.ts";
 import type { GrantAuthority, GrantMachine } from "../../grants/index.ts";
 import type { MachineRecord, Machines } from "../../machines/life/index.ts";
 import { machineView } from "../../machines/life/index.ts";
+import type { PolicyFile } from "../../policy/index.ts";
+import { agentToolInForce } from "../door-in-force.ts";
 import { subjectOf } from "./machines.ts";
 
 type GrantHandlers = Pick<Handlers, Extract<keyof Handlers, `grants.${string}`>>;
 
 /** Handlers of grant routes; a holder reaches its own grant and those made from it. */
-export function grantHandlers(grants: GrantAuthority, open: () => Promise<Machines>): GrantHandlers {
+export function grantHandlers(
+  grants: GrantAuthority,
+  policy: PolicyFile,
+  open: () => Promise<Machines>,
+): GrantHandlers {
   return {
     "grants.create": async ({ body, caller }) => {
-      const machine = grantMachine((await open()).get(body.machine));
-      const { subject, doors, operations, capabilities } = body;
+      const machine = grantMachine((await open()).get(body.machine), policy);
+      const { subject, doors, operations, capabilities, tools } = body;
       const ask = {
         machine,
         subject,
         doors,
         operations,
         capabilities,
+        tools,
         paths: await resolved(caller, body.paths),
         seconds: durationSeconds(body.for),
       };
@@ -32,13 +39,14 @@ export function grantHandlers(grants: GrantAuthority, open: () => Promise<Machin
     "grants.get": ({ caller, params }) => Promise.resolve(visible(grants, caller, params.grant)),
     "grants.narrow": async ({ caller, params, body }) => {
       visible(grants, caller, params.grant);
-      const { subject, doors, operations, capabilities } = body;
+      const { subject, doors, operations, capabilities, tools } = body;
       const seconds = body.for === undefined ? undefined : durationSeconds(body.for);
       const ask = {
         subject,
         doors,
         operations,
         capabilities,
+        tools,
         paths: await resolved(caller, body.paths),
         seconds,
       };
@@ -59,13 +67,14 @@ export function grantHandlers(grants: GrantAuthority, open: () => Promise<Machin
 }
 
 /** A machine as grants see it. */
-export function grantMachine(record: MachineRecord): GrantMachine {
+export function grantMachine(record: MachineRecord, policy: PolicyFile): GrantMachine {
   return {
     id: record.id,
     name: record.name,
     repoHostPaths: record.repos.map((repo) => repo.hostPath),
     doors: machineView(record).doors,
     profile: record.profile.name,
+    agentTool: agentToolInForce(policy, record),
   };
 }
 

@@ -62,7 +62,7 @@ export function allHandlers(sources: HandlerSources): Handlers {
       policy,
     ),
     ...machineHandlers(() => machines.get(), sources.reviews, sources.evidence),
-    ...grantHandlers(sources.grants, () => machines.get()),
+    ...grantHandlers(sources.grants, policy, () => machines.get()),
     ...evidenceHandlers(sources.evidence, () => policy.hash),
     ...egressHandlers(sources.egress, sources.records),
     ...approvalHandlers(sources.approvals),
