@@ -8,13 +8,16 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import {
+  DEFAULT_AGENT_TOOL_DOOR,
   DEFAULT_TERMINAL_DOOR,
   DoorwardError,
+  durationSeconds,
   ROUTES,
+  type GrantRequest,
   type MachineView,
   type Operation,
 } from "@doorward/contracts";
-import { DOOR_REGISTRY } from "@doorward/doors";
+import { DOOR_REGISTRY, type DoorEntry } from "@doorward/doors";
 import type { IPty } from "node-pty";
 import { pino } from "pino";
 import { buildId } from "../src/build-id.ts";
@@ -34,8 +37,10 @@ const SHOP: GatewayMachine = {
   id: "m_shop000000",
   name: "shop",
   running: true,
-  doors: ["terminal"],
+  doors: ["terminal", "agent-tool"],
   terminal: { ...DEFAULT_TERMINAL_DOOR, attach: { ...DEFAULT_TERMINAL_DOOR.attach, agents: "control" } },
+  agentTool: DEFAULT_AGENT_TOOL_DOOR,
+  reach: () => ({ workdir: "/workspace/shop", folders: [{ path: "/", access: "rw" }], narrowed: false }),
 };
 
 /** What a handler of the lab is given. */
@@ -131,8 +136,8 @@ export async function runHere(lab: CliLab, args: readonly string[], cwd = lab.re
   return { code: cli.exitCode, signal: null, stdout: text(stdout), stderr: text(stderr).toString() };
 }
 
-/** Starts everything; one per test file is enough. */
-export async function startCliLab(): Promise<CliLab> {
+/** Starts everything, with the doors of this build or those of a test; one per test file is enough. */
+export async function startCliLab(doors: readonly DoorEntry[] = DOOR_REGISTRY): Promise<CliLab> {
   const home = await mkdtemp(join(tmpdir(), "dw-cli-"));
   const repo = join(home, "shop");
   await mkdir(repo);
@@ -175,7 +180,7 @@ export async function startCliLab(): Promise<CliLab> {
       gateway = undefined;
     },
     startBridge: async () => {
-      gateway = openGateway(lab, guest, authority);
+      gateway = openGateway(lab, guest, authority, doors);
       await gateway.listenUnix(join(home, "run", "bridge.sock"));
       port = (await gateway.listenTcp(port)).port;
     },
@@ -204,7 +209,12 @@ function grantMachine(repo: string) {
   return { id: SHOP.id, name: SHOP.name, repoHostPaths: [repo], doors: SHOP.doors, profile: "default" };
 }
 
-function openGateway(lab: CliLab, guest: Lab, authority: GrantAuthority): Gateway {
+function openGateway(
+  lab: CliLab,
+  guest: Lab,
+  authority: GrantAuthority,
+  doors: readonly DoorEntry[],
+): Gateway {
   const nothing = (): Promise<void> => Promise.resolve();
   return createGateway({
     handlers: handlersOf(lab),
@@ -221,7 +231,7 @@ function openGateway(lab: CliLab, guest: Lab, authority: GrantAuthority): Gatewa
       runningTerminals: async (_machine, signal) =>
         (await guest.link.terminals(signal)).filter(({ exit }) => exit === null).map(({ id }) => id),
     },
-    doors: DOOR_REGISTRY,
+    doors,
     evidence: {
       sessionOpened: nothing,
       sessionClosed: nothing,
@@ -243,6 +253,16 @@ function handlersOf(lab: CliLab): Handlers {
     "machines.list": () => ({ machines: lab.machines }),
     "machines.remove": (call) => ({ removed: call.params["machine"] }),
     "machines.terminals": () => ({ terminals: [] }),
+    "grants.create": ({ body }) => {
+      const { machine: _, for: time, ...ask } = body as GrantRequest;
+      const wanted = { ...ask, machine: grantMachine(lab.repo), seconds: durationSeconds(time) };
+      return lab.authority.mint(wanted, "operator:ada");
+    },
+    "grants.renew": ({ params, body }) => {
+      const seconds = durationSeconds((body as { for: string }).for);
+      return lab.authority.renew(String(params["grant"]), seconds, "operator:ada");
+    },
+    "grants.revoke": ({ params }) => lab.authority.revoke(String(params["grant"]), "test", "operator:ada"),
     "machines.up": ({ progress }) => {
       progress({ step: "Deciding" });
       progress({ step: "Starting", detail: "shop" });
