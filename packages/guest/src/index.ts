@@ -1,3 +1,4 @@
+export { carryBytes } from "./carry-bytes.ts";
 export { abortError } from "./host/abort-error.ts";
 export {
   FrameDecoder,

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { carryBytes } from "../carry-bytes.ts";
 
 const NOTHING = Buffer.alloc(0);
 
@@ -12,7 +13,8 @@ export function join(bridge: Socket, tcp: Socket): void {
 }
 
 function carry(from: Socket, to: Socket, ended: () => void): void {
-  from.pipe(to, { end: false });
+  if (carryBytes(from, to, () => undefined)) from.resume();
+  else from.pipe(to, { end: false });
   from.once("end", ended);
   from.on("error", () => undefined);
   // a socket that closed without its end is as broken as one that failed

@@ -1,6 +1,7 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
+import { carryBytes } from "@doorward/guest";
 
 /** What a splice tells of what it moved, and when it gives up. */
 export interface SplicePlan {
@@ -45,15 +46,11 @@ export function splice(near: Duplex, far: Duplex, plan: SplicePlan): Promise<Spl
       [near, far, plan.sent.bind(plan)],
       [far, near, plan.received.bind(plan)],
     ] as const) {
-      from.on("data", (chunk: Buffer) => {
+      carry(from, to, (bytes) => {
         idle.refresh();
-        count(chunk.length);
-        if (!to.write(chunk)) from.pause();
+        count(bytes);
       });
-      to.on("drain", () => {
-        idle.refresh();
-        from.resume();
-      });
+      to.on("drain", () => idle.refresh());
       from.once("end", () => to.end());
       from.on("error", broken);
       from.once("close", () => {
@@ -67,10 +64,23 @@ export function splice(near: Duplex, far: Duplex, plan: SplicePlan): Promise<Spl
   });
 }
 
+function carry(from: Duplex, to: Duplex, passed: (bytes: number) => void): void {
+  if (isPlain(from) && isPlain(to) && carryBytes(from, to, passed)) return;
+  from.on("data", (chunk: Buffer) => {
+    passed(chunk.length);
+    if (!to.write(chunk)) from.pause();
+  });
+  to.on("drain", () => from.resume());
+}
+
+/** A socket of the kernel: what it was given to write, it does not hold for others to read. */
+function isPlain(stream: Duplex): stream is Socket {
+  return stream instanceof Socket && !(stream instanceof TLSSocket);
+}
+
 /** Ends a stream so that its peer sees an error where the transport has one, not an orderly end. */
 export function sever(stream: Duplex): void {
   if (stream.destroyed) return;
-  const tcp = stream instanceof Socket && !(stream instanceof TLSSocket) && stream.remoteFamily !== undefined;
-  if (tcp) stream.resetAndDestroy();
+  if (isPlain(stream) && stream.remoteFamily !== undefined) stream.resetAndDestroy();
   else stream.destroy();
 }
