@@ -159,21 +159,43 @@ describe("git itself", { skip: placeOf("git") === undefined ? "no git here" : fa
   });
 });
 
-for (const preset of ["docker-cli", "podman", "kubectl", "terraform"] as const) {
+/** What makes a tool parse a whole command line and do nothing, and the environment for that; aws has no credentials here, which ends it. */
+const HELP: readonly (readonly [ActionPreset, readonly string[], Readonly<Record<string, string>>])[] = [
+  ["docker-cli", ["--help"], {}],
+  ["podman", ["--help"], {}],
+  ["kubectl", ["--help"], {}],
+  ["terraform", ["-help"], {}],
+  ["helm", ["--help"], {}],
+  ["kustomize", ["--help"], {}],
+  ["nomad", ["-help"], {}],
+  ["vault", ["-help"], {}],
+  ["gh", ["--help"], {}],
+  ["azure-cli", ["--help"], { AZURE_CORE_COLLECT_TELEMETRY: "0", AZURE_CONFIG_DIR: "/nonexistent/azure" }],
+  ["aws-cli", [], { AWS_PAGER: "", AWS_EC2_METADATA_DISABLED: "true", AWS_DEFAULT_REGION: "eu-north-1" }],
+  ["ansible", ["--help"], {}],
+];
+
+for (const [preset, help, variables] of HELP) {
   const program = placeOf(preset);
   describe(`${preset} itself`, { skip: program === undefined ? "not installed here" : false }, () => {
     it("knows every command and flag of the preset's command lines", () => {
       for (const line of ACTION_PRESET_SPECS[preset].examples) {
-        const help = preset === "terraform" ? "-help" : "--help";
-        const ran = spawnSync(program ?? "", [...line.split(" "), help], {
+        const [file, args] = commandOf(program ?? "", preset, line.split(" "));
+        const ran = spawnSync(file, [...args, ...help], {
           encoding: "utf8",
-          timeout: 20_000,
-          env: { PATH: "/usr/bin:/bin", HOME: "/nonexistent" },
+          timeout: 60_000,
+          env: { PATH: "/usr/bin:/bin", HOME: "/nonexistent", ...variables },
         });
         assert.doesNotMatch(`${ran.stdout}${ran.stderr}`.slice(0, 400), NOT_UNDERSTOOD, line);
       }
     });
   });
+}
+
+/** The scope of ansible is of several programs, and its lines begin with which. */
+function commandOf(program: string, preset: ActionPreset, line: readonly string[]): [string, string[]] {
+  const [first = "", ...rest] = line;
+  return preset === "ansible" ? [join(program, "..", first), rest] : [program, [...line]];
 }
 
 it(
