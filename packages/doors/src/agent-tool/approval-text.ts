@@ -31,16 +31,15 @@ export function argumentLines(input: Readonly<Record<string, unknown>>): string[
   return Object.entries(input).flatMap(([name, value]) =>
     typeof value === "string" && value.includes("\n")
       ? [`${name}:`, ...value.split("\n").map((line) => `  | ${line}`)]
-      : [`${name}: ${JSON.stringify(value) ?? "undefined"}`],
+      : [`${name}: ${JSON.stringify(value)}`],
   );
 }
 
 function brokenUp(line: string): string[] {
   const parts = [];
   for (const one of line.split("\n")) {
-    const characters = [...one];
-    for (let at = 0; at === 0 || at < characters.length; at += LINE_CHARACTERS)
-      parts.push(`${at === 0 ? "" : "  ... "}${characters.slice(at, at + LINE_CHARACTERS).join("")}`);
+    for (let at = 0; at === 0 || at < one.length; at += LINE_CHARACTERS)
+      parts.push(`${at === 0 ? "" : "  ... "}${one.slice(at, at + LINE_CHARACTERS)}`);
   }
   return parts;
 }

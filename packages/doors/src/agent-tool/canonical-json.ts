@@ -1,8 +1,6 @@
-/** JSON with the keys of every object in order, so that equal values have equal text. */
+/** JSON with the keys of every object in order, so that equal values have equal text; `undefined` is left out. */
 export function canonicalJson(value: unknown): string {
-  return (
-    JSON.stringify(value, (_key, inner: unknown) => (isObject(inner) ? inOrder(inner) : inner)) ?? "null"
-  );
+  return JSON.stringify(value, (_key, inner: unknown) => (isObject(inner) ? inOrder(inner) : inner));
 }
 
 function inOrder(value: object): object {

@@ -1,13 +1,11 @@
 /** ECMA-48 sequences: CSI, strings (OSC, DCS, SOS, PM, APC) up to their terminator, and the short escapes. */
 const SEQUENCE =
-  // eslint-disable-next-line no-control-regex -- these are what is looked for
   /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)|\u001b[ -/]*[0-Z\\`-~]/g;
 /** The start of a sequence whose end has not come yet, at the end of a text. */
 const UNFINISHED =
-  // eslint-disable-next-line no-control-regex -- these are what is looked for
   /(?:\u001b|(?:\u001b\[|\u009b)[0-?]*[ -/]*|(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c]*\u001b?|\u001b[ -/]+)$/;
 /** Control characters that are left, but for tab and line feed. */
-// eslint-disable-next-line no-control-regex -- these are what is looked for
+
 const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 /** Longest start of a sequence that is held back for its end; a longer one is no sequence that anybody means. */
 const LONGEST_HELD = 4096;

@@ -1,0 +1,15 @@
+import type { Tool } from "../tool.ts";
+import { commandOutput } from "./command-output.ts";
+import { listCommands } from "./list-commands.ts";
+import { runCommand } from "./run-command.ts";
+import { sendInput } from "./send-input.ts";
+import { stopCommand } from "./stop-command.ts";
+
+/** Tools that run programs in the machine. */
+export const commandTools: readonly Tool[] = [
+  runCommand,
+  commandOutput,
+  sendInput,
+  stopCommand,
+  listCommands,
+];
