@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { DEFAULT_AGENT_TOOL_DOOR, type AgentToolDoorSpec } from "@doorward/contracts";
 import fc from "fast-check";
 import { digestOf, takeFingerprint, type FingerprintSource } from "../src/machines/fingerprint.ts";
 import { diffInputs } from "../src/machines/fingerprint-diff.ts";
@@ -81,6 +82,29 @@ describe("what a fingerprint is taken of", () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  test("every field of the agent-tool door counts, and so does whether there is one", () => {
+    const { doors } = base.profile;
+    const withDoor = (door: AgentToolDoorSpec | undefined): string => {
+      const { "agent-tool": _old, ...rest } = doors;
+      const own = door === undefined ? {} : { "agent-tool": door };
+      return takeFingerprint({ ...base, profile: { ...base.profile, doors: { ...rest, ...own } } }).digest;
+    };
+    const door = DEFAULT_AGENT_TOOL_DOOR;
+    const changed: readonly (AgentToolDoorSpec | undefined)[] = [
+      undefined,
+      { ...door, toolIds: ["codex"] },
+      { ...door, allowedOperations: ["agent-tool.read"] },
+      { ...door, toolAllowances: [{ toolId: "codex", tools: ["read_file"] }] },
+      { ...door, toolAllowances: [{ toolId: "codex", tools: [] }] },
+      { ...door, approvalRequired: ["run_command"] },
+      { ...door, registryGrantRefs: [{ toolId: "codex", grantRef: "grant://example/codex" }] },
+      { ...door, hostMutationPolicy: "preapproved" },
+    ];
+    const digests = new Set([digest, ...changed.map(withDoor)]);
+    assert.equal(digests.size, changed.length + 1);
+    assert.equal(withDoor(door), digest);
   });
 
   test("a change of what does not count changes nothing", () => {
