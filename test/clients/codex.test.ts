@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { existsSync, linkSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { openLab, type Lab } from "../support/lab.ts";
+import { CodexAppServer } from "./codex-driver.ts";
+import { ScriptedModel } from "./scripted-model.ts";
+
+const arch = process.arch === "arm64" ? "aarch64" : "x86_64";
+const program = fileURLToPath(
+  new URL(
+    `node_modules/@openai/codex-linux-${process.arch}/vendor/${arch}-unknown-linux-musl/bin/codex`,
+    import.meta.url,
+  ),
+);
+const skip = existsSync(program)
+  ? false
+  : "Codex is not installed: npm ci --ignore-scripts --prefix test/clients";
+
+const policy = `grants:
+  - to: "agent:codex:*"
+    doors: [terminal, agent-tool]
+    operations: [terminal.agent-exec, agent-tool.list, agent-tool.read, agent-tool.write, agent-tool.exec]
+    for: 8h
+`;
+
+describe("Codex from npm", { skip }, () => {
+  let lab: Lab;
+  let model: ScriptedModel;
+  let machine: string;
+  let repo: string;
+  let grant: { id: string; token: string };
+  let codex: CodexAppServer;
+  let thread: string;
+  let home: string;
+
+  before(async () => {
+    lab = await openLab({ policy });
+    model = await ScriptedModel.open();
+    repo = lab.repo("app", { "greeting.txt": "hello\n" });
+    const tools = lab.repo("codex-for-machine");
+    place(program, join(tools, "codex"));
+    machine = await lab.up(repo, "--ro", tools);
+    grant = await lab.grant(machine, ["terminal.agent-exec"], "1h", "agent:codex:lab");
+    home = join(lab.root, "codex");
+    mkdirSync(home);
+    writeFileSync(join(home, "config.toml"), config(model.url));
+    writeFileSync(join(home, "environments.toml"), environments(await lab.tcpPort(), machine, grant.token));
+    codex = await CodexAppServer.start(program, home, { LAB_KEY: "none" });
+    thread = await newThread(codex);
+  });
+
+  after(async () => {
+    await codex[Symbol.asyncDispose]();
+    await model[Symbol.asyncDispose]();
+    await lab[Symbol.asyncDispose]();
+  });
+
+  async function newThread(of: CodexAppServer): Promise<string> {
+    const cwd = "/workspace/app";
+    const started = await of.call("thread/start", {
+      cwd,
+      approvalPolicy: "never",
+      sandbox: "danger-full-access",
+      environments: [{ environmentId: "machine", cwd }],
+    });
+    return (started["thread"] as { id: string }).id;
+  }
+
+  async function turn(...commands: readonly string[]): Promise<readonly string[]> {
+    const directive = model.directive(...commands.map((cmd) => ({ name: "exec_command", args: { cmd } })));
+    await codex.turn(thread, directive);
+    return model.outputs(directive);
+  }
+
+  test("its shell runs in the machine through the pipe", async () => {
+    const [seen = ""] = await turn("pwd; hostname; id -un; ls; echo from-codex > made.txt");
+    assert.match(seen, /\/workspace\/app/);
+    assert.match(seen, /agent\ngreeting\.txt/);
+    const inside = await lab.sh(machine, "hostname");
+    assert.ok(seen.includes(inside.stdout.trim()));
+    assert.equal(readFileSync(join(repo, "made.txt"), "utf8"), "from-codex\n");
+  });
+
+  test("its apply_patch changes files of the machine's repository", async () => {
+    const patch = [
+      "*** Begin Patch",
+      "*** Update File: greeting.txt",
+      "@@",
+      "-hello",
+      "+good morning",
+      "*** Add File: new.txt",
+      "+one",
+      "*** End Patch",
+    ].join("\n");
+    const [seen = ""] = await turn(`apply_patch <<'EOF'\n${patch}\nEOF`);
+    assert.match(seen, /Success/);
+    assert.equal(readFileSync(join(repo, "greeting.txt"), "utf8"), "good morning\n");
+    assert.equal(readFileSync(join(repo, "new.txt"), "utf8"), "one\n");
+  });
+
+  test("a file of 2 MB goes through a patch", async () => {
+    const [made = ""] = await turn("yes line | head -c 2000000 > big.txt; echo end >> big.txt");
+    assert.match(made, /code 0/);
+    const patch = ["*** Begin Patch", "*** Update File: big.txt", "@@", "-end", "+over", "*** End Patch"];
+    const [seen = ""] = await turn(`apply_patch <<'EOF'\n${patch.join("\n")}\nEOF`);
+    assert.match(seen, /Success/);
+    assert.ok(readFileSync(join(repo, "big.txt"), "utf8").endsWith("\nover\n"));
+  });
+
+  test("what the machine must not see stays out of reach", async () => {
+    const hidden = join(lab.home, "config", "policy.yaml");
+    const [seen = ""] = await turn(`cat ${hidden}; touch .git/hooks/pre-commit; echo done`);
+    assert.match(seen, /No such file/);
+    assert.ok(!existsSync(join(repo, ".git", "hooks", "pre-commit")));
+  });
+
+  test("revoking the grant cuts it, and nothing falls back to the host", async () => {
+    void turn("sleep 4799").catch(() => undefined);
+    const runs = (): boolean => lab.inside().some(({ command }) => /sleep 4799|exec-server/.test(command));
+    await lab.until("the command runs", () => lab.inside().some(({ command }) => command === "sleep 4799"));
+    await lab.json(["grant", "revoke", grant.id]);
+    await lab.until("it and the exec-server died", () => !runs());
+    const marker = join(lab.root, "on-the-host");
+    await using fresh = await CodexAppServer.start(program, home, { LAB_KEY: "none" });
+    const directive = model.directive({ name: "exec_command", args: { cmd: `touch ${marker}` } });
+    await newThread(fresh).then(
+      (id) => fresh.turn(id, directive),
+      () => undefined,
+    );
+    assert.match(model.outputs(directive)[0] ?? "", /No usable execution environment/);
+    assert.ok(!existsSync(marker));
+    const [record] = await lab.records("command");
+    assert.equal(record?.summary, `agent:codex:lab ran codex in ${machine}: cut`);
+  });
+});
+
+/** A program of a few hundred megabytes, without copying it where that can be helped. */
+function place(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch {
+    copyFileSync(from, to);
+  }
+}
+
+function config(model: string): string {
+  return `model = "lab-1"
+model_provider = "lab"
+[model_providers.lab]
+name = "lab"
+base_url = "${model}"
+wire_api = "responses"
+env_key = "LAB_KEY"
+`;
+}
+
+function environments(port: number, machine: string, token: string): string {
+  const argv = ["/workspace/codex-for-machine/codex", "exec-server", "--listen", "stdio"];
+  const query = argv.map((arg) => `arg=${encodeURIComponent(arg)}`).join("&");
+  return `default = "machine"
+include_local = false
+[[environments]]
+id = "machine"
+url = "ws://127.0.0.1:${String(port)}/v1/machines/${machine}/doors/pipe?${query}"
+auth_bearer_token = "${token}"
+`;
+}
