@@ -6,7 +6,7 @@ import {
   type DoorName,
   type Operation,
 } from "@doorward/contracts";
-import type { GrantsPort, MachinesPort } from "../gateway/index.ts";
+import type { GatewayMachine, GrantsPort, MachinesPort } from "../gateway/index.ts";
 import type { GrantAuthority } from "../grants/index.ts";
 import {
   machineView,
@@ -53,16 +53,7 @@ export function gatewayMachines(
     find: (nameOrId) => {
       const record = records.find(nameOrId);
       if (record === undefined) return undefined;
-      return {
-        id: record.id,
-        name: record.name,
-        running: record.state === "running",
-        doors: machineView(record).doors,
-        terminal: terminalInForce(policy, record),
-        agentTool: agentToolInForce(policy, record),
-        reach: (repoPaths, operations) => machineReach(record.repos, repoPaths, operations),
-        socketOnly: socketOnly(policy, record),
-      };
+      return gatewayMachine(record, policy);
     },
     dial: async (machineId, open, signal) => {
       const link = await (await machines()).connected(machineId, signal);
@@ -71,6 +62,28 @@ export function gatewayMachines(
     runningTerminals: async (machineId, signal) => {
       const link = await (await machines()).connected(machineId, signal);
       return (await link.terminals(signal)).filter(({ exit }) => exit === null).map(({ id }) => id);
+    },
+  };
+}
+
+/** What is in force is worked out when it is asked for: agent tools ask at every call. */
+function gatewayMachine(record: MachineRecord, policy: PolicyFile): GatewayMachine {
+  return {
+    id: record.id,
+    name: record.name,
+    running: record.state === "running",
+    get doors() {
+      return machineView(record).doors;
+    },
+    get terminal() {
+      return terminalInForce(policy, record);
+    },
+    get agentTool() {
+      return agentToolInForce(policy, record);
+    },
+    reach: (repoPaths, operations) => machineReach(record.repos, repoPaths, operations),
+    get socketOnly() {
+      return socketOnly(policy, record);
     },
   };
 }

@@ -62,7 +62,7 @@ export function doorSessionOf(
     },
     reach: machine.reach(grant.repoPaths, grant.operations),
     capabilities: operator ? "all" : new Set(grant.capabilities),
-    tools: null,
+    tools: grant.tools === undefined ? null : new Set(grant.tools),
     announced: announcedBy(request),
     signal: session.signal,
     host: hostOf(session, machine, options),
