@@ -60,7 +60,8 @@ function readBytes(request: IncomingMessage, limit: number, signal: AbortSignal)
   });
 }
 
-function parseJson(bytes: Buffer, depth: number): unknown {
+/** Parses JSON in UTF-8, refusing what is nested too deeply and what would set a prototype. */
+export function parseJson(bytes: Buffer, depth: number): unknown {
   let parsed: unknown;
   try {
     parsed = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));

@@ -1,0 +1,24 @@
+import { AGENT_TOOLS } from "@doorward/contracts";
+import type { AgentSession } from "../agent-session.ts";
+import type { Tool } from "../tool.ts";
+
+/** What a model is told of the door before it uses it: where it works, from which folder, and what waits for a person. */
+export function instructionsFor({ door }: AgentSession, tools: readonly Tool[]): string {
+  const { machine, reach, agentTool } = door;
+  const names = new Set<string>(tools.map(({ name }) => name));
+  const asked = (agentTool?.approvalRequired ?? []).filter((name) => names.has(name));
+  const acts = tools.filter(({ name }) => AGENT_TOOLS[name].effect === "acts").map(({ name }) => name);
+  return [
+    `All tools work inside the isolated machine "${machine.name}", never on the host. Paths are paths of that machine; relative ones start at ${reach.workdir}.`,
+    reach.narrowed
+      ? `Only these folders can be reached: ${reach.folders.map(({ path }) => path).join(", ")}.`
+      : "",
+    asked.length === 0
+      ? ""
+      : `A person has to approve each call of ${asked.join(", ")}: such a call answers with an id, and check_approval tells how it stands. A refusal is final; do not repeat the call.`,
+    acts.length === 0 ? "" : `${acts.join(", ")} ask a person at the host and may be refused.`,
+    "An error says what to do next.",
+  ]
+    .filter((line) => line !== "")
+    .join(" ");
+}

@@ -1,0 +1,30 @@
+import type { McpServer } from "@modelcontextprotocol/server";
+import { CLIENT_INFO_META_KEY } from "@modelcontextprotocol/server";
+import type { AgentSession, ClientInfo } from "../agent-session.ts";
+
+/** Whom an MCP server answers: one client over a socket, or one request over HTTP. */
+export interface ServedClient {
+  readonly session: AgentSession;
+  /** What the client says of itself; null when it did not, or not yet. */
+  client(): ClientInfo | null;
+}
+
+/** Makes the MCP server for one request over HTTP, or for one socket. */
+export type McpServerOf = (served: ServedClient) => McpServer;
+
+/** What a message says of the client that sent it: an `initialize`, or any request of the revisions without it. */
+export function clientInfoOf(message: unknown): ClientInfo | null {
+  const params = field(message, "params");
+  const named = field(message, "method") === "initialize" ? field(params, "clientInfo") : undefined;
+  const info = named ?? field(field(params, "_meta"), CLIENT_INFO_META_KEY);
+  const name = field(info, "name");
+  const version = field(info, "version");
+  if (typeof name !== "string") return null;
+  return { name: name.slice(0, 100), version: typeof version === "string" ? version.slice(0, 50) : "" };
+}
+
+/** A field of what may be anything. */
+export function field(value: unknown, key: string): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  return Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined;
+}

@@ -1,0 +1,145 @@
+import { DoorwardError, toDoorwardError } from "@doorward/contracts";
+import {
+  isJSONRPCRequest,
+  isJSONRPCErrorResponse,
+  isJSONRPCResultResponse,
+  parseJSONRPCMessage,
+  type JSONRPCMessage,
+  type RequestId,
+  type Transport,
+} from "@modelcontextprotocol/server";
+import type { WebSocket } from "ws";
+import { parseJson } from "../../json-body.ts";
+import { MCP_MESSAGE_BYTES } from "../endpoints.ts";
+import { RPC, refusalOf, rpcError } from "./rpc-errors.ts";
+import { clientInfoOf } from "./served-client.ts";
+import type { ClientInfo } from "../agent-session.ts";
+
+const DEPTH = 64;
+const UNREAD_BYTES = 4 * MCP_MESSAGE_BYTES;
+/** Calls of one socket that run at the same time. */
+const RUNNING = 128;
+
+/** MCP over a WebSocket: one JSON-RPC message in each text frame. */
+export class SocketTransport implements Transport {
+  onmessage?: Transport["onmessage"];
+  onclose?: Transport["onclose"];
+  onerror?: Transport["onerror"];
+  readonly #socket: WebSocket;
+  readonly #running = new Set<RequestId>();
+  #client: ClientInfo | null = null;
+  #over = false;
+  #end: (fault?: DoorwardError) => void = () => undefined;
+  /** Resolves when the socket is closed, rejects with what the gateway is to close it with. */
+  readonly ended: Promise<void>;
+
+  /** Listens at once, so that nothing is lost before the protocol starts. */
+  constructor(socket: WebSocket, signal: AbortSignal) {
+    this.#socket = socket;
+    this.ended = new Promise((resolve, reject) => {
+      this.#end = (fault) => {
+        if (this.#over) return;
+        this.#over = true;
+        this.onclose?.();
+        if (fault === undefined) resolve();
+        else reject(fault);
+      };
+    });
+    socket.on("message", (data, isBinary) => {
+      this.#received(data, isBinary);
+    });
+    socket.once("close", () => {
+      this.#end();
+    });
+    signal.addEventListener("abort", () => this.#end(), { once: true });
+    if (signal.aborted) this.#end();
+  }
+
+  /** What the client says of itself. */
+  get client(): ClientInfo | null {
+    return this.#client;
+  }
+
+  start(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  send(message: JSONRPCMessage): Promise<void> {
+    if (this.#over) return Promise.resolve();
+    if (isJSONRPCResultResponse(message) || isJSONRPCErrorResponse(message)) {
+      if (message.id !== undefined) this.#running.delete(message.id);
+    }
+    this.#write(message);
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    if (!this.#over && this.#socket.readyState === this.#socket.OPEN) this.#socket.close(1000, "CLOSED");
+    this.#end();
+    return Promise.resolve();
+  }
+
+  #received(data: Buffer | ArrayBuffer | Buffer[], isBinary: boolean): void {
+    if (this.#over) return;
+    if (isBinary) {
+      this.#end(protocolError("it takes text messages alone"));
+      return;
+    }
+    const message = this.#parsed(bufferOf(data));
+    if (message === undefined) return;
+    this.#client = clientInfoOf(message) ?? this.#client;
+    if (isJSONRPCRequest(message)) {
+      if (this.#running.size >= RUNNING) {
+        this.#write(refusalOf(message.id, tooMany()));
+        return;
+      }
+      this.#running.add(message.id);
+    }
+    this.onmessage?.(message);
+  }
+
+  #parsed(bytes: Buffer): JSONRPCMessage | undefined {
+    let value: unknown;
+    try {
+      value = parseJson(bytes, DEPTH);
+    } catch (thrown) {
+      this.#write(refusalOf(null, toDoorwardError(thrown), RPC.parseError));
+      return undefined;
+    }
+    try {
+      return parseJSONRPCMessage(value);
+    } catch {
+      this.#write(rpcError(null, RPC.invalidRequest, "Invalid Request: it is no JSON-RPC 2.0 message"));
+      return undefined;
+    }
+  }
+
+  #write(message: object): void {
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
+    this.#socket.send(JSON.stringify(message));
+    if (this.#socket.bufferedAmount > UNREAD_BYTES) this.#end(unread());
+  }
+}
+
+function bufferOf(data: Buffer | ArrayBuffer | Buffer[]): Buffer {
+  if (Buffer.isBuffer(data)) return data;
+  return Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
+}
+
+function protocolError(why: string): DoorwardError {
+  return new DoorwardError({ code: "PROTOCOL_ERROR", message: `Cannot take message: ${why}` });
+}
+
+function tooMany(): DoorwardError {
+  return new DoorwardError({
+    code: "RATE_LIMITED",
+    message: `Cannot take request: ${String(RUNNING)} of this connection run already`,
+  });
+}
+
+function unread(): DoorwardError {
+  return new DoorwardError({
+    code: "RATE_LIMITED",
+    message: "Cannot send more: the client does not read its messages",
+  });
+}
