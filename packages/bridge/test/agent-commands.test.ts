@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { commandTools } from "../../doors/src/agent-tool/tools/command-tools.ts";
+import { COMMAND_TOOLS } from "../../doors/src/agent-tool/tools/command-tools.ts";
 import { agentLab, type AgentLab } from "./agent-tool-lab.ts";
 import { startLab, type Lab } from "./guest-harness.ts";
 
@@ -14,7 +14,7 @@ after(async () => {
   await guest[Symbol.asyncDispose]();
 });
 
-const open = (): AgentLab => agentLab({ tools: commandTools, link: guest.link, workdir: guest.folder });
+const open = (): AgentLab => agentLab({ tools: COMMAND_TOOLS, link: guest.link, workdir: guest.folder });
 
 /** Processes whose command line contains a word that only this test uses. */
 function running(word: string): number {

@@ -98,10 +98,12 @@ export {
 } from "./host-actions/capabilities.ts";
 export {
   ACTION_LIMITS,
+  ActionPath,
   FileOperation,
   HOST_ACTIONS,
   HostActionRequest,
   HostsRecord,
+  ScopeId,
   WorkflowStep,
   type HostAction,
 } from "./host-actions/requests.ts";

@@ -6,7 +6,7 @@ import { sendInput } from "./send-input.ts";
 import { stopCommand } from "./stop-command.ts";
 
 /** Tools that run programs in the machine. */
-export const commandTools: readonly Tool[] = [
+export const COMMAND_TOOLS: readonly Tool[] = [
   runCommand,
   commandOutput,
   sendInput,
