@@ -130,3 +130,11 @@ ensure_verifiers() {
 has_verifier_libraries() {
   [ -d /usr/share/gocode/src/golang.org/x/mod ] && python3 -c 'import jsonschema, securesystemslib' 2>/dev/null
 }
+
+# Clients of other projects that tests drive; only CI insists on them, elsewhere those tests skip. Node 24 runs them.
+ensure_clients() {
+  [ "$root/test/clients/node_modules/.package-lock.json" -nt "$root/test/clients/package-lock.json" ] && return
+  step "Installing clients of other projects" install_clients
+}
+
+install_clients() { (cd "$root/test/clients" && npm ci --ignore-scripts --no-audit --no-fund); }

@@ -9,6 +9,7 @@ require_node
 step "Installing npm packages" install_packages
 ensure_podman
 [ -z "${CI:-}" ] || ensure_verifiers
+[ -z "${CI:-}" ] || ensure_clients
 step "Building Doorward" build
 cd "$root" || exit
 [ $# -gt 0 ] || set -- packages/*/test/*.test.ts test/*/*.test.ts
