@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { connect } from "@doorward/client";
-import { DoorwardError } from "@doorward/contracts";
+import { DEFAULT_AGENT_TOOL_DOOR, DoorwardError } from "@doorward/contracts";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { WebSocket } from "ws";
@@ -137,6 +137,59 @@ describe("documents of the operator against a running bridge", { timeout: 300_00
     await widen();
   });
 
+  it("an agent-tool door that narrows cuts the grants that hold what it does not offer any more", async () => {
+    const folder = join(lab.home, "config", "interfaces");
+    const tools = async (operations: readonly string[], named?: readonly string[]) => {
+      await using client = lab.client();
+      const body = {
+        machine,
+        subject: "operator:ada",
+        operations,
+        for: "1h",
+        ...(named && { tools: named }),
+      };
+      return (await client.call("grants.create", { body: body as never })).grant.grantId;
+    };
+    const put = async (over: object): Promise<void> => {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      const document = {
+        id: "urn:srcos:agent-tool-door:test",
+        type: "AgentToolDoor",
+        specVersion: "0.1.0",
+        name: "Agent tools of tests",
+        agentMachineProfileRef: "urn:srcos:agent-machine-profile:default",
+        ...DEFAULT_AGENT_TOOL_DOOR,
+        ...over,
+      };
+      writeFileSync(join(folder, ".draft"), JSON.stringify(document), { mode: 0o600 });
+      renameSync(join(folder, ".draft"), join(folder, "tools.json"));
+      await reload();
+    };
+    const ended = async (id: string): Promise<string> => {
+      await using client = lab.client();
+      const { status, revokedReason } = await client.call("grants.get", { params: { grant: id } });
+      return `${status}: ${revokedReason ?? ""}`;
+    };
+    const reader = await tools(["agent-tool.read"]);
+    const runner = await tools(["agent-tool.read", "agent-tool.exec"]);
+    const differ = await tools(["agent-tool.read"], ["git_diff"]);
+    await put({ allowedOperations: ["agent-tool.list", "agent-tool.read"] });
+    assert.match(await ended(runner), /^revoked: .*"agent-tool\.exec"/);
+    assert.match(await ended(differ), /^active/);
+    await put({ toolAllowances: [{ toolId: "local-shell", tools: ["read_file"] }] });
+    assert.match(await ended(differ), /^revoked: agent-tool\.toolAllowances: .*"git_diff"/);
+    assert.match(await ended(reader), /^active/, "which tools it may call is judged at each call");
+    assert.equal(await codeOf(tools(["agent-tool.read"], ["git_diff"])), "GRANT_TOO_WIDE");
+    await put({ toolIds: ["codex"] });
+    assert.match(await ended(reader), /^revoked: agent-tool\.toolIds: .*"local-shell" is none of codex/);
+    assert.equal(await codeOf(tools(["agent-tool.read"])), "GRANT_TOO_WIDE");
+    await put({ registryGrantRefs: [{ toolId: "codex", grantRef: "grant://example/codex" }] });
+    assert.equal(await codeOf(tools(["agent-tool.read"])), "GRANT_TOO_WIDE");
+    assert.equal(await codeOf(put({ allowedOperations: ["agent-tool.plugin"] })), "DOOR_NOT_BUILT");
+    await widen();
+    assert.match(await ended(await tools(["agent-tool.exec"])), /^active/);
+  });
+
   it("a bad document leaves the last good policy in force, and the bridge says so", async () => {
     await narrow(["terminal.exec"]);
     writeFileSync(join(lab.home, "config", "interfaces", "b.json"), '{"type":"BrowserDoor"}', {
@@ -157,16 +210,24 @@ describe("documents of the operator against a running bridge", { timeout: 300_00
     }>(["contracts", "ls"]);
     assert.deepEqual(
       listed.contracts.map(({ type, source }) => `${type} ${source}`),
-      ["AgentMachineProfile derived", "TerminalDoor derived", "SecureHostInterfaceProfile file"],
+      [
+        "AgentMachineProfile derived",
+        "TerminalDoor derived",
+        "AgentToolDoor derived",
+        "SecureHostInterfaceProfile file",
+        "SecureHostInterfaceProfile derived",
+      ],
     );
-    const files = listed.contracts.map(({ type, document }) => {
-      const path = join(lab.root, `${type}.json`);
+    const files = listed.contracts.map(({ document }, at) => {
+      const path = join(lab.root, `contract-${at}.json`);
       writeFileSync(path, JSON.stringify(document));
       return path;
     });
     assert.equal((await lab.run(["contracts", "validate", ...files])).code, 0);
     const shown = await lab.run(["contracts", "show", "SecureHostInterfaceProfile", "default"]);
     assert.match(shown.stdout, /"transportMode": "unix-socket"/);
+    const tools = await lab.run(["contracts", "show", "AgentToolDoor"]);
+    assert.match(tools.stdout, /"hostMutationPolicy": "approval-required"/);
     assert.equal((await lab.run(["contracts", "show", "urn:srcos:terminal-door:gone"])).code, 4);
     await widen();
   });

@@ -296,6 +296,8 @@ describe("the security invariants of the host interface", { skip: needsRoot }, (
     const paths = [join(repo, ".vscode")];
     for (const operation of ["terminal.attach", "terminal.input", "terminal.exec", "terminal.agent-exec"])
       assert.notEqual(await refusedGrant({ operations: [operation], paths }), "minted", operation);
+    const tools = await refusedGrant({ operations: ["agent-tool.read", "agent-tool.exec"], paths });
+    assert.equal(tools, "GRANT_UNENFORCEABLE");
     for (const path of [home, "/", lab.sources, join(lab.sources, "other"), join(repo, "way-out")])
       assert.notEqual(
         await refusedGrant({ operations: ["terminal.observe"], paths: [path] }),

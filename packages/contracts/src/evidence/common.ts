@@ -99,7 +99,7 @@ export const grantScope = {
     .optional()
     .describe("Actions on the host that it lets ask for; none when absent"),
   tools: z
-    .array(Word)
+    .array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}$/))
     .max(200)
     .optional()
     .describe("Tools that it lets call; those of its operations when absent"),
