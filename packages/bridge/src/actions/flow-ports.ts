@@ -17,6 +17,8 @@ export interface ActionAsker {
   /** The grant that carries them; null for the operator. */
   readonly grant: AskerGrant | null;
   readonly machine: { readonly id: string; readonly name: string } | null;
+  /** Set where a person confirms whatever would be done, also what a scope lets do unasked. */
+  readonly confirm?: "always";
   readonly plugin: EvidencePredicate<"host-action">["plugin"];
 }
 

@@ -200,7 +200,7 @@ export class PerformedAction {
   }
 
   async #confirm(plan: Planned): Promise<void> {
-    if (plan.confirm === "never") {
+    if (plan.confirm === "never" && this.#options.asker.confirm !== "always") {
       this.#base = { ...this.#base, confirmation: "policy" };
       return;
     }

@@ -78,7 +78,7 @@ export class Approvals implements AsyncDisposable {
    */
   async ask(ask: ApprovalAsk, signal: AbortSignal, onAsked?: (id: string) => void): Promise<ApprovalGiven> {
     signal.throwIfAborted();
-    const standing = this.#covered(ask);
+    const standing = this.standing(ask);
     if (standing !== null) return standing;
     using question = this.question(ask);
     onAsked?.(question.id);
@@ -108,10 +108,23 @@ export class Approvals implements AsyncDisposable {
     this.#notify(pending.view);
     return {
       id,
+      expiresAt: pending.view.expiresAt,
       decided,
       amend: (changed) => this.#amend(id, changed),
       [Symbol.dispose]: () => this.#withdraw(id, "whoever asked went away"),
     };
+  }
+
+  /** The approval for a time that covers this; null when it has to be asked. */
+  standing(ask: ApprovalAsk): ApprovalGiven | null {
+    const key = standingKey(ask);
+    const found = key === null ? undefined : this.#standing.get(key);
+    if (found === undefined) return null;
+    if (Date.parse(found.expiresAt) <= Date.now()) {
+      this.#standing.delete(found.key);
+      return null;
+    }
+    return { id: found.id, by: found.by, digest: approvalDigest(ask), expiresAt: found.expiresAt };
   }
 
   /** Pending decisions, oldest first. */
@@ -166,17 +179,6 @@ export class Approvals implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const id of [...this.#pending.keys()]) this.#withdraw(id, "the bridge stopped");
     await Promise.all(this.#recording);
-  }
-
-  #covered(ask: ApprovalAsk): ApprovalGiven | null {
-    const key = standingKey(ask);
-    const found = key === null ? undefined : this.#standing.get(key);
-    if (found === undefined) return null;
-    if (Date.parse(found.expiresAt) <= Date.now()) {
-      this.#standing.delete(found.key);
-      return null;
-    }
-    return { id: found.id, by: found.by, digest: approvalDigest(ask), expiresAt: found.expiresAt };
   }
 
   #stand(ask: ApprovalAsk, { id, by, digest, expiresAt }: ApprovalGiven): void {

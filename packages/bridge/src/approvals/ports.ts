@@ -39,6 +39,8 @@ export type DecidedWhere = "command" | "notification" | "editor" | "console";
 /** A question that waits; what it asks may grow until somebody decides. */
 export interface Question extends Disposable {
   readonly id: string;
+  /** When it is refused by itself, RFC 3339. */
+  readonly expiresAt: string;
   /** Resolves with the approval of what was asked last; rejects with APPROVAL_DENIED. */
   readonly decided: Promise<ApprovalGiven>;
   /** Replaces what is asked; whoever was shown the old text can't approve the new. False when it was decided by then. */

@@ -33,6 +33,8 @@ import { gatewayMachines, implicitGrants } from "./gateway-ports.ts";
 import { grantEvidence } from "./grant-evidence.ts";
 import { desktopNotifier } from "../hosts/linux/desktop-notification.ts";
 import { doorApprovals } from "./door-approvals.ts";
+import { doorHost } from "./door-host.ts";
+import { agentToolInForce } from "./door-in-force.ts";
 import { machineEgress, runningMachine } from "./machine-egress.ts";
 import { openHostActions } from "./host-actions.ts";
 import { allHandlers } from "./handlers/index.ts";
@@ -165,6 +167,13 @@ export class Bridge implements AsyncDisposable {
       machines: gatewayMachines(this.#records, () => this.#machines.get(), policy),
       doors: DOOR_REGISTRY,
       approvals: doorApprovals(this.#approvals),
+      host: doorHost({
+        actions: this.#actions,
+        egress: this.#egress,
+        grants: this.#grants,
+        records: this.#records,
+        agentTool: (record) => agentToolInForce(policy, record),
+      }),
       evidence: gatewayEvidence({
         log: evidence,
         denials: this.#denials,

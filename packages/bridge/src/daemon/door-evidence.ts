@@ -1,11 +1,14 @@
-import type { DoorRecord } from "@doorward/doors";
-import type { EvidenceInput } from "@doorward/contracts";
+import { MachinePath, type EvidenceInput } from "@doorward/contracts";
+import type { CommandRecord, DoorRecord, TerminalRecord, ToolCallRecord } from "@doorward/doors";
 import type { EvidenceLog } from "../evidence/index.ts";
 import type { SessionOpened } from "../gateway/index.ts";
 
-/** A record of a door as an evidence record: arguments become a keyed digest, because they may hold secrets. */
+/** What makes digests that can't be guessed back. */
+export type DoorDigests = Pick<EvidenceLog, "argvDigest" | "keyedDigest">;
+
+/** A record of a door as an evidence record: arguments and results become keyed digests, because they may hold secrets. */
 export function doorRecord(
-  log: Pick<EvidenceLog, "argvDigest">,
+  log: DoorDigests,
   session: SessionOpened,
   policyHash: string,
   record: DoorRecord,
@@ -19,38 +22,70 @@ export function doorRecord(
     session: session.session,
     execution: record.execution,
   };
-  if (record.type === "terminal") {
-    const { event, terminal, argv, exitCode, signal } = record;
-    const argvDigest = argv === null ? null : log.argvDigest(argv);
-    return {
-      type: "terminal",
-      ...common,
-      event,
-      terminal,
-      program: argv === null ? null : programOf(argv),
-      argvDigest,
-      exitCode,
-      signal,
-    };
+  switch (record.type) {
+    case "terminal":
+      return { type: "terminal", ...common, ...terminalPart(log, record) };
+    case "command":
+      return { type: "command", ...common, ...commandPart(log, record) };
+    case "tool-call":
+      return { type: "tool-call", ...common, door: session.door, ...toolCallPart(log, record) };
   }
-  const { argv, cwd, outcome, exitCode, signal, stdoutBytes, stderrBytes, detail } = record;
+}
+
+function terminalPart(log: DoorDigests, { event, terminal, argv, exitCode, signal }: TerminalRecord) {
+  const argvDigest = argv === null ? null : log.argvDigest(argv);
+  return { event, terminal, program: argv === null ? null : programOf(argv), argvDigest, exitCode, signal };
+}
+
+function commandPart(log: DoorDigests, record: CommandRecord) {
+  const { argv, program, cwd, outcome, exitCode, signal, stdoutBytes, stderrBytes, detail } = record;
   return {
-    type: "command",
-    ...common,
-    program: programOf(argv),
+    program: program ?? programOf(argv),
     argvDigest: log.argvDigest(argv),
     argumentCount: argv.length,
     cwd,
     outcome,
     exitCode,
     signal,
-    durationMs: Math.max(0, Math.round(record.durationMs)),
+    durationMs: whole(record.durationMs),
     stdoutBytes,
     stderrBytes,
     detail: detail?.slice(0, 500) ?? null,
   };
 }
 
+function toolCallPart(log: DoorDigests, record: ToolCallRecord) {
+  const { tool, effect, client, transport, registryGrant, outcome, code, exitCode, approval, result } =
+    record;
+  return {
+    ...{ tool, effect, client, transport, registryGrant, outcome, code, exitCode, approval },
+    arguments: argumentsDigest(log, record.arguments ?? null),
+    program: record.program?.slice(0, 255) ?? null,
+    target: targetOf(record.target),
+    result: result === null ? null : log.keyedDigest(result),
+    resultBytes: result === null ? 0 : Buffer.byteLength(result),
+    durationMs: whole(record.durationMs),
+  };
+}
+
+/** Digest of the canonical JSON of what a client sent; of what is no proper JSON text, of how it is written down. */
+function argumentsDigest(log: DoorDigests, given: unknown): string {
+  try {
+    return log.keyedDigest(given);
+  } catch {
+    return log.keyedDigest(Buffer.from(JSON.stringify(given)));
+  }
+}
+
 function programOf(argv: readonly string[]): string {
   return (argv[0]?.split("/").at(-1) ?? "").slice(0, 255) || "(empty)";
+}
+
+/** A path as records keep it; one with control characters is not repeated. */
+function targetOf(path: string | null): string | null {
+  return path !== null && MachinePath.safeParse(path).success ? path : null;
+}
+
+function whole(milliseconds: number): number {
+  return Math.max(0, Math.round(milliseconds));
 }

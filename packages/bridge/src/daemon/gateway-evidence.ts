@@ -6,7 +6,7 @@ import type { DenialCounter } from "./denial-counter.ts";
 
 /** What the adapter needs to know of the bridge. */
 export interface GatewayEvidenceSources {
-  readonly log: Pick<EvidenceLog, "append" | "argvDigest">;
+  readonly log: Pick<EvidenceLog, "append" | "argvDigest" | "keyedDigest">;
   readonly denials: DenialCounter;
   readonly transcripts: Pick<Transcripts, "begin" | "finish" | "recorded">;
   readonly policyHash: () => string;

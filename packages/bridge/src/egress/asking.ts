@@ -16,6 +16,8 @@ export interface Asker {
   readonly correlationId: string;
   /** Why, as it says itself: shown, never trusted. */
   readonly reason: string;
+  /** Hears of the question that it waits for. */
+  readonly onAsked?: ((question: { readonly id: string; readonly expiresAt: string }) => void) | undefined;
 }
 
 /** How a place is asked about. */
@@ -74,6 +76,7 @@ export class Asking {
   async wait(machine: BooksMachine, place: AskedPlace, how: AskingHow, signal: AbortSignal): Promise<void> {
     const group = this.#group(machine, place, how);
     group.waiting += 1;
+    how.asker?.onAsked?.(group.question);
     try {
       await until(group.settled, signal);
     } finally {

@@ -58,6 +58,8 @@ export interface EgressRequest {
   readonly correlationId?: string;
   /** How long the operator has at least; five minutes when absent. */
   readonly seconds?: number;
+  /** Hears of the question, when one has to be asked. */
+  readonly onAsked?: ((question: { readonly id: string; readonly expiresAt: string }) => void) | undefined;
 }
 
 /** A host that may be reached, since it was approved now or by a rule that stood before. */
@@ -224,7 +226,7 @@ export class Egress implements AsyncDisposable {
    */
   async request(ask: EgressRequest, signal: AbortSignal): Promise<EgressGiven> {
     const { machine, host, port, subject, reason, grant = null, correlationId = machine.id } = ask;
-    const asker = { subject, reason, grant, correlationId };
+    const asker = { subject, reason, grant, correlationId, onAsked: ask.onAsked };
     const seconds = Math.max(ask.seconds ?? REQUEST_SECONDS, this.gate.rules(machine).askSeconds);
     const { id, name } = machine;
     const target = { machine: { id, name }, host, port, via: "asked" } as const;
