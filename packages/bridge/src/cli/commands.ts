@@ -82,6 +82,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/ssh-proxy.ts")).defineSshProxy,
   },
   {
+    name: "connect",
+    summary: "configure an agent's client for a machine, and take that back",
+    load: async () => (await import("./commands/connect.ts")).defineConnect,
+  },
+  {
     name: "mcp",
     summary: "connect an agent's client to a machine's tools, as MCP on stdin and stdout",
     load: async () => (await import("./commands/mcp.ts")).defineMcp,

@@ -1,4 +1,4 @@
-import type { ActionPolicy, Policy } from "@doorward/contracts";
+import type { ActionPolicy, Policy, PolicyGrantRule } from "@doorward/contracts";
 import { isMap, isSeq, parseDocument, type Document } from "yaml";
 import { expandPath } from "./path-text.ts";
 
@@ -48,6 +48,14 @@ export function withPreset(text: string | null, policy: Policy, entry: EnabledPr
   } else if (known.length > 0) {
     document.addIn(["actions", "presets"], document.createNode(entry));
   } else document.setIn(["actions", "presets"], document.createNode([entry]));
+  return write(document);
+}
+
+/** The text of a policy file with a rule of grants added; comments stay. */
+export function withGrantRule(text: string | null, policy: Policy, rule: PolicyGrantRule): string {
+  const document = read(text);
+  if ((policy.grants ?? []).length > 0) document.addIn(["grants"], document.createNode(rule));
+  else document.setIn(["grants"], document.createNode([rule]));
   return write(document);
 }
 

@@ -10,10 +10,11 @@ import {
   type Operation,
   type PathVerdict,
   type Policy,
+  type PolicyGrantRule,
   type SecureHostInterfaceProfile,
 } from "@doorward/contracts";
 import { InterfaceSet, readDocuments, type ContractInForce } from "../interfaces/index.ts";
-import { withoutRoot, withPreset, withRoot, type EnabledPreset } from "./edit-policy.ts";
+import { withGrantRule, withoutRoot, withPreset, withRoot, type EnabledPreset } from "./edit-policy.ts";
 import { EMPTY_POLICY, policyHash } from "./effective-policy.ts";
 import { checkAgentToolAsk } from "./agent-tool-grants.ts";
 import { notOffered, operatorsOnly } from "./grant-refusals.ts";
@@ -181,6 +182,14 @@ export class PolicyFile {
     await this.#inTurn(async () => {
       await this.#reload();
       await this.#write(withPreset(this.#inForce.text, this.policy, entry));
+    });
+  }
+
+  /** Adds a rule of grants to the file, and puts it in force; throws when a check refuses it. */
+  async addGrantRule(rule: PolicyGrantRule): Promise<void> {
+    await this.#inTurn(async () => {
+      await this.#reload();
+      await this.#write(withGrantRule(this.#inForce.text, this.policy, rule));
     });
   }
 

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { ActionPreset } from "../host-actions/scopes.ts";
 import { HostFacts } from "../host-facts.ts";
-import { Policy } from "../policy.ts";
+import { Policy, PolicyGrantRule } from "../policy.ts";
 import { Sha256, Timestamp } from "../text.ts";
 import { route } from "./route.ts";
 
@@ -148,6 +148,14 @@ export const BRIDGE_ROUTES = {
       executables: z.array(z.string().min(1).max(4096)).min(1).max(10).optional(),
       cwdRoots: z.array(z.string().min(1).max(4096)).min(1).max(20).optional(),
     }),
+    result: PolicyView,
+  }),
+  "policy.grant": route({
+    method: "POST",
+    path: "/v1/policy/grants",
+    access: "operator",
+    summary: "Add a rule of who may be granted what",
+    body: PolicyGrantRule,
     result: PolicyView,
   }),
   "images.list": route({

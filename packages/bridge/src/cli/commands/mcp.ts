@@ -1,8 +1,9 @@
-import { doorOf, Duration, OPERATIONS } from "@doorward/contracts";
+import { doorOf, Duration, OPERATIONS, ToolName } from "@doorward/contracts";
 import type { Command } from "commander";
 import * as z from "zod";
 import { actsForGrant } from "../bridge-link.ts";
 import type { Cli } from "../cli.ts";
+import { printHeaders } from "../connect/print-headers.ts";
 import { accessOf } from "../mcp/choose-access.ts";
 import { ClientLife } from "../mcp/client-life.ts";
 import { DEFAULT_OPERATIONS, READ_OPERATIONS } from "../mcp/operations.ts";
@@ -29,6 +30,12 @@ const McpOptions = z.object({
   for: Duration.optional(),
   up: z.union([z.boolean(), z.string().min(1).max(4096)]).optional(),
   tokenFile: z.string().min(1).optional(),
+  tool: z.array(ToolName).min(1).max(64).optional(),
+  headers: z
+    .string()
+    .regex(/^[a-z0-9-]{1,120}$/)
+    .describe("Id of a connection, as connect --remove shows it")
+    .optional(),
 });
 type McpOptions = z.infer<typeof McpOptions>;
 
@@ -52,6 +59,11 @@ export function defineMcp(command: Command, cli: Cli): void {
       `how long the grant outlives a killed client; renewed meanwhile; ${DEFAULT_TIME} when left out`,
     )
     .option("--up [repo]", "first launch a machine on the folder, or take the one that has it")
+    .option("--tool <name>", "tool that may be called; those of the operations when left out", collect)
+    .option(
+      "--headers <connection>",
+      "print the headers of a connection that connect wrote, and renew its grant",
+    )
     .option(
       "--token-file <path>",
       "use the grant whose token is in this file, and never the operator's socket",
@@ -63,6 +75,7 @@ export function defineMcp(command: Command, cli: Cli): void {
   ];
   leaf(command, cli, examples, async (run, [machine], given) => {
     const options = parseOptions(McpOptions, given);
+    if (options.headers !== undefined) return await printHeaders(run, options.headers);
     return await serve(actingFor(run, options.tokenFile), namedMachine(machine), options);
   });
 }
@@ -80,6 +93,7 @@ async function serve(run: Run, machine: string | undefined, options: McpOptions)
     up: options.up,
     tool: options.as ?? "local-shell",
     operations: options.op ?? (options.readOnly === true ? READ_OPERATIONS : DEFAULT_OPERATIONS),
+    tools: options.tool,
     time: options.for ?? DEFAULT_TIME,
     note,
   });
@@ -94,14 +108,11 @@ function checkTogether({ env }: Cli, machine: string | undefined, options: McpOp
     throw usage("Cannot use --op and --read-only together", "--read-only", "doorward help mcp");
   if (options.up !== undefined && machine !== undefined)
     throw usage("Cannot use --up with a machine: it finds the folder's own", "--up", "doorward mcp --up");
-  const minting = ["op", "readOnly", "for", "up", "as"] as const;
+  const minting = ["op", "readOnly", "for", "up", "tool"] as const;
   const asked = minting.find((name) => options[name] !== undefined);
-  if (actsForGrant(env) && (asked === "up" || asked === "for" || asked === "op" || asked === "readOnly"))
-    throw usage(
-      `Cannot use --${asked === "readOnly" ? "read-only" : asked} with a grant's token: the grant says it`,
-      `--${asked}`,
-      "doorward help mcp",
-    );
+  if (asked === undefined || (!actsForGrant(env) && options.tokenFile === undefined)) return;
+  const option = asked === "readOnly" ? "--read-only" : `--${asked}`;
+  throw usage(`Cannot use ${option} with a grant's token: the grant says it`, option, "doorward help mcp");
 }
 
 function actingFor(run: Run, tokenFile: string | undefined): Run {

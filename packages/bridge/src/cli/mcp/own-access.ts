@@ -1,6 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { connect, type DoorwardClient, type McpConnection } from "@doorward/client";
-import { DoorwardError, durationSeconds, toDoorwardError, type Operation } from "@doorward/contracts";
+import {
+  DoorwardError,
+  durationSeconds,
+  toDoorwardError,
+  type Operation,
+  type ToolName,
+} from "@doorward/contracts";
 import { once, passes, type Access, type Verdict } from "./access.ts";
 
 /** What an agent's client is to be granted. */
@@ -8,6 +14,7 @@ export interface OwnGrant {
   /** Kind of agent, as in its subject `agent:<tool>:<session>`. */
   readonly tool: string;
   readonly operations: readonly Operation[];
+  readonly tools?: readonly ToolName[] | undefined;
   /** How long one minting or renewing lasts; whoever kills this command leaves the grant no longer than that. */
   readonly time: string;
 }
@@ -100,8 +107,9 @@ export class OwnAccess implements Access {
   async #mint(signal: AbortSignal): Promise<Held> {
     const operator = await this.#operator();
     const machine = await this.#machine(operator);
-    const { operations, time } = this.#parts.grant;
-    const body = { machine, subject: this.#subject, operations: [...operations], for: time };
+    const { operations, tools, time } = this.#parts.grant;
+    const named = tools === undefined ? {} : { tools: [...tools] };
+    const body = { machine, subject: this.#subject, operations: [...operations], ...named, for: time };
     const minted = await operator
       .call("grants.create", { body }, { signal })
       .catch((cause: unknown) => Promise.reject(this.#forAnySession(toDoorwardError(cause))));

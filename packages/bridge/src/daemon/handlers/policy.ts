@@ -30,6 +30,11 @@ export function policyHandlers(policy: PolicyFile, settled: () => Promise<void>)
       await settled();
       return view();
     },
+    "policy.grant": async ({ body }) => {
+      await policy.addGrantRule(body);
+      await settled();
+      return view();
+    },
     "policy.reload": async () => {
       await policy.reload();
       await settled();

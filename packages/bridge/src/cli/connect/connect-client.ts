@@ -1,0 +1,210 @@
+import type { DoorwardClient } from "@doorward/client";
+import { DoorwardError } from "@doorward/contracts";
+import type { Run } from "../run.ts";
+import { shellWord } from "../shell-word.ts";
+import { gitRoot } from "../commands/up.ts";
+import { CLIENTS, type ClientName, type Offer, type Place, type Scope, type Transport } from "./clients.ts";
+import type { ConfigEntry } from "./config-format.ts";
+import { endGrant, mintFor } from "./connection-grant.ts";
+import { ConnectionStore, entryDigest, type Connection } from "./connection-store.ts";
+import { ForeignEntry, putEntry, takeEntry, type Written } from "./entry-edit.ts";
+import { selfCommand } from "./self-command.ts";
+
+/** One connection of a client, as the command line asked for it. */
+export interface ConnectAsk {
+  readonly client: ClientName;
+  readonly machine: string;
+  readonly transport: Transport;
+  readonly scope: Scope;
+  readonly name: string;
+  readonly time: string;
+  readonly readOnly: boolean;
+  readonly force: boolean;
+}
+
+interface Plan {
+  readonly id: string;
+  readonly place: Place | undefined;
+  readonly store: ConnectionStore;
+  readonly offer: Offer;
+}
+
+/** Prints what would be written, and where; nothing is minted for it. */
+export async function printConnection(run: Run, bridge: DoorwardClient, ask: ConnectAsk): Promise<void> {
+  const plan = await planOf(run, bridge, ask, "");
+  const kind = CLIENTS[ask.client];
+  const entry = kind.entry(plan.offer, ask.name);
+  const command = kind.command(ask.name, entry, ask.scope);
+  const notes = kind.notes(plan.offer);
+  const { file = null, path = [] } = plan.place ?? {};
+  const document = { client: ask.client, machine: ask.machine, transport: ask.transport, file, path, entry };
+  run.output.result({ ...document, command: command ?? null, notes }, () => {
+    const text = plan.place === undefined ? JSON.stringify(entry, null, 2) : kind.format.set("", path, entry);
+    const shown = kind.holdsToken ? text.replace("Bearer ", "Bearer TOKEN") : text;
+    return [
+      file === null ? `For ${kind.title}:` : `${kind.title} reads this from ${file}:`,
+      "",
+      shown.trimEnd(),
+      "",
+      ...(command === undefined ? [] : [`Its own command for it:\n\n  ${command}\n`]),
+      ...(file === null
+        ? []
+        : [run.output.commands(`doorward connect ${ask.client} ${ask.machine} --write does it`)]),
+      ...minting(run, ask),
+      ...notes,
+    ].join("\n");
+  });
+}
+
+/** Writes a connection: the grant where one is needed, the client's entry, and what was written. */
+export async function writeConnection(run: Run, bridge: DoorwardClient, ask: ConnectAsk): Promise<void> {
+  const { signal } = run.cli;
+  const minted = ask.transport === "stdio" ? undefined : await mintFor(bridge, ask, ask, signal);
+  try {
+    const plan = await planOf(run, bridge, ask, minted?.token ?? "");
+    const known = plan.store.find(plan.id);
+    if (minted !== undefined) plan.store.write(plan.store.tokenFile(plan.id), `${minted.token}\n`);
+    const written = put(run, ask, plan, known, minted?.grant.grantId);
+    if (known?.grant !== undefined && known.grant !== null) await endGrant(bridge, known.grant.id, signal);
+    showWritten(run, ask, plan, written);
+  } catch (cause) {
+    if (minted !== undefined) await endGrant(bridge, minted.grant.grantId, signal);
+    throw cause;
+  }
+}
+
+function put(
+  run: Run,
+  ask: ConnectAsk,
+  { id, place, store, offer }: Plan,
+  known: Connection | undefined,
+  grant: string | undefined,
+): Written {
+  const kind = CLIENTS[ask.client];
+  const entry = kind.entry(offer, ask.name);
+  if (ask.client === "claude-code" && offer.transport !== "stdio") writeHelper(run, store, id);
+  // An entry under another name would be forgotten with the record of it.
+  if (known?.place !== undefined && known.place !== null && known.place.path.at(-1) !== ask.name)
+    takeEntry(kind, known.place, ask.force);
+  const put = place === undefined ? undefined : putOrRefuse(ask, place, entry, known);
+  const before = known?.place ?? put?.before;
+  store.save({
+    id,
+    client: ask.client,
+    machine: ask.machine,
+    transport: ask.transport,
+    place:
+      place === undefined || before === undefined
+        ? null
+        : {
+            scope: ask.scope,
+            file: place.file,
+            path: [...place.path],
+            entry: entryDigest(entry),
+            existed: before.existed,
+            inTable: before.inTable,
+          },
+    grant: grant === undefined ? null : { id: grant, time: ask.time, readOnly: ask.readOnly },
+    at: new Date().toISOString(),
+  });
+  return put?.written ?? "added";
+}
+
+function putOrRefuse(
+  ask: ConnectAsk,
+  place: Place,
+  entry: ConfigEntry,
+  known: Connection | undefined,
+): ReturnType<typeof putEntry> {
+  try {
+    return putEntry(CLIENTS[ask.client], place, entry, known?.place?.entry, ask.force);
+  } catch (cause) {
+    if (!(cause instanceof ForeignEntry)) throw cause;
+    throw new DoorwardError({
+      code: "INPUT_INVALID",
+      message: `Cannot write "${cause.message}" into "${place.file}": there is one that Doorward did not write, or that was changed since`,
+      hint: `doorward connect ${ask.client} ${ask.machine} --write --force, or with another --name`,
+      cause,
+    });
+  }
+}
+
+async function planOf(run: Run, bridge: DoorwardClient, ask: ConnectAsk, token: string): Promise<Plan> {
+  const { env, cwd } = run.cli;
+  const store = new ConnectionStore(env);
+  const project = gitRoot(cwd);
+  const place = CLIENTS[ask.client].place(ask.scope, { env, platform: process.platform, project }, ask.name);
+  const id = ConnectionStore.idOf(ask.client, ask.machine, ask.scope, place?.file);
+  const offer =
+    ask.transport === "stdio" ? stdioOffer(run, ask) : await urlOffer(run, bridge, ask, store, id, token);
+  return { id, place, store, offer };
+}
+
+function stdioOffer(run: Run, { client, machine, scope, readOnly }: ConnectAsk): Offer {
+  const { command, args, env } = selfCommand(run.cli, scope === "project");
+  const own = ["mcp", machine, "--as", CLIENTS[client].tool, ...(readOnly ? ["--read-only"] : [])];
+  return { transport: "stdio", command, args: [...args, ...own], env };
+}
+
+async function urlOffer(
+  run: Run,
+  bridge: DoorwardClient,
+  { machine, transport }: ConnectAsk,
+  store: ConnectionStore,
+  id: string,
+  token: string,
+): Promise<Offer> {
+  const { tcp } = await bridge.call("bridge.status", {}, { signal: run.cli.signal });
+  if (tcp.state !== "listening") throw noTcp(tcp.state);
+  const scheme = transport === "ws" ? "ws" : "http";
+  return {
+    transport: transport === "ws" ? "ws" : "http",
+    url: `${scheme}://127.0.0.1:${tcp.port}/v1/machines/${machine}/doors/agent-tool/mcp`,
+    tokenFile: store.tokenFile(id),
+    variable: `DOORWARD_TOKEN_${machine.toUpperCase().replaceAll("-", "_")}`,
+    headersHelper: store.headersHelper(id),
+    token,
+  };
+}
+
+/** A script for clients that ask a program for headers: it renews the grant whenever one of them connects. */
+function writeHelper(run: Run, store: ConnectionStore, id: string): void {
+  const { command, args, env } = selfCommand(run.cli, false);
+  const words = [command, ...args, "mcp", "--headers", id].map(shellWord).join(" ");
+  const set = Object.entries(env).map(([name, value]) => `export ${name}=${shellWord(value)}\n`);
+  store.writeProgram(store.headersHelper(id), `#!/bin/sh\n${set.join("")}exec ${words}\n`);
+}
+
+function showWritten(run: Run, ask: ConnectAsk, { id, place, store, offer }: Plan, written: Written): void {
+  const kind = CLIENTS[ask.client];
+  const tokenFile = offer.transport === "stdio" ? null : store.tokenFile(id);
+  const { client, machine, transport, name } = ask;
+  const document = { client, machine, transport, name, file: place?.file ?? null, written, tokenFile };
+  run.output.result(document, () =>
+    [
+      place === undefined
+        ? `The grant for ${kind.title} is made`
+        : `${kind.title} ${written === "same" ? "already has" : "now has"} "${name}" in ${place.file}`,
+      ...(tokenFile === null ? [] : [`Token: ${tokenFile}, for ${ask.time}; whoever has it has the grant`]),
+      ...(kind.holdsToken && tokenFile !== null
+        ? [`It is in ${place?.file ?? ""} too: ${kind.title} has no other way`]
+        : []),
+      ...kind.notes(offer),
+      run.output.commands(`Taken back with: doorward connect ${client} ${machine} --remove`),
+    ].join("\n"),
+  );
+}
+
+function minting(run: Run, ask: ConnectAsk): readonly string[] {
+  if (ask.transport === "stdio") return [];
+  const command = `doorward connect ${ask.client} ${ask.machine} --transport ${ask.transport} --write`;
+  return [run.output.commands(`The grant for it is made by ${command}`)];
+}
+
+function noTcp(state: string): DoorwardError {
+  return new DoorwardError({
+    code: "PORT_TAKEN",
+    message: `Cannot connect over the network: the bridge's loopback port is ${state}`,
+    hint: "doorward bridge status, or use --transport stdio",
+  });
+}
