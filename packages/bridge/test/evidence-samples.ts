@@ -142,11 +142,7 @@ export const samples: readonly (readonly [EvidenceInput, RegExp])[] = [
     /^operator:tester granted agent:codex:42 terminal\.attach, terminal\.input until 2030/,
   ],
   [
-    { type: "grant-minted", ...common, ...scope, tools: ["read_file", "git_diff"], implicit: false },
-    /^operator:tester granted agent:codex:42 terminal\.attach, terminal\.input until 2030/,
-  ],
-  [
-    { type: "grant-narrowed", ...common, ...scope, parent: "g_parent0000" },
+    { type: "grant-narrowed", ...common, ...scope, tools: ["read_file"], parent: "g_parent0000" },
     /passed .* on to agent:codex:42 until .* \(g_aaaaaaaaaa of g_parent0000\)$/,
   ],
   [
