@@ -26,6 +26,12 @@ export const nativeFfi = join(
   `linux_${process.arch}/koffi.node`,
 );
 
+/** ripgrep for this host. */
+export const shippedRipgrep = join(
+  dirname(require.resolve(`@vscode/ripgrep-linux-${process.arch}/package.json`)),
+  "bin/rg",
+);
+
 let bundled = false;
 
 /** The guest's bundle, made anew once per test process. */
@@ -70,7 +76,7 @@ export async function startLab(port?: number): Promise<Lab> {
     process.execPath,
     [
       guestBundle(),
-      ...["--socket", socketPath, "--pty", nativePty, "--ffi", nativeFfi],
+      ...["--socket", socketPath, "--pty", nativePty, "--ffi", nativeFfi, "--rg", shippedRipgrep],
       ...["--egress-port", String(egressPort)],
     ],
     {

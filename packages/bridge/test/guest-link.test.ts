@@ -42,7 +42,7 @@ const code =
 
 const controlHello = {
   connection: "control",
-  protocols: [1],
+  protocols: [2],
   instance: "0123456789",
   pid: 1,
   runtime: "v0",

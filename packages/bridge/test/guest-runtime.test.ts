@@ -32,7 +32,7 @@ const here = (command: readonly string[]): string[] =>
 
 test("the folder holds what a machine needs, readable by anyone and writable by nobody", async () => {
   const names = (await readdir(runtime.path, { recursive: true })).sort();
-  for (const name of ["bin/node", "guest.mjs", "pty.node", "ffi.node", "lib/libc.so.6"])
+  for (const name of ["bin/node", "bin/rg", "guest.mjs", "pty.node", "ffi.node", "lib/libc.so.6"])
     assert.ok(names.includes(name), name);
   assert.ok(!names.some((name) => name.endsWith(".h")));
   for (const name of [".", ...names]) {

@@ -9,6 +9,16 @@ export {
   encodeMessage,
 } from "./frame.ts";
 export type { FrameRule, FrameRules, FrameSink } from "./frame.ts";
+export {
+  FILES_FRAME,
+  FILES_PROTOCOL,
+  MAX_CHANGES,
+  MAX_CHANGE_BYTES,
+  MAX_ITEMS,
+  MAX_LINES,
+  MAX_READ_BYTES,
+  type FilesOpen,
+} from "./files-protocol.ts";
 export { EGRESS_PORT } from "./egress-port.ts";
 export type {
   Bounded,
@@ -28,6 +38,7 @@ export type {
 export { dialPort } from "./host/dial-port.ts";
 export { GuestCommand, type CommandListener } from "./host/guest-command.ts";
 export { GuestTerminal, type TerminalListener } from "./host/guest-terminal.ts";
+export { openGuestFiles, type GuestFilesOptions, type ReachedRoot } from "./host/files/open-guest-files.ts";
 export { plainText } from "./host/plain-text.ts";
 export { runCommand, type RunRequest, type RunResult } from "./host/run-command.ts";
 export type { GuestDialer, GuestLink } from "./link.ts";
@@ -42,7 +53,6 @@ export {
   GUEST_PROTOCOLS,
   HELLO_RULES,
   STDIN_WINDOW_BYTES,
-  STREAMS_OUT_PROTOCOL,
   StreamOpen,
   TERMINAL_FROM_GUEST_RULES,
   agreeOnProtocol,

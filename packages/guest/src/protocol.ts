@@ -9,13 +9,11 @@ import {
   WireEnv,
 } from "@doorward/contracts";
 import * as z from "zod";
+import { FilesOpen } from "./files-protocol.ts";
 import { MAX_DATA_BYTES, type FrameRule, type FrameRules } from "./frame.ts";
 
-/** Versions of this protocol that this build speaks, the newest first: this one, and the one before once there is one. */
-export const GUEST_PROTOCOLS: readonly number[] = [2, 1];
-
-/** First version with egress streams and dialled ports. */
-export const STREAMS_OUT_PROTOCOL = 2;
+/** Versions of this protocol that this build speaks, the newest first: this one, and the one before. */
+export const GUEST_PROTOCOLS: readonly number[] = [3, 2];
 
 /** The newest version that both sides speak, or `undefined`. */
 export function agreeOnProtocol(ours: readonly number[], theirs: readonly number[]): number | undefined {
@@ -94,16 +92,16 @@ const DialPort = z.strictObject({
   port: z.int().min(1).max(65_535).describe("A port of the machine's own loopback"),
 });
 
-/** What a stream is for; further kinds (files, search) join this union. */
-export const StreamOpen = z.union([CreateTerminal, AttachTerminal, ExecCommand, DialPort]);
+/** What a stream is for. */
+export const StreamOpen = z.union([CreateTerminal, AttachTerminal, ExecCommand, DialPort, FilesOpen]);
 export type StreamOpen = z.infer<typeof StreamOpen>;
 export type TerminalOpen = Extract<StreamOpen, { kind: "terminal" }>;
 export type ExecOpen = Extract<StreamOpen, { kind: "exec" }>;
 export type DialOpen = Extract<StreamOpen, { kind: "dial" }>;
 
 /**
- * First frame on every connection from the guest: the control connection, the stream that a nonce stands for, or (from
- * protocol 2 on) one connection out of the machine, on which raw bytes follow both ways.
+ * First frame on every connection from the guest: the control connection, the stream that a nonce stands for, or one
+ * connection out of the machine, on which raw bytes follow both ways.
  */
 export const ConnectionHello = z.discriminatedUnion("connection", [
   z.strictObject({
@@ -179,6 +177,7 @@ export const StreamFailed = z.strictObject({
     "COMMAND_NOT_FOUND",
     "PORT_CLOSED",
     "PATH_NOT_FOUND",
+    "PATH_NOT_ALLOWED",
     "TERMINAL_NOT_FOUND",
     "TERMINAL_LIMIT",
     "INPUT_INVALID",

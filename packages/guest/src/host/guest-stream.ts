@@ -26,6 +26,7 @@ export interface StreamListener {
 export class GuestStream {
   readonly #duplex: Duplex;
   readonly #decoder: FrameDecoder;
+  readonly #messagesPerSecond: number;
   #listener: StreamListener | undefined;
   #waiting: { readonly type: number; readonly payload: Buffer }[] = [];
   #error: DoorwardError | undefined;
@@ -33,7 +34,9 @@ export class GuestStream {
   #second = 0;
   #messages = 0;
 
-  constructor(duplex: Duplex, rules: FrameRules) {
+  /** A stream on which each message answers one of ours counts none of them: there can't be more than were asked for. */
+  constructor(duplex: Duplex, rules: FrameRules, messagesPerSecond = MESSAGES_PER_SECOND) {
+    this.#messagesPerSecond = messagesPerSecond;
     this.#duplex = duplex;
     this.#decoder = new FrameDecoder(rules);
     duplex.on("error", (error) => this.#fail(unreachable(error)));
@@ -146,7 +149,7 @@ export class GuestStream {
     if (second !== this.#second) this.#messages = 0;
     this.#second = second;
     this.#messages += 1;
-    if (this.#messages > MESSAGES_PER_SECOND) throw protocolError("it floods the stream with messages");
+    if (this.#messages > this.#messagesPerSecond) throw protocolError("it floods the stream with messages");
   }
 
   #refuse(error: DoorwardError): DoorwardError {

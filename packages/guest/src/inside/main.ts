@@ -8,16 +8,22 @@ import { ControlConnection } from "./connection.ts";
 import { runDialStream } from "./dial-stream.ts";
 import { listenForEgress } from "./egress-listener.ts";
 import { ExecStream } from "./exec-stream.ts";
+import { BeneathOpener } from "./files/beneath-opener.ts";
+import { FilesStream, type FileTools } from "./files/files-stream.ts";
+import { Ripgrep } from "./files/ripgrep.ts";
 import { PipeMaker } from "./pipe-maker.ts";
 import { loadNativePty } from "./pty.ts";
+import { Turns } from "./files/turns.ts";
 import { failureOf } from "./stream-failure.ts";
 import { TerminalStream } from "./terminal-stream.ts";
 import { TerminalTable } from "./terminal-table.ts";
 
 const BUILD = "0.1.0";
+/** Large files that are read at once, for all streams; each takes a few parts of memory. */
+const LARGE_READS = 8;
 const DEFAULT_SOCKET = "/run/doorward/guest.sock";
 
-/** Runs the guest: `guest.mjs [--socket PATH] [--pty PATH] [--ffi PATH] [--egress-port PORT]`. It reads nothing else from its arguments or environment. */
+/** Runs the guest: `guest.mjs [--socket PATH] [--pty PATH] [--ffi PATH] [--rg PATH] [--egress-port PORT]`. It reads nothing else from its arguments or environment. */
 function main(argv: readonly string[]): void {
   const { values } = parseArgs({
     args: [...argv],
@@ -25,22 +31,35 @@ function main(argv: readonly string[]): void {
       socket: { type: "string" },
       pty: { type: "string" },
       ffi: { type: "string" },
+      rg: { type: "string" },
       "egress-port": { type: "string" },
     },
   });
   // capturing a stack costs more than the system call that answers EAGAIN
   Error.stackTraceLimit = 3;
   const table = new TerminalTable();
-  const pipes = new PipeMaker(values.ffi ?? beside("./ffi.node"));
+  const ffi = values.ffi ?? beside("./ffi.node");
+  const pipes = new PipeMaker(ffi);
+  const files = {
+    opener: new BeneathOpener(ffi),
+    ripgrep: new Ripgrep(values.rg ?? beside("./bin/rg")),
+    largeReads: new Turns(LARGE_READS),
+  };
   loadNativePty(values.pty ?? beside("./pty.node"));
   keepRunning();
   stopOnSignal(table);
   const socketPath = values.socket ?? DEFAULT_SOCKET;
-  serve(socketPath, table, pipes);
+  serve(socketPath, { table, pipes, files });
   listenForEgress(socketPath, Number(values["egress-port"] ?? EGRESS_PORT));
 }
 
-function serve(socketPath: string, table: TerminalTable, pipes: PipeMaker): void {
+interface Parts {
+  readonly table: TerminalTable;
+  readonly pipes: PipeMaker;
+  readonly files: FileTools;
+}
+
+function serve(socketPath: string, { table, pipes, files }: Parts): void {
   let commands = 0;
   const identity = { instance: newInstance(), build: BUILD };
   const connection = new ControlConnection(socketPath, identity, {
@@ -51,6 +70,10 @@ function serve(socketPath: string, table: TerminalTable, pipes: PipeMaker): void
       }
       if (open.kind === "dial") {
         void runDialStream(open, socket);
+        return;
+      }
+      if (open.kind === "files") {
+        FilesStream.run(open, socket, files);
         return;
       }
       commands += 1;

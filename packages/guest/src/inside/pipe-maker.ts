@@ -1,4 +1,4 @@
-import { createRequire } from "node:module";
+import { loadFfi } from "./ffi.ts";
 
 /** Same value on every Linux that we run on. */
 const O_CLOEXEC = 0o2000000;
@@ -10,11 +10,6 @@ export interface PipeEnds {
 }
 
 type Pipe2 = (ends: [number, number], flags: number) => number;
-
-/** The part of koffi's native module that is used: it calls functions of the C library. */
-interface Ffi {
-  load(library: string): { func(declaration: string): Pipe2 };
-}
 
 /**
  * Makes pipes for commands. Node can only give children socket pairs, and `/dev/stdin`, `/dev/stdout` and `/dev/stderr`
@@ -45,16 +40,10 @@ export class PipeMaker {
 
   #load(): void {
     try {
-      const ffi: unknown = createRequire(import.meta.url)(this.#path);
-      if (!isFfi(ffi)) throw new TypeError(`"${this.#path}" is not koffi's native module`);
-      this.#pipe2 = ffi.load("libc.so.6").func("int pipe2(_Out_ int *ends, int flags)");
+      this.#pipe2 = loadFfi<Pipe2>(this.#path, "int pipe2(_Out_ int *ends, int flags)");
     } catch (error) {
       this.#failed = true;
       console.error("commands get socket pairs instead of pipes:", error);
     }
   }
-}
-
-function isFfi(value: unknown): value is Ffi {
-  return typeof value === "object" && value !== null && "load" in value && typeof value.load === "function";
 }

@@ -4,8 +4,8 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { DoorwardError } from "@doorward/contracts";
 import {
+  FILES_PROTOCOL,
   GUEST_PROTOCOLS,
-  STREAMS_OUT_PROTOCOL,
   agreeOnProtocol,
   type ConnectionHello,
   type GuestHealth,
@@ -108,7 +108,7 @@ class GuestListener implements GuestLink {
 
   async dial(open: StreamOpen, signal: AbortSignal): Promise<Duplex> {
     const control = this.#requireControl(`open ${open.kind} stream`);
-    if (open.kind === "dial") requireStreamsOut(control.hello);
+    if (open.kind === "files") requireFiles(control.hello);
     const nonce = randomBytes(16).toString("base64url");
     const arrival = new Promise<Socket>((resolve) => this.#expected.set(nonce, { kind: open.kind, resolve }));
     control.open({ type: "open", nonce, open });
@@ -310,13 +310,14 @@ function keepHalfOpen(socket: Socket): void {
   });
 }
 
-/** A guest of an earlier bridge that outlived it may speak protocol 1 only. */
-function requireStreamsOut(hello: GuestHello): void {
-  if (hello.protocol >= STREAMS_OUT_PROTOCOL) return;
-  throw unreachable(
-    "reach a port of the machine",
-    "its guest is older than this bridge; start the machine anew",
-  );
+/** A guest of an earlier bridge that outlived it may speak the previous protocol only. */
+function requireFiles(hello: GuestHello): void {
+  if (hello.protocol >= FILES_PROTOCOL) return;
+  throw new DoorwardError({
+    code: "GUEST_UNREACHABLE",
+    message: `Cannot open files of the machine: its guest speaks protocol ${String(hello.protocol)}, and files need ${String(FILES_PROTOCOL)}`,
+    hint: "doorward stop MACHINE, then doorward start MACHINE: it was started by an older Doorward",
+  });
 }
 
 function closed(server: Server | undefined): Promise<void> {

@@ -23,7 +23,7 @@ export interface RuntimeSources {
   readonly loader: string;
 }
 
-/** Finds Node's binary, the libraries and loader it needs on this host, the guest's bundle and node-pty's native module. */
+/** Finds Node's binary, the libraries and loader it needs on this host, the guest's bundle, the native modules, and ripgrep. */
 export async function findRuntimeSources(): Promise<RuntimeSources> {
   const entry = fileURLToPath(import.meta.resolve("@doorward/guest"));
   const node = resolved(entry, `node-linux-${process.arch}/package.json`, "bin/node");
@@ -33,11 +33,13 @@ export async function findRuntimeSources(): Promise<RuntimeSources> {
     `@koromix/koffi-linux-${process.arch}/package.json`,
     `linux_${process.arch}/koffi.node`,
   );
+  const ripgrep = resolved(entry, `@vscode/ripgrep-linux-${process.arch}/package.json`, "bin/rg");
   const libraries = await neededLibraries([node, pty, ffi]);
   const loader = libraries.find((path) => basename(path).startsWith("ld-"));
   if (loader === undefined) throw unsupported(`"${node}" names no loader`);
   const files: RuntimeSource[] = [
     { path: "bin/node", source: node, mode: 0o555 },
+    { path: "bin/rg", source: ripgrep, mode: 0o555 },
     { path: "guest.mjs", source: join(dirname(entry), "../dist/guest.mjs"), mode: 0o444 },
     { path: "pty.node", source: pty, mode: 0o444 },
     { path: "ffi.node", source: ffi, mode: 0o444 },
