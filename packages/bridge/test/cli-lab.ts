@@ -290,7 +290,7 @@ function status(lab: CliLab): unknown {
     installationId: "i",
     stateDir: lab.home,
     socket: join(lab.home, "run", "bridge.sock"),
-    tcp: { port: 7611, state: "off" },
+    tcp: { port: lab.port, state: "listening" },
     ready: true,
     problems: [],
     machines: 1,

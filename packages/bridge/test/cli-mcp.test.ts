@@ -134,7 +134,7 @@ test("a revoked grant is not replaced: what was under way and all that follows i
   lab.authority.revoke(live()[0]?.grant.grantId ?? "", "enough", "operator:ada");
   const cut = await shim.answer(1);
   assert.equal(cut.error?.data?.code, "GRANT_REVOKED");
-  assert.match(cut.error?.message ?? "", /whether it had its effect is not known/);
+  assert.match(cut.error.message, /whether it had its effect is not known/);
   assert.equal((await shim.ask(2, "tools/list")).error?.data?.code, "GRANT_REVOKED");
   assert.equal(live().length, 0);
   shim.child.stdin?.end();
@@ -199,7 +199,7 @@ test("an expired given grant says who renews it", async () => {
   await using shim = new Shim(lab, ["shop"], env);
   const answer = await shim.ask(1, "ping");
   assert.equal(answer.error?.data?.code, "GRANT_EXPIRED");
-  assert.match(answer.error?.message ?? "", /not renewed here/);
+  assert.match(answer.error.message, /not renewed here/);
 });
 
 test("no machine, and then one: requests say what is missing, and work once it is there", async () => {

@@ -45,7 +45,7 @@ export class McpFarSide {
       open: (session, socket) => {
         this.subjects.push(session.subject);
         this.sockets.push(socket);
-        socket.on("message", (data: RawData) => this.#take(socket, String(data)));
+        socket.on("message", (data: RawData) => this.#take(socket, (data as Buffer).toString()));
         return new Promise((resolve) => socket.once("close", () => resolve()));
       },
       [Symbol.asyncDispose]: () => Promise.resolve(),

@@ -99,7 +99,7 @@ export class ConnectionStore {
 
 /** A digest of an entry that is the same however its file is laid out. */
 export function entryDigest(entry: unknown): string {
-  return createHash("sha256").update(ordered(entry)).digest("hex");
+  return createHash("sha256").update(ordered(entry ?? null)).digest("hex");
 }
 
 function ordered(value: unknown): string {

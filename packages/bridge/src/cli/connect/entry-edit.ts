@@ -36,7 +36,10 @@ export function putEntry(
     const digest = found === undefined ? undefined : entryDigest(found);
     if (digest === entryDigest(entry)) return { written: "same", before };
     if (digest !== undefined && digest !== known && !force) throw new ForeignEntry(place.path.join("."));
-    writeConfig(place.file, text, kind.format.set(text ?? "", place.path, entry));
+    const after = kind.format.set(text ?? "", place.path, entry);
+    if (entryDigest(kind.format.get(after, place.path)) !== entryDigest(entry))
+      throw new UnreadableConfig(`"${place.path.join(".")}" would not be read back as it was written`);
+    writeConfig(place.file, text, after);
     return { written: found === undefined ? "added" : "changed", before };
   });
 }
