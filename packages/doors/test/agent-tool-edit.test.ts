@@ -107,7 +107,7 @@ function reference(file: string, edits: readonly Edit[]): string | null {
   let text = file;
   for (const { old_text, new_text, replace_all } of edits) {
     if (old_text === "" || old_text === new_text) return null;
-    const places = [...text].length === 0 ? 0 : countOf(text, old_text);
+    const places = countOf(text, old_text);
     if (places === 0 || (places > 1 && replace_all !== true)) return null;
     text = text.split(old_text).join(new_text);
   }

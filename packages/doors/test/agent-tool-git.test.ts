@@ -7,7 +7,7 @@ import type { MachineReach } from "../src/door.ts";
 import { DIFF_LINES } from "../src/agent-tool/tools/git-diff.ts";
 import { parsePorcelain } from "../src/agent-tool/tools/git-porcelain.ts";
 import { startLab, type Lab } from "../../bridge/test/guest-harness.ts";
-import { callTool, failing, sessionAt, tempFolder } from "./agent-tool-lab.ts";
+import { type AnswerOf, callTool, failing, sessionAt, tempFolder } from "./agent-tool-lab.ts";
 
 let guest: Lab;
 before(async () => {
@@ -148,9 +148,11 @@ test("a long diff is paged by lines", async () => {
   await writeFile(join(repo.path, "a.txt"), "x\n".repeat(DIFF_LINES * 2));
   let got = "";
   for (let offset: number | null = 1; offset !== null;) {
-    const { structured, text } = await callTool(repo.runs, "git_diff", { offset_line: offset });
-    got += structured.diff as string;
-    offset = structured.next_offset as number | null;
+    const { structured, text }: AnswerOf<"git_diff"> = await callTool(repo.runs, "git_diff", {
+      offset_line: offset,
+    });
+    got += structured.diff;
+    offset = structured.next_offset;
     if (offset !== null) assert.match(text, new RegExp(`offset_line ${String(offset)}`));
   }
   assert.equal(got, gitIn(repo.path, "diff"));

@@ -14,9 +14,18 @@ import type {
   StreamOpen,
 } from "@doorward/guest";
 import type { Duplex } from "node:stream";
+import type * as z from "zod";
 import type { AgentSession } from "../src/agent-tool/agent-session.ts";
-import type { Tool, ToolAnswer } from "../src/agent-tool/tool.ts";
-import { FILE_TOOLS } from "../src/agent-tool/tools/index.ts";
+import type { Tool, ToolAnswer, ToolCall } from "../src/agent-tool/tool.ts";
+import { applyPatch } from "../src/agent-tool/tools/apply-patch.ts";
+import { editFile } from "../src/agent-tool/tools/edit-file.ts";
+import { findFiles } from "../src/agent-tool/tools/find-files.ts";
+import { gitDiff } from "../src/agent-tool/tools/git-diff.ts";
+import { gitStatus } from "../src/agent-tool/tools/git-status.ts";
+import { listDirectory } from "../src/agent-tool/tools/list-directory.ts";
+import { readFile as readFileTool } from "../src/agent-tool/tools/read-file.ts";
+import { searchFiles } from "../src/agent-tool/tools/search-files.ts";
+import { writeFile as writeFileTool } from "../src/agent-tool/tools/write-file.ts";
 import type { MachineReach } from "../src/door.ts";
 
 /** Digest as the machine's files have it. */
@@ -121,7 +130,8 @@ export class FolderFiles implements GuestFiles {
     const at = resolve(this.root, path);
     if (at !== this.root && !at.startsWith(`${this.root}/`))
       throw failure("PATH_NOT_ALLOWED", path, "it lies outside");
-    return await realpath(at).catch((error: NodeJS.ErrnoException) => {
+    return await realpath(at).catch((thrown: unknown) => {
+      const error = thrown as NodeJS.ErrnoException;
       if (error.code === "ENOENT" || error.code === "ENOTDIR")
         throw failure("PATH_NOT_FOUND", path, "it does not exist");
       throw failure("PATH_INVALID", path, error.code ?? "unknown");
@@ -155,7 +165,7 @@ export interface LabOptions {
   readonly operations?: readonly Operation[];
   readonly reach?: MachineReach;
   readonly files?: GuestFiles;
-  dial?(open: StreamOpen, signal: AbortSignal): Promise<Duplex>;
+  readonly dial?: (open: StreamOpen, signal: AbortSignal) => Promise<Duplex>;
 }
 
 /** An agent's session at a folder. */
@@ -174,21 +184,32 @@ export function sessionAt(root: string, options: LabOptions = {}): AgentSession 
   return session as unknown as AgentSession;
 }
 
-/** Calls a tool as the caller does: arguments and answer have the shapes that it declares. */
-export async function callTool(
-  session: AgentSession,
-  name: string,
-  args: unknown,
-): Promise<ToolAnswer<Answered>> {
-  const tool: Tool | undefined = FILE_TOOLS.find((each) => each.name === name);
-  if (tool === undefined) throw new Error(`no tool ${name}`);
-  const call = { session, signal: AbortSignal.timeout(30_000), progress: () => undefined };
-  const answer = await tool.call(tool.input.parse(args), call);
-  return { ...answer, structured: tool.output.parse(answer.structured) };
-}
+const TOOLS = {
+  read_file: readFileTool,
+  list_directory: listDirectory,
+  find_files: findFiles,
+  search_files: searchFiles,
+  write_file: writeFileTool,
+  edit_file: editFile,
+  apply_patch: applyPatch,
+  git_status: gitStatus,
+  git_diff: gitDiff,
+} as const;
 
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- answers of all tools
-export type Answered = any;
+/** What a tool answers, by its name. */
+export type AnswerOf<Name extends keyof typeof TOOLS> = ToolAnswer<z.output<(typeof TOOLS)[Name]["output"]>>;
+
+/** Calls a tool as the caller does: arguments and answer have the shapes that it declares. */
+export async function callTool<Name extends keyof typeof TOOLS>(
+  session: AgentSession,
+  name: Name,
+  args: unknown,
+): Promise<AnswerOf<Name>> {
+  const tool: Tool = TOOLS[name];
+  const call = { session, signal: AbortSignal.timeout(30_000), progress: () => undefined };
+  const answer = await tool.call(tool.input.parse(args), call as unknown as ToolCall);
+  return { ...answer, structured: tool.output.parse(answer.structured) } as AnswerOf<Name>;
+}
 
 /** A folder that is gone afterwards. */
 export async function tempFolder(): Promise<AsyncDisposable & { readonly path: string }> {

@@ -432,7 +432,7 @@ test("hostile and broken patches are refused, and change nothing", async (t) => 
   }
 });
 
-test("patches that take long to place are refused in time", async () => {
+test("patches that take long to place are refused in time", () => {
   const lines = "a\n".repeat(500_000);
   const hunks = Array.from({ length: 50 }, () => [
     "@@",
@@ -461,7 +461,7 @@ const line = fc.oneof(
     "x\r",
     "ä",
   ),
-  fc.string({ maxLength: 6 }).map((text) => text.replace(/[\n\0\r]/g, "").toWellFormed()),
+  fc.string({ maxLength: 6 }).map((text) => text.replace(/[\n\0\r]|\p{Surrogate}/gu, "")),
 );
 const content = fc
   .tuple(fc.array(line, { maxLength: 14 }), fc.boolean())

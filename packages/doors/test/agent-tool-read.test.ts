@@ -57,22 +57,21 @@ test("pages go on where the former one ended, without a gap or a repeat", async 
   let got = "";
   for (let offset: number | null = 1; offset !== null;) {
     const { structured, text } = await read(whole, { offset_line: offset });
-    got += structured.content as string;
-    if (structured.truncated as boolean)
-      assert.match(text, new RegExp(`offset_line ${String(structured.next_offset)}`));
-    offset = structured.next_offset as number | null;
+    got += structured.content;
+    if (structured.truncated) assert.match(text, new RegExp(`offset_line ${String(structured.next_offset)}`));
+    offset = structured.next_offset;
   }
   assert.equal(got, whole);
 });
 
 test("an answer is bounded in bytes, and one long line is cut with its length", async () => {
   const long = await read(`${"x".repeat(1000)}\n`.repeat(1500));
-  assert.ok(Buffer.byteLength(long.structured.content as string) <= READ_BYTES);
+  assert.ok(Buffer.byteLength(long.structured.content) <= READ_BYTES);
   assert.equal(long.structured.truncated, true);
   const line = await read(`short\n${"y".repeat(50_000)}\nshort\n`);
   assert.deepEqual(line.structured.cut_lines, [2]);
-  assert.match(line.structured.content as string, /\[cut: the line has 50000 characters\]/);
-  assert.ok((line.structured.content as string).length < READ_LINE_CHARS + 100);
+  assert.match(line.structured.content, /\[cut: the line has 50000 characters\]/);
+  assert.ok(line.structured.content.length < READ_LINE_CHARS + 100);
 });
 
 test("a large file is read in parts, no further than the wanted lines", async () => {

@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { AGENT_TOOLS, TOOL_NAMES } from "@doorward/contracts";
+import * as z from "zod";
+import { BUILT_TOOLS, toolsPage } from "../scripts/tools-page.ts";
+
+test("docs/tools.md is what the tools say of themselves", () => {
+  const page = readFileSync(new URL("../../../docs/tools.md", import.meta.url), "utf8");
+  assert.equal(page, toolsPage(), "run npm run tools-page");
+});
+
+test("every tool of the contracts is built once", () => {
+  assert.deepEqual(BUILT_TOOLS.map(({ name }) => name).sort(), [...TOOL_NAMES].sort());
+});
+
+test("arguments are snake_case, described, and nothing else is taken", () => {
+  for (const { name, input } of BUILT_TOOLS) {
+    const schema = z.toJSONSchema(input, { io: "input" });
+    assert.equal(schema.additionalProperties, false, name);
+    for (const [key, field] of Object.entries(schema.properties ?? {})) {
+      assert.match(key, /^[a-z]+(?:_[a-z]+)*$/, name);
+      assert.ok((field as { description?: string }).description, `${name}.${key} has no description`);
+    }
+  }
+});
+
+test("descriptions are short, and what only reads destroys nothing", () => {
+  for (const { name, description, title, hints } of BUILT_TOOLS) {
+    assert.ok(description.length <= 600, `${name}: ${String(description.length)}`);
+    assert.ok(title.length <= 40, name);
+    if (AGENT_TOOLS[name].effect === "reads") assert.equal(hints.destructive, false, name);
+  }
+});
