@@ -73,7 +73,7 @@ export interface ListRequest {
 
 /** What to find by name. */
 export interface FindRequest {
-  /** Glob as ripgrep's `--glob` reads it, relative to `path`. */
+  /** Glob as ripgrep's `--glob` reads it, relative to `path`: one that fits an ignored or hidden file finds it too. */
   readonly glob: string;
   readonly path: string;
   /** Whether files that .gitignore and its like name, and hidden ones, are found too. */

@@ -105,12 +105,15 @@ export async function listNames(
   return { items: items.sort(), truncated: !complete };
 }
 
-/** Arguments for a selection; the last glob that fits decides. */
+/** Globs that every file fits: to ripgrep they would say that ignored files count. */
+const EVERYTHING = /^(?:\*\*?\/)*\*\*?$/;
+
+/** Arguments for a selection; the last glob that fits decides, and one that fits an ignored file finds it. */
 export function selectionArgs({ globs, ignored }: Selection, names: readonly string[]): string[] {
-  const args = globs.map((glob) => `--glob=${glob}`);
+  const args = ignored ? ["--hidden", "--no-ignore"] : [];
+  args.push(...globs.filter((glob) => !EVERYTHING.test(glob)).map((glob) => `--glob=${glob}`));
   // A repository's own folder is full of what nobody looks for; whoever does names it as the path.
-  if (ignored) args.unshift("--hidden", "--no-ignore");
-  if (ignored) args.push("--glob=!.git");
+  args.push("--glob=!.git");
   // Files of these have no end, or wait for ever.
   if (names.length === 0) args.push("--glob=!/proc", "--glob=!/sys", "--glob=!/dev");
   return args;

@@ -16,8 +16,8 @@ const MAX_AT_ONCE = 4;
 export interface RipgrepRun {
   readonly doing: string;
   readonly args: readonly string[];
-  /** Folder that it works in, held. */
-  readonly folder: number;
+  /** Folder that it works in, held; the top one when it is given descriptors alone. */
+  readonly folder?: number;
   /** Descriptors that it gets as 3, 4 and so on. */
   readonly files?: readonly number[];
   /** What ends a record of its output. */
@@ -68,7 +68,7 @@ class RunningRipgrep {
     this.#run = run;
     const stdio: StdioOptions = ["ignore", "pipe", "pipe", ...(run.files ?? [])];
     this.#child = spawn(program, ["--no-config", ...run.args], {
-      cwd: ofHeld(run.folder),
+      cwd: run.folder === undefined ? "/" : ofHeld(run.folder),
       env: programEnv(process.env, {}),
       stdio,
       detached: true,

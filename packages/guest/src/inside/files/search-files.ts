@@ -4,7 +4,7 @@ import { ANSWER_BYTES, MAX_LINE_BYTES, type FilesRequestOf } from "../../files-p
 import { quoted } from "./file-failure.ts";
 import { holdListed, listNames, selectionArgs } from "./find-files.ts";
 import { pathOf, type Reach } from "./reach.ts";
-import type { Ripgrep } from "./ripgrep.ts";
+import type { Ripgrep, RipgrepRun } from "./ripgrep.ts";
 import { walkToFound, type Found } from "./walk.ts";
 
 /** Files that one run of ripgrep gets as descriptors. */
@@ -68,7 +68,8 @@ class Search {
   /** A stream that reaches everything has no path to be kept from: ripgrep walks by itself, as fast as it can. */
   async ofPaths(): Promise<void> {
     const args = [...selectionArgs(this.#request, this.#found.names), ...this.#patternArgs(), "--", "./"];
-    await this.#run(args, [], (label) => `${this.#top}/${label.replace(/^\.\//, "")}`);
+    const folder = this.#found.held.fd;
+    await this.#run({ args, folder }, (label) => `${this.#top}/${label.replace(/^\.\//, "")}`);
     this.#lines.sort(byPlace);
   }
 
@@ -111,27 +112,19 @@ class Search {
     const paths = new Map(labels.map((label, index) => [label, files[index]?.path ?? ""]));
     const from = this.#lines.length;
     const args = [...this.#patternArgs(), "--", ...labels];
-    await this.#run(args, files, (label) => paths.get(label));
+    const descriptors = files.map(({ fd }) => fd);
+    await this.#run({ args, files: descriptors }, (label) => paths.get(label));
     const added = this.#lines.splice(from).sort(byPlace);
     for (const line of added) this.#lines.push(line);
   }
 
   async #run(
-    args: readonly string[],
-    files: readonly NamedFile[],
+    run: Pick<RipgrepRun, "args" | "files" | "folder">,
     pathOfLabel: (label: string) => string | undefined,
   ): Promise<void> {
-    const { complete } = await this.#ripgrep.run(
-      {
-        doing: this.#doing,
-        args,
-        folder: this.#found.held.fd,
-        files: files.map(({ fd }) => fd),
-        separator: "\n",
-        record: (record) => this.#record(record.toString("utf8"), pathOfLabel),
-      },
-      this.#signal,
-    );
+    const record = (bytes: Buffer): boolean => this.#record(bytes.toString("utf8"), pathOfLabel);
+    const whole: RipgrepRun = { ...run, doing: this.#doing, separator: "\n", record };
+    const { complete } = await this.#ripgrep.run(whole, this.#signal);
     this.#truncated ||= !complete;
   }
 

@@ -116,8 +116,8 @@ class Walker {
     try {
       for (const [index, name] of rest.entries()) {
         const after = rest.slice(index + 1);
-        if (name === "..") return this.#above(names, after);
         if (step.held.kind !== "folder") throw this.#fail("PATH_NOT_DIRECTORY", notFolder(names));
+        if (name === "..") return this.#above(names, after);
         const next = holdName(step.held.fd, name);
         if (next === undefined) return this.#missing(step, names, [name, ...after]);
         if (next.kind === "symlink" && (after.length > 0 || this.#options.follow)) {
