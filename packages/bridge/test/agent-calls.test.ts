@@ -255,8 +255,8 @@ test("a session asks about 20 calls at most at once", async () => {
 
 const done = (result: unknown): HostActionResponse => ({ ok: true, correlationId: "c", result });
 
-test("tools of the host are there for grants with their capability alone, and not where the door denies them", async () => {
-  const names = (more: Partial<AgentLabOptions>) => {
+test("tools of the host are there for grants with their capability alone, and not where the door denies them", () => {
+  const names = (more: Partial<AgentLabOptions>): string[] => {
     const lab = open(HOST_TOOLS, more);
     return lab.caller
       .list(lab.session, null)
