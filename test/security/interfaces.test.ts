@@ -44,6 +44,24 @@ describe("documents of the operator against a running bridge", { timeout: 300_00
     await reload();
   }
 
+  /** Puts an agent-tool door of the default profile in force. */
+  async function put(over: object): Promise<void> {
+    const folder = join(lab.home, "config", "interfaces");
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const document = {
+      id: "urn:srcos:agent-tool-door:test",
+      type: "AgentToolDoor",
+      specVersion: "0.1.0",
+      name: "Agent tools of tests",
+      agentMachineProfileRef: "urn:srcos:agent-machine-profile:default",
+      ...DEFAULT_AGENT_TOOL_DOOR,
+      ...over,
+    };
+    writeFileSync(join(folder, ".draft"), JSON.stringify(document), { mode: 0o600 });
+    renameSync(join(folder, ".draft"), join(folder, "tools.json"));
+    await reload();
+  }
+
   async function widen(): Promise<void> {
     rmSync(join(lab.home, "config", "interfaces"), { recursive: true, force: true });
     await reload();
@@ -138,7 +156,6 @@ describe("documents of the operator against a running bridge", { timeout: 300_00
   });
 
   it("an agent-tool door that narrows cuts the grants that hold what it does not offer any more", async () => {
-    const folder = join(lab.home, "config", "interfaces");
     const tools = async (operations: readonly string[], named?: readonly string[]) => {
       await using client = lab.client();
       const body = {
@@ -149,21 +166,6 @@ describe("documents of the operator against a running bridge", { timeout: 300_00
         ...(named && { tools: named }),
       };
       return (await client.call("grants.create", { body: body as never })).grant.grantId;
-    };
-    const put = async (over: object): Promise<void> => {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
-      const document = {
-        id: "urn:srcos:agent-tool-door:test",
-        type: "AgentToolDoor",
-        specVersion: "0.1.0",
-        name: "Agent tools of tests",
-        agentMachineProfileRef: "urn:srcos:agent-machine-profile:default",
-        ...DEFAULT_AGENT_TOOL_DOOR,
-        ...over,
-      };
-      writeFileSync(join(folder, ".draft"), JSON.stringify(document), { mode: 0o600 });
-      renameSync(join(folder, ".draft"), join(folder, "tools.json"));
-      await reload();
     };
     const ended = async (id: string): Promise<string> => {
       await using client = lab.client();
@@ -188,6 +190,25 @@ describe("documents of the operator against a running bridge", { timeout: 300_00
     assert.equal(await codeOf(put({ allowedOperations: ["agent-tool.plugin"] })), "DOOR_NOT_BUILT");
     await widen();
     assert.match(await ended(await tools(["agent-tool.exec"])), /^active/);
+  });
+
+  it("a changed agent-tool door leaves a machine as it runs; launched again, it has the door of now", async () => {
+    const view = async () => {
+      await using client = lab.client();
+      const { machines } = await client.call("machines.list", {});
+      const found = machines.find(({ name }) => name === machine);
+      assert.ok(found !== undefined);
+      return found;
+    };
+    const before = await view();
+    await put({ hostMutationPolicy: "deny" });
+    assert.equal(await lab.up(join(lab.sources, "shop")), machine, "no other machine is made for it");
+    assert.deepEqual([await view()], [before]);
+    for (const command of ["stop", "start"]) assert.equal((await lab.run([command, machine])).code, 0);
+    assert.notEqual((await view()).fingerprint, before.fingerprint);
+    const diff = await lab.run(["evidence", "show", "--diff", machine]);
+    assert.match(diff.stdout, /profile\.doors\.agent-tool\.hostMutationPolicy.*approval-required.*deny/);
+    await widen();
   });
 
   it("a bad document leaves the last good policy in force, and the bridge says so", async () => {

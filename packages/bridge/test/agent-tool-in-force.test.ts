@@ -12,6 +12,7 @@ import { agentToolInForce } from "../src/daemon/door-in-force.ts";
 import { machineReach } from "../src/daemon/machine-reach.ts";
 import { narrowedAgentTool } from "../src/interfaces/index.ts";
 import { MachineRecord } from "../src/machines/life/index.ts";
+import { fits, withToolsInForce, type AllowedRequest } from "../src/machines/life/request.ts";
 import { agentToolInterface, writeDocument } from "./interfaces-lab.ts";
 import { PolicyLab } from "./policy-lab.ts";
 
@@ -164,6 +165,35 @@ test(
     assert.equal(agentToolInForce(policy, writing), null);
   },
 );
+
+test("a machine that differs in its agent-tool door alone is the one that is asked for, and another is not", async () => {
+  using lab = new PolicyLab();
+  const policy = await lab.policy();
+  const wanted = (over: object = {}) => ({
+    request: { repos: [], ...over },
+    profile: policy.profile("default"),
+    repos: REPOS.map(({ hostPath, access }) => ({ resolved: hostPath, access })),
+  });
+  const asked = (over?: object) => wanted(over) as unknown as AllowedRequest;
+  assert.equal(fits(record(door()), asked()), true);
+  assert.equal(fits(record(undefined), asked()), true, "one of an older build");
+  assert.equal(fits(record(door({ hostMutationPolicy: "deny" })), asked()), true);
+  const terminal = { ...DEFAULT_PROFILE.doors.terminal, attach: { allowed: false } };
+  const other = record(door());
+  const changed = { ...other, profile: { ...other.profile, doors: { terminal } } };
+  assert.equal(fits(changed as unknown as MachineRecord, asked()), false);
+  assert.equal(fits({ ...other, profile: { ...other.profile, home: "tmpfs" } }, asked()), false);
+  assert.equal(fits(other, asked({ name: "other" })), false);
+});
+
+test("a machine is launched again with the agent-tool door that its profile has by now", async () => {
+  using lab = new PolicyLab();
+  const policy = await lab.policy();
+  const { profile } = record(undefined);
+  assert.deepEqual(withToolsInForce(policy, profile).doors, { ...profile.doors, "agent-tool": DOOR });
+  const gone = record(undefined, "gone").profile;
+  assert.deepEqual(withToolsInForce(policy, gone), gone);
+});
 
 const FILES: readonly Operation[] = ["agent-tool.list", "agent-tool.read", "agent-tool.write"];
 const HOST_PATHS = REPOS.map(({ hostPath }) => hostPath);

@@ -22,7 +22,7 @@ import { keptNotices } from "./notices.ts";
 import type { LifeContext } from "./ports.ts";
 import { watchProtections } from "./protection-watch.ts";
 import type { MachineRecord } from "./record.ts";
-import { allowRequest, fits, letGo, newRecord, type AllowedRequest } from "./request.ts";
+import { allowRequest, fits, letGo, newRecord, withToolsInForce, type AllowedRequest } from "./request.ts";
 import { machineView } from "./view.ts";
 
 /** Who asks for a change of a machine, and how to reach them while it is made. */
@@ -130,7 +130,8 @@ export class Machines implements AsyncDisposable {
       const record = this.get(id);
       if (record.state === "running") return record;
       const seconds = timeToLive === undefined ? record.timeToLiveSeconds : durationSeconds(timeToLive);
-      return this.#relaunch({ ...record, timeToLiveSeconds: seconds }, "start", asker);
+      const profile = withToolsInForce(this.#context.policy, record.profile);
+      return this.#relaunch({ ...record, profile, timeToLiveSeconds: seconds }, "start", asker);
     });
   }
 

@@ -2,7 +2,7 @@ import { DoorwardError, durationSeconds, type UpRequest } from "@doorward/contra
 import { freeRange } from "./id-ranges.ts";
 import { freshId, machineName } from "./names.ts";
 import type { HeldPath } from "../../policy/index.ts";
-import type { LifeContext } from "./ports.ts";
+import type { LifeContext, MachinePolicy } from "./ports.ts";
 import type { MachineRecord } from "./record.ts";
 
 /** A request that policy allowed: its repos are held, its profile is known. */
@@ -73,7 +73,10 @@ export function newRecord(context: LifeContext, allowed: AllowedRequest, subject
   };
 }
 
-/** Whether an existing machine is what a request asks for: the same repos in the same way, and the same profile. */
+/**
+ * Whether an existing machine is what a request asks for: the same repos in the same way, and the same profile but for
+ * its agent-tool door, which no launch depends on.
+ */
 export function fits(record: MachineRecord, allowed: AllowedRequest): boolean {
   const { request, profile, repos } = allowed;
   const wanted = repos.map(
@@ -84,10 +87,31 @@ export function fits(record: MachineRecord, allowed: AllowedRequest): boolean {
   );
   return (
     (request.name === undefined || request.name === record.name) &&
-    JSON.stringify(profile) === JSON.stringify(record.profile) &&
+    JSON.stringify(withTools(profile, undefined)) === JSON.stringify(withTools(record.profile, undefined)) &&
     JSON.stringify(wanted) === JSON.stringify(there) &&
     JSON.stringify(request.hide ?? []) === JSON.stringify(record.hide)
   );
+}
+
+/** A profile as a machine of it is launched again: with the agent-tool door that it has in the policy by now. */
+export function withToolsInForce(
+  policy: Pick<MachinePolicy, "profile">,
+  profile: MachineRecord["profile"],
+): MachineRecord["profile"] {
+  try {
+    return withTools(profile, policy.profile(profile.name).doors["agent-tool"]);
+  } catch (error) {
+    if (error instanceof DoorwardError && error.code === "PROFILE_NOT_FOUND") return profile;
+    throw error;
+  }
+}
+
+function withTools(
+  profile: MachineRecord["profile"],
+  door: MachineRecord["profile"]["doors"]["agent-tool"],
+): MachineRecord["profile"] {
+  const { "agent-tool": _before, ...doors } = profile.doors;
+  return { ...profile, doors: { ...doors, ...(door === undefined ? {} : { "agent-tool": door }) } };
 }
 
 /** The profile as this request changes it: another image, more secrets, or a home in memory. */
