@@ -70,7 +70,7 @@ export const ERRORS = {
   DOOR_NOT_BUILT: {
     ...invalid,
     exit: 5,
-    when: "A document is for a door, or a way to it, that this build does not have",
+    when: "A document is for a door, or asks for something of one, that this build does not have",
   },
   POLICY_DENIED: { ...denied, when: "The policy does not allow this" },
   EGRESS_DENIED: { ...denied, when: "No rule lets machines reach this host, or one denies it" },
