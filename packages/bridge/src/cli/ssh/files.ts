@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { writeDurably } from "../../state/index.ts";
+import { bridgePlace } from "../bridge-process.ts";
 import type { Cli } from "../cli.ts";
 import { configText } from "./config-text.ts";
 import { clientKey } from "./keys.ts";
@@ -11,7 +12,13 @@ export function proxyWords(
   tokenFile?: string,
 ): readonly string[] {
   const home = env["DOORWARD_HOME"] ?? "";
-  const place = home === "" ? [] : ["env", `DOORWARD_HOME=${home}`];
+  // Who calls `ssh` may clear variables, and a grant's holder would then ask whatever answers at the usual port.
+  const bridge = env["DOORWARD_URL"] || `unix:${bridgePlace(env).socket}`;
+  const set = [
+    ...(home === "" ? [] : [`DOORWARD_HOME=${home}`]),
+    ...(tokenFile === undefined ? [] : [`DOORWARD_URL=${bridge}`]),
+  ];
+  const place = set.length === 0 ? [] : ["env", ...set];
   const self = script === undefined ? ["doorward"] : [process.execPath, ...process.execArgv, script];
   return [...place, ...self, "ssh-proxy", ...(tokenFile === undefined ? [] : ["--token-file", tokenFile])];
 }
