@@ -38,7 +38,11 @@ export function fixtureTools(calls: Calls): readonly Tool[] {
       hints: { idempotent: true, destructive: false },
       call: ({ path }, { session }) => {
         calls.made.push({ session: session.door.id, text: path });
-        return Promise.resolve({ structured: { echo: path }, text: `echo ${path}`, files: ["/workspace/a b.txt"] });
+        return Promise.resolve({
+          structured: { echo: path },
+          text: `echo ${path}`,
+          files: ["/workspace/a b.txt"],
+        });
       },
     }),
     defineTool({
@@ -60,7 +64,7 @@ export function fixtureTools(calls: Calls): readonly Tool[] {
       call: (_input, call) => {
         calls.running.add(call);
         call.progress("began");
-        return new Promise((_resolve, reject) => {
+        return new Promise<never>((_resolve, reject) => {
           const end = (): void => {
             calls.running.delete(call);
             calls.aborted += 1;

@@ -13,6 +13,8 @@ export class Exchange {
   client: ClientInfo | null;
   /** Id of the client's session; empty for one without, null in revisions without sessions. */
   sessionId: string | null = null;
+  /** What was thrown where a server was to be made; a fault of ours, which the SDK would only answer. */
+  fault: unknown;
   readonly #controller = new AbortController();
 
   constructor(body: unknown, response: ServerResponse) {

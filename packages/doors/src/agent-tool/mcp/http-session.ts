@@ -36,7 +36,12 @@ export class HttpSession {
       const exchange = requestInfo === undefined ? undefined : this.#exchanges.get(requestInfo);
       if (exchange === undefined)
         throw new DoorwardError({ code: "INTERNAL", message: "An unknown MCP request" });
-      return serverOf({ session, client: () => exchange.client });
+      try {
+        return serverOf({ session, client: () => exchange.client });
+      } catch (fault) {
+        exchange.fault = fault;
+        throw fault;
+      }
     });
     session.door.signal.addEventListener("abort", () => void this.#handler.close(), { once: true });
   }
@@ -102,6 +107,7 @@ export class HttpSession {
     this.#exchanges.set(web, exchange);
     try {
       const answer = await this.#handler.fetch(web, { parsedBody: exchange.body });
+      if (exchange.fault !== undefined) throw toDoorwardError(exchange.fault);
       await writeAnswer(answer, response, web.signal);
     } finally {
       this.#exchanges.delete(web);

@@ -33,7 +33,7 @@ function makeServer(caller: ToolCaller, version: string, served: ServedClient): 
   const mcp = new McpServer(
     { name: "doorward", title: `Machine ${session.door.machine.name}`, version },
     {
-      capabilities: { tools: {}, resources: {} },
+      capabilities: { tools: { listChanged: false }, resources: { listChanged: false, subscribe: false } },
       instructions: instructionsFor(session, list()),
       jsonSchemaValidator: validator,
       supportedProtocolVersions: [...MCP_VERSIONS],

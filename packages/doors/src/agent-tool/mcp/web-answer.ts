@@ -37,7 +37,11 @@ function headersOf(answer: Response): [string, string][] {
   return [...answer.headers].filter(([name]) => name !== "connection" && name !== "cache-control");
 }
 
-async function pump(body: ReadableStream<unknown>, response: ServerResponse, gone: AbortSignal): Promise<void> {
+async function pump(
+  body: ReadableStream<unknown>,
+  response: ServerResponse,
+  gone: AbortSignal,
+): Promise<void> {
   const reader = body.getReader();
   const leave = (): void => void reader.cancel(gone.reason).catch(() => undefined);
   gone.addEventListener("abort", leave, { once: true });
