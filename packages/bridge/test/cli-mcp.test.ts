@@ -172,7 +172,7 @@ test("lines that are no message are answered and harm nothing", async () => {
   assert.match((await shim.answer(null)).error?.message ?? "", /UTF-8/);
   shim.child.stdin?.write(`${"x".repeat(17_000_000)}\n`);
   assert.match((await shim.answer(null)).error?.message ?? "", /longer than 16777216 bytes/);
-  const big = await shim.ask("big", "tools/call", { text: "x".repeat(1_100_000) });
+  const big = await shim.ask("big", "tools/call", { text: "x".repeat(4_200_000) });
   assert.equal(big.error?.data?.code, "INPUT_TOO_LARGE");
   assert.ok("result" in (await shim.ask(9, "ping")));
 });

@@ -66,6 +66,24 @@ export class EvidenceStory {
   }
 }
 
+/** Records of which neighbours say the same but for how long it took, as one that says how many they are. */
+export function folded(rows: readonly EvidenceRow[]): readonly EvidenceRow[] {
+  const shown: { row: EvidenceRow; count: number }[] = [];
+  for (const row of rows) {
+    const last = shown.at(-1);
+    if (last !== undefined && row.type === "tool-call" && sameDeed(last.row, row)) last.count += 1;
+    else shown.push({ row, count: 1 });
+  }
+  return shown.map(({ row, count }) =>
+    count === 1 ? row : { ...row, summary: `${row.summary} (${String(count)} times in a row)` },
+  );
+}
+
+function sameDeed(one: EvidenceRow, other: EvidenceRow): boolean {
+  const deed = ({ summary }: EvidenceRow): string => summary.replaceAll(/ in [0-9.]+[sm](?=$|[ ,:])/g, "");
+  return one.type === other.type && deed(one) === deed(other);
+}
+
 function cut(text: string, room: number): string {
   return text.length <= room ? text : `${text.slice(0, Math.max(1, room - 1))}\u2026`;
 }

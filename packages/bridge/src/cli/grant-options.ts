@@ -30,7 +30,11 @@ export function addGrantOptions(command: Command): Command {
     .option("--door <door>", "door that may be opened; those of the operations when left out", collect)
     .option("--op <operation>", "operation, e.g. terminal.exec; may be repeated", collect)
     .option("--capability <name>", "action on the host, e.g. system.process.exec; may be repeated", collect)
-    .option("--tool <name>", "agent tool that may be called, e.g. read_file; may be repeated", collect)
+    .option(
+      "--tool <name>",
+      "agent tool that may be called, e.g. read_file; all of the operations when left out",
+      collect,
+    )
     .option("--path <path>", "repo that it covers; the machine's when left out", collect)
     .option("--for <time>", "how long, e.g. 8h");
 }

@@ -4,7 +4,7 @@ import { durationSeconds } from "@doorward/contracts";
 import type { Command } from "commander";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
-import { EvidenceStory } from "../evidence-story.ts";
+import { EvidenceStory, folded } from "../evidence-story.ts";
 import { parseMachine, parseGrant, parseOptions, usage } from "../parse-input.ts";
 import { leaf, type Run } from "../run.ts";
 
@@ -54,11 +54,13 @@ export function defineEvidenceLs(command: Command, cli: Cli): void {
       const page = await records(run, client, options, options.limit);
       if (options.follow !== true) {
         const story = new EvidenceStory(run);
+        if (page.records.length === 0) await explainNone(run, client, options);
         run.output.result(page, () =>
-          page.records
-            .toReversed()
-            .flatMap((row) => story.lines(row))
-            .join("\n"),
+          page.records.length === 0
+            ? "No records fit"
+            : folded(page.records.toReversed())
+                .flatMap((row) => story.lines(row))
+                .join("\n"),
         );
         return 0;
       }
@@ -79,6 +81,14 @@ async function records(run: Run, client: DoorwardClient, options: LsOptions, lim
     ...(since === undefined ? {} : { since: sinceTime(since) }),
   };
   return client.call("evidence.list", { query }, { signal: run.cli.signal });
+}
+
+/** Nothing was found: a machine that neither runs nor is known to the evidence has been misspelt. */
+async function explainNone(run: Run, client: DoorwardClient, { machine }: LsOptions): Promise<void> {
+  if (machine === undefined) return;
+  const { signal } = run.cli;
+  const { records: known } = await client.call("evidence.list", { query: { machine, limit: 1 } }, { signal });
+  if (known.length === 0) await client.call("machines.get", { params: { machine } }, { signal });
 }
 
 /** Tells what is recorded until the user stops it. */

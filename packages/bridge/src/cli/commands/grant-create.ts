@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { AGENT_TOOLS, type Operation, type ToolName } from "@doorward/contracts";
 import type { Command } from "commander";
 import type * as z from "zod";
 import type { Cli } from "../cli.ts";
@@ -11,7 +12,10 @@ import { parseOptions, usage } from "../parse-input.ts";
 export function defineGrantCreate(command: Command, cli: Cli): void {
   addGrantOptions(command);
   machineCommand(command, cli, {
-    examples: ["doorward grant create shop --to agent:codex:fix-42 --op terminal.agent-exec --for 2h"],
+    examples: [
+      "doorward grant create shop --to agent:codex:fix-42 --op terminal.agent-exec --for 2h",
+      "doorward grant create shop --to agent:codex:fix-42 --tool read_file --tool git_diff --for 2h",
+    ],
     parse: (given) => complete(parseOptions(GrantOptions, given)),
     act: async (run, client, machine, options) => {
       const body = {
@@ -41,11 +45,16 @@ interface Complete extends Options {
 }
 
 function complete(options: Options): Complete {
-  const { to, op, for: time } = options;
+  const { to, for: time, tool, op = tool === undefined ? undefined : operationsOf(tool) } = options;
   if (to === undefined) throw missing("--to", "--to agent:codex:session-1");
   if (op === undefined) throw missing("--op", "--op terminal.agent-exec");
   if (time === undefined) throw missing("--for", "--for 8h");
   return { ...options, to, op, for: time };
+}
+
+/** What tools take, when nothing else is said: to see them, and to call them. */
+function operationsOf(tools: readonly ToolName[]): Operation[] {
+  return [...new Set<Operation>(["agent-tool.list", ...tools.map((tool) => AGENT_TOOLS[tool].operation)])];
 }
 
 function missing(option: string, hint: string): Error {

@@ -1,4 +1,11 @@
-import { doorOf, Duration, OPERATIONS, ToolName } from "@doorward/contracts";
+import {
+  ActionCapability,
+  doorOf,
+  Duration,
+  OPERATIONS,
+  ToolName,
+  type Operation,
+} from "@doorward/contracts";
 import type { Command } from "commander";
 import * as z from "zod";
 import { actsForGrant } from "../bridge-link.ts";
@@ -31,6 +38,7 @@ const McpOptions = z.object({
   up: z.union([z.boolean(), z.string().min(1).max(4096)]).optional(),
   tokenFile: z.string().min(1).optional(),
   tool: z.array(ToolName).min(1).max(64).optional(),
+  capability: z.array(ActionCapability).min(1).max(64).optional(),
   headers: z
     .string()
     .regex(/^[a-z0-9-]{1,120}$/)
@@ -60,6 +68,11 @@ export function defineMcp(command: Command, cli: Cli): void {
     )
     .option("--up [repo]", "first launch a machine on the folder, or take the one that has it")
     .option("--tool <name>", "tool that may be called; those of the operations when left out", collect)
+    .option(
+      "--capability <name>",
+      "action on the host that may be asked for, e.g. system.process.exec; may be repeated",
+      collect,
+    )
     .option(
       "--headers <connection>",
       "print the headers of a connection that connect wrote, and renew its grant",
@@ -92,8 +105,9 @@ async function serve(run: Run, machine: string | undefined, options: McpOptions)
     machine,
     up: options.up,
     tool: options.as ?? "local-shell",
-    operations: options.op ?? (options.readOnly === true ? READ_OPERATIONS : DEFAULT_OPERATIONS),
+    operations: operationsOf(options),
     tools: options.tool,
+    capabilities: options.capability,
     time: options.for ?? DEFAULT_TIME,
     note,
   });
@@ -103,12 +117,19 @@ async function serve(run: Run, machine: string | undefined, options: McpOptions)
   return (await shim.run())?.entry.exit ?? 0;
 }
 
+/** Capabilities are of use only with the operation that they belong to. */
+function operationsOf({ op, readOnly, capability }: McpOptions): readonly Operation[] {
+  if (op !== undefined) return op;
+  const usual = readOnly === true ? READ_OPERATIONS : DEFAULT_OPERATIONS;
+  return capability === undefined ? usual : [...usual, "agent-tool.host-action"];
+}
+
 function checkTogether({ env }: Cli, machine: string | undefined, options: McpOptions): void {
   if (options.op !== undefined && options.readOnly === true)
     throw usage("Cannot use --op and --read-only together", "--read-only", "doorward help mcp");
   if (options.up !== undefined && machine !== undefined)
     throw usage("Cannot use --up with a machine: it finds the folder's own", "--up", "doorward mcp --up");
-  const minting = ["op", "readOnly", "for", "up", "tool"] as const;
+  const minting = ["op", "readOnly", "for", "up", "tool", "capability"] as const;
   const asked = minting.find((name) => options[name] !== undefined);
   if (asked === undefined || (!actsForGrant(env) && options.tokenFile === undefined)) return;
   const option = asked === "readOnly" ? "--read-only" : `--${asked}`;

@@ -1,5 +1,5 @@
 import type { DoorwardClient } from "@doorward/client";
-import type { Operation, ToolName } from "@doorward/contracts";
+import type { GrantRequest, Operation, ToolName } from "@doorward/contracts";
 import { actsForGrant, openClient } from "../bridge-link.ts";
 import { bridgePlace } from "../bridge-process.ts";
 import { gitRoot, launch, upRequest } from "../commands/up.ts";
@@ -17,6 +17,8 @@ export interface Wanted {
   readonly operations: readonly Operation[];
   /** Tools that may be called; those of the operations when undefined. */
   readonly tools: readonly ToolName[] | undefined;
+  /** Actions on the host that may be asked for; none when undefined. */
+  readonly capabilities: GrantRequest["capabilities"];
   readonly time: string;
   readonly note: (text: string) => void;
 }
@@ -28,9 +30,15 @@ export function accessOf(run: Run, wanted: Wanted): Access {
   const machine = (client: DoorwardClient): Promise<string> =>
     wanted.up === undefined ? resolveMachine(run, client, wanted.machine) : launched(run, wanted.up);
   if (actsForGrant(run.cli.env)) return new GivenAccess(open, machine);
-  const { tool, operations, tools, time, note } = wanted;
+  const { tool, operations, tools, capabilities, time, note } = wanted;
   const { socket } = bridgePlace(run.cli.env);
-  return new OwnAccess({ operator: open, socket, machine, grant: { tool, operations, tools, time }, note });
+  return new OwnAccess({
+    operator: open,
+    socket,
+    machine,
+    grant: { tool, operations, tools, capabilities, time },
+    note,
+  });
 }
 
 /** The machine of a folder, launched where there is none; progress goes to stderr. */

@@ -4,6 +4,7 @@ import {
   DoorwardError,
   durationSeconds,
   toDoorwardError,
+  type GrantRequest,
   type Operation,
   type ToolName,
 } from "@doorward/contracts";
@@ -15,6 +16,7 @@ export interface OwnGrant {
   readonly tool: string;
   readonly operations: readonly Operation[];
   readonly tools?: readonly ToolName[] | undefined;
+  readonly capabilities?: GrantRequest["capabilities"];
   /** How long one minting or renewing lasts; whoever kills this command leaves the grant no longer than that. */
   readonly time: string;
 }
@@ -107,8 +109,11 @@ export class OwnAccess implements Access {
   async #mint(signal: AbortSignal): Promise<Held> {
     const operator = await this.#operator();
     const machine = await this.#machine(operator);
-    const { operations, tools, time } = this.#parts.grant;
-    const named = tools === undefined ? {} : { tools: [...tools] };
+    const { operations, tools, capabilities, time } = this.#parts.grant;
+    const named = {
+      ...(tools === undefined ? {} : { tools: [...tools] }),
+      ...(capabilities === undefined ? {} : { capabilities: [...capabilities] }),
+    };
     const body = { machine, subject: this.#subject, operations: [...operations], ...named, for: time };
     const minted = await operator
       .call("grants.create", { body }, { signal })

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { McpConnection } from "@doorward/client";
-import { DoorwardError, MAX_WIRE_MESSAGE_BYTES, toDoorwardError } from "@doorward/contracts";
+import { DoorwardError, toDoorwardError } from "@doorward/contracts";
 import type { Access } from "./access.ts";
 import { InFlight } from "./in-flight.ts";
 import { readJsonLines, type Line } from "./json-lines.ts";
@@ -25,6 +25,8 @@ export interface ShimParts {
 
 /** A line longer than this is never held in memory. */
 const MAX_LINE_BYTES = 16_777_216;
+/** What the door takes as one message. */
+const MAX_MESSAGE_BYTES = 4_194_304;
 /** Messages that wait for a connection; beyond it the input is not read. */
 const MAX_QUEUED = 256;
 const MAX_QUEUED_BYTES = 4_194_304;
@@ -96,7 +98,7 @@ export class McpShim {
     const messages = readRpc(line.text);
     if (messages === undefined) return this.#refuse("a line is not a JSON-RPC 2.0 message");
     const size = Buffer.byteLength(line.text);
-    if (size > MAX_WIRE_MESSAGE_BYTES) return this.#answerAll(messages, tooLarge(size));
+    if (size > MAX_MESSAGE_BYTES) return this.#answerAll(messages, tooLarge(size));
     if (this.#final !== undefined) return this.#answerAll(messages, this.#final);
     if (this.#flight.size >= MAX_IN_FLIGHT) return this.#answerAll(messages, tooMany());
     await this.#room();
@@ -283,7 +285,7 @@ function notReopened(): DoorwardError {
 function tooLarge(size: number): DoorwardError {
   return new DoorwardError({
     code: "INPUT_TOO_LARGE",
-    message: `Cannot send a message of ${size} bytes: at most ${MAX_WIRE_MESSAGE_BYTES} are taken`,
+    message: `Cannot send a message of ${size} bytes: at most ${MAX_MESSAGE_BYTES} are taken`,
     hint: "Write large files in parts",
   });
 }
