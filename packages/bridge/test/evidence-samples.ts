@@ -229,7 +229,7 @@ export const samples: readonly (readonly [EvidenceInput, RegExp])[] = [
       durationMs: 3200,
       approval: "a_aaaaaaaaaa",
     },
-    /^agent:codex:42 called run_command npm in demo \(exit 0\) in 3\.2s \(a_aaaaaaaaaa\)$/,
+    /^agent:codex:42 ran npm in demo \(exit 0\) in 3\.2s \(a_aaaaaaaaaa\)$/,
   ],
   [
     {

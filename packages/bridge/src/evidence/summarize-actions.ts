@@ -4,19 +4,46 @@ import { detail, seconds } from "./summary-words.ts";
 const toolEndings = {
   completed: "",
   failed: ", which failed",
-  refused: ", which was refused",
+  refused: "",
   pending: ", which waits for approval",
   cancelled: ", which was cancelled",
   "timed-out": ", which took too long",
   cut: ", which was cut",
 } as const;
 
+/** What a call of a tool did, and what it would do, in words; others are named. */
+const toolVerbs: Partial<Record<string, readonly [did: string, wanted: string]>> = {
+  read_file: ["read", "read"],
+  list_directory: ["listed", "list"],
+  find_files: ["looked for files in", "look for files in"],
+  search_files: ["searched", "search"],
+  git_status: ["asked for git's status of", "ask for git's status of"],
+  git_diff: ["asked for git's changes of", "ask for git's changes of"],
+  write_file: ["wrote", "write"],
+  edit_file: ["edited", "edit"],
+  apply_patch: ["patched", "patch"],
+  run_command: ["ran", "run"],
+};
+
 /** A tool call as one line. */
 export function toolCall(p: EvidencePredicate<"tool-call">): string {
   const what = p.program ?? p.target;
-  const took = p.outcome === "refused" || p.outcome === "pending" ? "" : ` in ${seconds(p.durationMs)}`;
   const exit = p.exitCode === null ? "" : ` (exit ${String(p.exitCode)})`;
-  return `${p.subject} called ${p.tool}${what === null ? "" : ` ${what}`} in ${p.machine.name}${exit}${took}${toolEndings[p.outcome]}${code(p.code)}${approved(p.approval)}`;
+  const object = what === null ? "" : ` ${what}`;
+  return `${p.subject} ${deed(p, object)} in ${p.machine.name}${exit}${took(p)}${toolEndings[p.outcome]}${code(p.code)}${approved(p.approval)}`;
+}
+
+function deed({ tool, outcome, exitCode }: EvidencePredicate<"tool-call">, object: string): string {
+  const [did, wanted] = (object === "" ? undefined : toolVerbs[tool]) ?? [`called ${tool}`, `call ${tool}`];
+  if (outcome === "refused") return `was refused to ${wanted}${object}`;
+  if (outcome === "pending") return `asked to ${wanted}${object}`;
+  if (tool === "run_command" && outcome === "completed" && exitCode === null)
+    return `started${object} in the background`;
+  return outcome === "completed" ? `${did}${object}` : `tried to ${wanted}${object}`;
+}
+
+function took({ outcome, durationMs }: EvidencePredicate<"tool-call">): string {
+  return outcome === "refused" || outcome === "pending" ? "" : ` in ${seconds(durationMs)}`;
 }
 
 const hostVerbs = {
