@@ -106,7 +106,7 @@ class Client implements Disposable {
     this.socket.on("error", () => undefined);
     this.socket.on("message", (data: Buffer, isBinary) => {
       this.total += data.length;
-      if (isBinary) this.bytes = Buffer.concat([this.bytes, data]);
+      if (isBinary) this.bytes = Buffer.concat([this.bytes, data]).subarray(0, 262_144);
       else this.lines.push(data.toString());
     });
     this.socket.on("close", (code, reason) => (this.closed = `${String(code)} ${reason.toString()}`));
