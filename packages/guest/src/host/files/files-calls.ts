@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { DoorwardError, toDoorwardError } from "@doorward/contracts";
 import { decodeMessage, encodeFrame } from "../../frame.ts";
 import {
@@ -104,6 +105,8 @@ export class FilesCalls {
     this.#lastId += 1;
     const id = this.#lastId;
     const request = requestOf(call, id);
+    // a caller has one signal for many calls at once, and each listens to it
+    setMaxListeners(0, signal);
     await this.#slots.take(signal);
     const answer = new Promise<Result>((resolve, reject) => {
       const stop = (): void => {
