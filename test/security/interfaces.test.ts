@@ -211,6 +211,30 @@ describe("documents of the operator against a running bridge", { timeout: 300_00
     await widen();
   });
 
+  it("grant create and narrow name tools, and refuse those that do not fit", async () => {
+    const create = (...args: readonly string[]) =>
+      lab.run(["grant", "create", machine, "--to", "operator:ada", "--for", "1h", "--json", ...args]);
+    const made = await create("--tool", "read_file,git_diff");
+    assert.equal(made.code, 0, made.stderr);
+    const { grant } = JSON.parse(made.stdout) as {
+      grant: { grantId: string; operations: string[]; tools: string[] };
+    };
+    assert.deepEqual(grant.operations, ["agent-tool.list", "agent-tool.read"]);
+    assert.deepEqual(grant.tools, ["read_file", "git_diff"]);
+    const narrow = async (tool: string) => await lab.run(["grant", "narrow", grant.grantId, "--tool", tool]);
+    assert.match((await narrow("read_file")).stdout, /tools +read_file\n/);
+    const wider = await narrow("find_files");
+    assert.deepEqual([wider.code, /GRANT_TOO_WIDE|not within its parent/.test(wider.stderr)], [3, true]);
+    const refusals = [
+      [["--tool", "rm"], 2],
+      [["--tool", "run_command", "--op", "agent-tool.read"], 2],
+      [["--tool", "read_file", "--op", "agent-tool.read,agent-tool.exec"], 2],
+      [["--tool", "read_file", "--door", "terminal"], 2],
+      [["--tool", "run_command", "--path", join(lab.sources, "shop", ".git")], 3],
+    ] as const;
+    for (const [args, code] of refusals) assert.equal((await create(...args)).code, code, args.join(" "));
+  });
+
   it("a bad document leaves the last good policy in force, and the bridge says so", async () => {
     await narrow(["terminal.exec"]);
     writeFileSync(join(lab.home, "config", "interfaces", "b.json"), '{"type":"BrowserDoor"}', {
