@@ -6,7 +6,7 @@ import * as fc from "fast-check";
 import { applyEdits, type Edit } from "../src/agent-tool/tools/apply-edits.ts";
 import { CHANGED_FILE_BYTES } from "../src/agent-tool/tools/change-files.ts";
 import { occurrences } from "../src/agent-tool/tools/find-text.ts";
-import { FolderFiles, callTool, digestOf, failing, sessionAt, tempFolder } from "./agent-tool-lab.ts";
+import { WatchedFiles, callTool, digestOf, failing, sessionAt, tempFolder } from "./agent-tool-lab.ts";
 
 function edited(text: string, ...edits: Edit[]): string {
   return applyEdits("f", text, edits).text;
@@ -164,7 +164,7 @@ test("texts that make searching slow are answered all the same", () => {
 async function withFile(content: Buffer | string) {
   const folder = await tempFolder();
   await writeFile(join(folder.path, "f"), content);
-  const files = new FolderFiles(folder.path);
+  const files = new WatchedFiles([{ path: folder.path, access: "rw" }], folder.path);
   const session = sessionAt(folder.path, { files });
   const edit = (...edits: unknown[]) => callTool(session, "edit_file", { path: "f", edits });
   const now = () => readFile(join(folder.path, "f"));
@@ -248,7 +248,7 @@ test("a file that always changes is left alone with PATH_CHANGED", async () => {
   lab.files.meanwhile = () => writeFile(join(lab.folder.path, "f"), `one ${String((count += 1))}\n`);
   await assert.rejects(
     lab.edit({ old_text: "one", new_text: "1" }),
-    failing("PATH_CHANGED", /another file/, /Read it again/),
+    failing("PATH_CHANGED", /no longer what was read/, /Read it again/),
   );
   assert.equal(String(await lab.now()), "one 3\n");
 });
@@ -268,11 +268,11 @@ test("write_file makes folders, says what it did, and overwrites nothing unseen 
   assert.match(made.text, /^Created a\/b\/c\.txt \(4 bytes/);
   await assert.rejects(
     write({ content: "x", create_only: true }),
-    failing("PATH_CHANGED", /another/, /edit_file/),
+    failing("PATH_CHANGED", /exists already/, /edit_file/),
   );
   await assert.rejects(
     write({ content: "x", if_digest: digestOf("y") }),
-    failing("PATH_CHANGED", /another/, /Read/),
+    failing("PATH_CHANGED", /no longer/, /Read/),
   );
   await assert.rejects(
     write({ content: "x", if_digest: digestOf("y"), create_only: true }),

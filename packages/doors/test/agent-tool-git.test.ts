@@ -2,18 +2,11 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import type { MachineReach } from "../src/door.ts";
 import { DIFF_LINES } from "../src/agent-tool/tools/git-diff.ts";
 import { parsePorcelain } from "../src/agent-tool/tools/git-porcelain.ts";
-import { startLab, type Lab } from "../../bridge/test/guest-harness.ts";
 import { type AnswerOf, callTool, failing, sessionAt, tempFolder } from "./agent-tool-lab.ts";
-
-let guest: Lab;
-before(async () => {
-  guest = await startLab();
-});
-after(() => guest[Symbol.asyncDispose]());
 
 function gitIn(folder: string, ...args: string[]): string {
   const identity = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main"];
@@ -31,10 +24,9 @@ async function repository(reach: Partial<MachineReach> = {}) {
   await writeFile(join(path, "a.txt"), "one\ntwo\n");
   gitIn(path, "add", ".");
   gitIn(path, "commit", "-qm", "first");
-  const dial = guest.link.dial.bind(guest.link);
-  const runs = sessionAt(path, { dial });
+  const runs = sessionAt(path);
   const covered = { workdir: path, folders: [{ path, access: "rw" }], narrowed: false, ...reach } as const;
-  const reads = sessionAt(path, { dial, operations: ["agent-tool.list", "agent-tool.read"], reach: covered });
+  const reads = sessionAt(path, { operations: ["agent-tool.list", "agent-tool.read"], reach: covered });
   return {
     folder: folder.path,
     path,
@@ -91,11 +83,7 @@ test("status of moves, conflicts, a detached head and a repository without commi
   const empty = join(repo.folder, "empty");
   await mkdir(empty);
   gitIn(empty, "init", "-q");
-  const none = await callTool(
-    sessionAt(repo.folder, { dial: guest.link.dial.bind(guest.link) }),
-    "git_status",
-    { path: "empty" },
-  );
+  const none = await callTool(sessionAt(repo.folder), "git_status", { path: "empty" });
   assert.deepEqual([none.structured.root, none.structured.commit], [empty, null]);
 });
 
@@ -167,7 +155,7 @@ test("a base that is no plain revision, an unknown one and a folder without a re
     failing("INPUT_INVALID", /git says/),
   );
   await assert.rejects(
-    callTool(sessionAt("/", { dial: guest.link.dial.bind(guest.link) }), "git_status", { path: "/proc" }),
+    callTool(sessionAt("/"), "git_status", { path: "/proc" }),
     failing("INPUT_INVALID", /not a git repository/, /Give the path/),
   );
 });

@@ -1,20 +1,12 @@
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import { DoorwardError, type Operation, DEFAULT_TERMINAL_DOOR } from "@doorward/contracts";
-import type {
-  Expectation,
-  FileChange,
-  FileChanged,
-  FileContent,
-  FileStat,
-  FolderEntry,
-  GuestFiles,
-  StreamOpen,
-} from "@doorward/guest";
-import type { Duplex } from "node:stream";
+import { join } from "node:path";
+import { after, before } from "node:test";
+import { DEFAULT_TERMINAL_DOOR, DoorwardError, type Operation } from "@doorward/contracts";
+import { openGuestFiles, type GuestFiles, type GuestLink, type ReachedRoot } from "@doorward/guest";
 import type * as z from "zod";
+import { startLab, type Lab } from "../../bridge/test/guest-harness.ts";
 import type { AgentSession } from "../src/agent-tool/agent-session.ts";
 import type { Tool, ToolAnswer, ToolCall } from "../src/agent-tool/tool.ts";
 import { applyPatch } from "../src/agent-tool/tools/apply-patch.ts";
@@ -28,129 +20,66 @@ import { searchFiles } from "../src/agent-tool/tools/search-files.ts";
 import { writeFile as writeFileTool } from "../src/agent-tool/tools/write-file.ts";
 import type { MachineReach } from "../src/door.ts";
 
+let guest: Lab | undefined;
+
+// a real guest as a process of this host, one for all tests of a file
+before(async () => {
+  guest = await startLab();
+});
+after(() => guest?.[Symbol.asyncDispose]());
+
+/** The link to the guest. */
+export function guestLink(): GuestLink {
+  if (guest === undefined) throw new Error("no guest yet");
+  return guest.link;
+}
+
 /** Digest as the machine's files have it. */
 export function digestOf(bytes: Buffer | string): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }
 
-function failure(code: DoorwardError["code"], path: string, why: string): DoorwardError {
-  return new DoorwardError({ code, message: `Cannot use "${path}": ${why}` });
-}
-
-/** Files of a plain folder as the machine's file port has them, for tests of what tools make of them; no reach, no search. */
-export class FolderFiles implements GuestFiles {
+/** Files of the guest within a folder, with a look at what tools do with them. */
+export class WatchedFiles implements GuestFiles {
+  readonly #files: Promise<GuestFiles>;
   readonly open = true;
-  readonly root: string;
   /** Called before a change is made, as another process that changes files meanwhile. */
   meanwhile: (() => Promise<void>) | undefined;
   reads = 0;
 
-  constructor(root: string) {
-    this.root = root;
+  constructor(roots: readonly ReachedRoot[], workdir: string) {
+    this.#files = openGuestFiles(guestLink(), { roots, workdir }, AbortSignal.timeout(10_000));
   }
 
-  async stat(path: string): Promise<FileStat> {
-    const at = await this.#real(path);
-    const found = await stat(at);
-    const kind = found.isFile() ? "file" : found.isDirectory() ? "folder" : "other";
-    return {
-      path: at,
-      kind,
-      size: found.size,
-      modifiedMs: found.mtimeMs,
-      executable: (found.mode & 0o100) !== 0,
-    };
+  async stat(...args: Parameters<GuestFiles["stat"]>): ReturnType<GuestFiles["stat"]> {
+    return await (await this.#files).stat(...args);
   }
 
-  async read(
-    path: string,
-    range: { readonly offset: number; readonly length: number },
-  ): Promise<FileContent> {
+  async read(...args: Parameters<GuestFiles["read"]>): ReturnType<GuestFiles["read"]> {
     this.reads += 1;
-    const bytes = await readFile(await this.#real(path));
-    const part = bytes.subarray(range.offset, range.offset + range.length);
-    return { bytes: part, size: bytes.length, digest: part.length === bytes.length ? digestOf(bytes) : null };
+    return await (await this.#files).read(...args);
   }
 
-  async change(changes: readonly FileChange[]): Promise<readonly FileChanged[]> {
+  async change(...args: Parameters<GuestFiles["change"]>): ReturnType<GuestFiles["change"]> {
     await this.meanwhile?.();
-    const before = await Promise.all(changes.map((change) => this.#content(change.path)));
-    for (const [index, change] of changes.entries()) {
-      if (!holds(change.expect, before[index] ?? null))
-        throw failure("PATH_CHANGED", change.path, "it is another file");
-      if (change.kind === "move" && (await this.#content(change.to)) !== null)
-        throw failure("PATH_CHANGED", change.to, "it is there");
-    }
-    const done: FileChanged[] = [];
-    for (const [index, change] of changes.entries()) {
-      done.push(await this.#make(change, before[index] === null));
-    }
-    return done;
+    return await (await this.#files).change(...args);
   }
 
-  async list(): Promise<{ items: FolderEntry[]; truncated: boolean }> {
-    const entries = await readdir(this.root);
-    const items = entries.map((name) => join(this.root, name));
-    return { items: items.map((path) => ({ path, kind: "file", size: 0, modifiedMs: 0 })), truncated: false };
+  async list(...args: Parameters<GuestFiles["list"]>): ReturnType<GuestFiles["list"]> {
+    return await (await this.#files).list(...args);
   }
 
-  find(): Promise<never> {
-    return Promise.reject(new Error("not here"));
+  async find(...args: Parameters<GuestFiles["find"]>): ReturnType<GuestFiles["find"]> {
+    return await (await this.#files).find(...args);
   }
 
-  search(): Promise<never> {
-    return Promise.reject(new Error("not here"));
+  async search(...args: Parameters<GuestFiles["search"]>): ReturnType<GuestFiles["search"]> {
+    return await (await this.#files).search(...args);
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return Promise.resolve();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await (await this.#files)[Symbol.asyncDispose]();
   }
-
-  async #make(change: FileChange, absent: boolean): Promise<FileChanged> {
-    const path = resolve(this.root, change.path);
-    if (change.kind === "remove") {
-      await rm(path);
-      return { path, digest: null, created: false };
-    }
-    const to = resolve(this.root, change.kind === "move" ? change.to : change.path);
-    if (change.parents)
-      await mkdir(dirname(to), { recursive: true }).catch(() => {
-        throw failure("PATH_NOT_DIRECTORY", change.path, "a file stands where a folder should be");
-      });
-    if (change.kind === "move") {
-      await rename(path, to);
-      return { path: to, digest: null, created: true };
-    }
-    await writeFile(to, change.bytes);
-    return { path: to, digest: digestOf(change.bytes), created: absent };
-  }
-
-  async #real(path: string): Promise<string> {
-    if (path.includes("\0")) throw failure("PATH_INVALID", path, "it has a NUL");
-    const at = resolve(this.root, path);
-    if (at !== this.root && !at.startsWith(`${this.root}/`))
-      throw failure("PATH_NOT_ALLOWED", path, "it lies outside");
-    return await realpath(at).catch((thrown: unknown) => {
-      const error = thrown as NodeJS.ErrnoException;
-      if (error.code === "ENOENT" || error.code === "ENOTDIR")
-        throw failure("PATH_NOT_FOUND", path, "it does not exist");
-      throw failure("PATH_INVALID", path, error.code ?? "unknown");
-    });
-  }
-
-  async #content(path: string): Promise<Buffer | null> {
-    const at = await this.#real(path).catch((error: unknown) => {
-      if (error instanceof DoorwardError && error.code === "PATH_NOT_FOUND") return null;
-      throw error;
-    });
-    return at === null ? null : await readFile(at);
-  }
-}
-
-function holds(expect: Expectation, content: Buffer | null): boolean {
-  if (expect === "any") return true;
-  if (expect === "absent") return content === null;
-  return content !== null && digestOf(content) === expect.digest;
 }
 
 const ALL: readonly Operation[] = [
@@ -165,13 +94,14 @@ export interface LabOptions {
   readonly operations?: readonly Operation[];
   readonly reach?: MachineReach;
   readonly files?: GuestFiles;
-  readonly dial?: (open: StreamOpen, signal: AbortSignal) => Promise<Duplex>;
 }
 
 /** An agent's session at a folder. */
 export function sessionAt(root: string, options: LabOptions = {}): AgentSession {
-  const { operations = ALL, files = new FolderFiles(root), dial } = options;
-  const host = { dial: dial ?? (() => Promise.reject(new Error("no guest here"))) };
+  const { operations = ALL } = options;
+  const files = options.files ?? new WatchedFiles([{ path: root, access: "rw" }], root);
+  const link = guestLink();
+  const host = { dial: link.dial.bind(link) };
   const session = {
     door: {
       operations: new Set(operations),

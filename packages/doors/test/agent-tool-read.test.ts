@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { READ_BYTES, READ_LINES, READ_LINE_CHARS, WHOLE_BYTES } from "../src/agent-tool/tools/read-file.ts";
 import { IMAGE_BYTES } from "../src/agent-tool/tools/image.ts";
-import { FolderFiles, callTool, digestOf, failing, sessionAt, tempFolder } from "./agent-tool-lab.ts";
+import { WatchedFiles, callTool, digestOf, failing, sessionAt, tempFolder } from "./agent-tool-lab.ts";
 
 async function read(content: Buffer | string, args: Record<string, unknown> = {}, name = "f.txt") {
   await using folder = await tempFolder();
   await writeFile(join(folder.path, name), content);
-  const files = new FolderFiles(folder.path);
+  const files = new WatchedFiles([{ path: folder.path, access: "rw" }], folder.path);
   const answer = await callTool(sessionAt(folder.path, { files }), "read_file", { path: name, ...args });
   return { ...answer, reads: files.reads, at: join(folder.path, name) };
 }

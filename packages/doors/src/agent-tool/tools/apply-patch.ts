@@ -72,8 +72,13 @@ function patchedFiles(
   return steps.map(({ changes, file }) => {
     const own = changed.slice(at, at + changes.length);
     at += changes.length;
-    return { ...file, path: own.at(-1)?.path ?? file.path, digest: own[0]?.digest ?? null };
+    return { ...file, path: pathOf(file, own), digest: own[0]?.digest ?? null };
   });
+}
+
+/** The path that something was written at or moved to, links resolved. */
+function pathOf(file: PatchedFile, [first]: readonly FileChanged[]): string {
+  return file.action === "deleted" || first === undefined ? file.path : first.path;
 }
 
 function line({ path, action, from, added, removed }: PatchedFile, call: ToolCall): string {

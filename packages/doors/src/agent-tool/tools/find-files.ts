@@ -18,7 +18,7 @@ const Input = z.strictObject({
   include_ignored: z
     .boolean()
     .optional()
-    .describe("Find hidden files and what .gitignore names too; false when absent"),
+    .describe("Look into hidden folders and what .gitignore names too; false when absent"),
 });
 
 const Output = z.strictObject({
@@ -33,7 +33,7 @@ export const findFiles = defineTool({
   title: "Find files by name",
   description:
     `Finds files whose path matches a glob, up to ${FOUND_FILES}, in a folder and all below it. ` +
-    "Leaves out hidden files and what .gitignore names unless include_ignored is true. To look into files use search_files.",
+    "Does not enter hidden folders and those that .gitignore names unless include_ignored is true. To look into files use search_files.",
   input: Input,
   output: Output,
   hints: { idempotent: true, destructive: false },
@@ -59,5 +59,5 @@ export const findFiles = defineTool({
   },
 });
 
-const NONE = "[Hidden and ignored files were left out; set include_ignored to look at them too.]";
+const NONE = "[Hidden and ignored folders were left out; set include_ignored to look into them too.]";
 const MORE = "[More files match: use a narrower glob or path.]";

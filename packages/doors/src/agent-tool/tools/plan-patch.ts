@@ -1,9 +1,9 @@
 import { DoorwardError } from "@doorward/contracts";
-import type { FileChange, GuestFiles } from "@doorward/guest";
+import type { Expectation, FileChange, FileStat, GuestFiles } from "@doorward/guest";
 import type { ToolCall } from "../tool.ts";
 import { readWhole, type Planned } from "./change-files.ts";
 import { absolutePath, requireFile } from "./machine-path.ts";
-import { applyHunks, type Patched } from "./patch/apply-hunks.ts";
+import { applyHunks } from "./patch/apply-hunks.ts";
 import type { FilePatch } from "./patch/patch.ts";
 import { decodeText, encodeText, requireWellFormed } from "./text-file.ts";
 
@@ -22,6 +22,13 @@ export interface PatchedFile {
 export interface PatchStep {
   readonly changes: readonly FileChange[];
   readonly file: PatchedFile;
+}
+
+/** What a patched file has, the digest of what it was made from, and how much changed. */
+interface NewContent {
+  readonly bytes: Buffer;
+  readonly digest: string;
+  readonly counts: Pick<PatchedFile, "added" | "removed">;
 }
 
 /** Works out all changes of a patch from what the files have now, without making any. */
@@ -61,10 +68,10 @@ class PatchPlanner {
 
   async step(patch: FilePatch): Promise<PatchStep> {
     if (patch.kind === "add") return await this.#add(patch);
-    const { path } = await requireFile(this.#files, patch.path, this.#call);
-    this.#once(path);
-    if (patch.kind === "delete") return await this.#delete(patch, path);
-    return patch.to === null ? await this.#update(patch, path) : await this.#move(patch, path, patch.to);
+    const stat = await requireFile(this.#files, patch.path, this.#call);
+    this.#once(stat.path);
+    if (patch.kind === "delete") return await this.#delete(patch, stat.path);
+    return patch.to === null ? await this.#update(patch, stat.path) : await this.#move(patch, stat, patch.to);
   }
 
   async #add({ path, content }: Extract<FilePatch, { kind: "add" }>): Promise<PatchStep> {
@@ -78,51 +85,43 @@ class PatchPlanner {
     };
   }
 
-  async #delete(
-    { hunks, path: name }: Extract<FilePatch, { kind: "delete" }>,
-    path: string,
-  ): Promise<PatchStep> {
-    // what is deleted without hunks need not be text, and may be of any size
-    if (hunks.length === 0) return deletion(path, "any", 0);
-    const { bytes, digest } = await readWhole(this.#files, name, this.#call);
-    const patched = applyHunks(name, decodeText(name, bytes).text, hunks);
-    if (patched.text !== "") throw leftover(name);
-    return deletion(path, { digest }, patched.removed);
-  }
-
-  async #update(patch: Extract<FilePatch, { kind: "update" }>, path: string): Promise<PatchStep> {
-    const { write, patched } = await this.#patched(patch, path);
-    return { changes: [write], file: { path, action: "changed", from: null, ...counts(patched) } };
-  }
-
-  async #move(patch: Extract<FilePatch, { kind: "update" }>, path: string, to: string): Promise<PatchStep> {
-    await this.#vacant(to);
-    const { write, patched, digest } = await this.#patched(patch, path);
-    const move = { kind: "move", path, to, expect: { digest }, parents: true } as const;
-    return {
-      changes: patch.hunks.length === 0 ? [move] : [write, move],
-      file: { path: absolutePath(this.#call, to), action: "moved", from: path, ...counts(patched) },
-    };
-  }
-
-  async #patched(
-    patch: Extract<FilePatch, { kind: "update" }>,
-    path: string,
-  ): Promise<{ readonly write: FileChange; readonly patched: Patched; readonly digest: string }> {
+  async #delete({ hunks, path }: Extract<FilePatch, { kind: "delete" }>, real: string): Promise<PatchStep> {
+    // by its name, as a link is deleted itself; what is deleted without hunks need not be text, and may be of any size
+    if (hunks.length === 0) return deletion(path, real, "any", 0);
     const { bytes, digest } = await readWhole(this.#files, path, this.#call);
+    const patched = applyHunks(path, decodeText(path, bytes).text, hunks);
+    if (patched.text !== "") throw leftover(path);
+    return deletion(path, real, { digest }, patched.removed);
+  }
+
+  async #update(patch: Extract<FilePatch, { kind: "update" }>, real: string): Promise<PatchStep> {
+    const { bytes, digest, counts } = await this.#patched(patch);
+    const write = { kind: "write", path: real, bytes, expect: { digest }, parents: false } as const;
+    return { changes: [write], file: { path: real, action: "changed", from: null, ...counts } };
+  }
+
+  async #move(patch: Extract<FilePatch, { kind: "update" }>, stat: FileStat, to: string): Promise<PatchStep> {
+    await this.#vacant(to);
+    const { path } = patch;
+    const file = { path: absolutePath(this.#call, to), action: "moved", from: stat.path } as const;
     if (patch.hunks.length === 0) {
-      const patched = { text: "", added: 0, removed: 0 };
-      return { write: { kind: "write", path, bytes, expect: { digest }, parents: false }, patched, digest };
+      const move = { kind: "move", path, to, expect: "any", parents: true } as const;
+      return { changes: [move], file: { ...file, added: 0, removed: 0 } };
     }
-    const file = decodeText(patch.path, bytes);
-    const patched = applyHunks(patch.path, file.text, patch.hunks);
-    requireWellFormed(`"${patch.path}"`, patched.text);
-    const next = encodeText({ ...file, text: patched.text });
-    return {
-      write: { kind: "write", path, bytes: next, expect: { digest }, parents: false },
-      patched,
-      digest,
-    };
+    // what is written anew is no program; a change of both name and content that keeps that is not one step
+    if (stat.executable) throw executable(path);
+    const { bytes, digest, counts } = await this.#patched(patch);
+    const write = { kind: "write", path: to, bytes, expect: "absent", parents: true } as const;
+    const remove = { kind: "remove", path, expect: { digest } } as const;
+    return { changes: [write, remove], file: { ...file, ...counts } };
+  }
+
+  async #patched({ path, hunks }: Extract<FilePatch, { kind: "update" }>): Promise<NewContent> {
+    const { bytes, digest } = await readWhole(this.#files, path, this.#call);
+    const file = decodeText(path, bytes);
+    const { text, added, removed } = applyHunks(path, file.text, hunks);
+    requireWellFormed(`"${path}"`, text);
+    return { bytes: encodeText({ ...file, text }), digest, counts: { added, removed } };
   }
 
   /** Refuses a path where something is already. */
@@ -153,15 +152,19 @@ class PatchPlanner {
   }
 }
 
-function deletion(path: string, expect: { readonly digest: string } | "any", removed: number): PatchStep {
+function deletion(path: string, real: string, expect: Expectation, removed: number): PatchStep {
   return {
     changes: [{ kind: "remove", path, expect }],
-    file: { path, action: "deleted", from: null, added: 0, removed },
+    file: { path: real, action: "deleted", from: null, added: 0, removed },
   };
 }
 
-function counts({ added, removed }: Patched): Pick<PatchedFile, "added" | "removed"> {
-  return { added, removed };
+function executable(path: string): DoorwardError {
+  return new DoorwardError({
+    code: "INPUT_INVALID",
+    message: `Cannot move and change "${path}" in one patch: it is executable, and would not be afterwards`,
+    hint: "Nothing was changed. Send two patches: one that moves it without hunks, then one that changes it",
+  });
 }
 
 function leftover(path: string): DoorwardError {
