@@ -81,7 +81,7 @@ export class FilesStream {
     try {
       this.#decoder.push(chunk, (type, payload) => this.#frame(type, payload));
     } catch (error) {
-      console.error("file stream cut:", error);
+      console.error("file stream cut:", error instanceof Error ? error.message : error);
       this.#socket.destroy();
     } finally {
       this.#socket.uncork();
