@@ -9,6 +9,7 @@ const allowed = {
   "plugin-sdk": ["client"],
   doors: ["contracts", "guest"],
   bridge: ["contracts", "guest", "client", "doors"],
+  "openclaw-plugin": ["contracts", "client"],
 };
 const names = Object.keys(allowed);
 

@@ -9,7 +9,7 @@ await build({
   outdir: here("../dist"),
   bundle: true,
   platform: "node",
-  target: "node24",
+  target: "node20",
   format: "esm",
   conditions: ["source"],
   external: ["openclaw/*"],
