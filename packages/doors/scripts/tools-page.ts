@@ -1,18 +1,7 @@
 import { AGENT_TOOLS, TOOL_NAMES, type ToolName } from "@doorward/contracts";
 import * as z from "zod";
 import type { Tool } from "../src/agent-tool/tool.ts";
-import { APPROVAL_TOOLS } from "../src/agent-tool/tools/approval-tools.ts";
-import { COMMAND_TOOLS } from "../src/agent-tool/tools/command-tools.ts";
-import { HOST_TOOLS } from "../src/agent-tool/tools/host-tools.ts";
-import { FILE_TOOLS } from "../src/agent-tool/tools/index.ts";
-
-/** Every tool of the agent-tool door that is built. */
-export const BUILT_TOOLS: readonly Tool[] = [
-  ...FILE_TOOLS,
-  ...COMMAND_TOOLS,
-  ...APPROVAL_TOOLS,
-  ...HOST_TOOLS,
-];
+import { ALL_TOOLS } from "../src/agent-tool/tools/all-tools.ts";
 
 const INTRODUCTION = `# Tools for agents
 
@@ -66,7 +55,7 @@ type Shape = z.infer<typeof Shape>;
 /** The reference of all tools as a page of Markdown. */
 export function toolsPage(): string {
   const sections = TOOL_NAMES.flatMap((name) => {
-    const tool = BUILT_TOOLS.find((each) => each.name === name);
+    const tool = ALL_TOOLS.find((each) => each.name === name);
     return tool === undefined ? [] : [section(tool)];
   });
   return [INTRODUCTION, overview(), ...sections].join("\n");
@@ -77,7 +66,7 @@ function overview(): string {
     const { operation, effect } = AGENT_TOOLS[name];
     return `| [\`${name}\`](#${name}) | \`${operation}\` | ${effect} |`;
   };
-  const built = TOOL_NAMES.filter((name) => BUILT_TOOLS.some((tool) => tool.name === name));
+  const built = TOOL_NAMES.filter((name) => ALL_TOOLS.some((tool) => tool.name === name));
   return ["| tool | operation | effect |", "| --- | --- | --- |", ...built.map(row), ""].join("\n");
 }
 

@@ -10,6 +10,8 @@ export const DIFF_LINES = 2000;
 export const DIFF_BYTES = 131_072;
 /** Most characters of one line. */
 export const DIFF_LINE_CHARS = 2000;
+/** Longest name of a revision. */
+export const BASE_CHARS = 200;
 /** Most files that are named in one answer. */
 export const DIFF_FILES = 1000;
 
@@ -21,7 +23,7 @@ const Input = z.strictObject({
   staged: z.boolean().optional().describe("Compare what is staged, not the work tree; false when absent"),
   base: z
     .string()
-    .max(200)
+    .max(BASE_CHARS)
     .regex(REVISION)
     .optional()
     .describe(
