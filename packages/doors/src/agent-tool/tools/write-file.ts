@@ -5,6 +5,7 @@ import { defineTool } from "../tool.ts";
 import { Digest, pathInput } from "./inputs.ts";
 import { shownPath, withHint } from "./machine-path.ts";
 import { requireWellFormed } from "./text-file.ts";
+import { writeEffect } from "./write-effect.ts";
 
 /** Longest content of a written file, in characters. */
 export const WRITE_CHARS = 4_194_304;
@@ -38,6 +39,7 @@ export const writeFile = defineTool({
   input: Input,
   output: Output,
   hints: { idempotent: true, destructive: true },
+  effect: writeEffect,
   call: async (input, call) => {
     const expect = expectationOf(input);
     requireWellFormed("content", input.content);
