@@ -52,3 +52,18 @@ export const PROTECTED_IN_GIT: readonly string[] = [
   "commondir",
   "gitdir",
 ];
+
+/**
+ * Names that file tools refuse to change, in the form of a file stream's list: those that mounts protect where they
+ * exist, so that new ones are refused too. `protect` is the profile's own; without the protection of git's settings they
+ * are left out.
+ */
+export function protectedForFiles(
+  protect: readonly string[],
+  relaxations: readonly string[],
+): readonly string[] {
+  const relaxed = relaxations.includes("unprotected-git-config");
+  const inGit = PROTECTED_IN_GIT.filter((name) => !relaxed || !name.startsWith("config"));
+  const own = protect.map((name) => name.replace(/\/+$/, "")).filter((name) => name !== "");
+  return [...PROTECTED_IN_REPO, ...own, ...inGit.map((name) => `.git/${name}`)];
+}
