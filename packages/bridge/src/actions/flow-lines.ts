@@ -33,7 +33,7 @@ export function commandLines(plan: CommandPlan, requested: Readonly<Record<strin
     ...Object.entries(requested).flatMap(([key, value]) =>
       wrapped(`  asked for: ${key}=${JSON.stringify(value)}`),
     ),
-    ...wrapped(`  environment: ${inherited.sort().join(" ")}`),
+    ...wrapped(`  environment: ${numbered(inherited.sort()).join(" ")}`),
     `  ended after ${timeoutMs} ms`,
     ...inputLines(input),
   ];
@@ -45,6 +45,23 @@ export function changeLines(changes: readonly FileChange[]): string[] {
     ...wrapped(`${operation} ${path}${to === null ? "" : ` to ${to}`}`),
     ...preview.split("\n").flatMap((line) => wrapped(`  ${line}`)),
   ]);
+}
+
+/** Names that count up from 0 as one, e.g. `GIT_CONFIG_KEY_0..19`; they say no more than that. */
+function numbered(names: readonly string[]): string[] {
+  const given = new Set(names);
+  const countOf = (stem: string): number => {
+    let count = 0;
+    while (given.has(`${stem}${count}`)) count += 1;
+    return count;
+  };
+  return names.flatMap((name) => {
+    const [, stem, at] = /^(.*_)([0-9]{1,4})$/.exec(name) ?? [];
+    if (stem === undefined || at === undefined) return [name];
+    const count = countOf(stem);
+    if (count < 3 || Number(at) >= count || String(Number(at)) !== at) return [name];
+    return at === "0" ? [`${stem}0..${count - 1}`] : [];
+  });
 }
 
 function inputLines(input: Buffer | null): string[] {

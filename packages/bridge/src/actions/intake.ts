@@ -8,6 +8,7 @@ import {
 import { ActionError } from "./action-error.ts";
 import { isRecord, jsonProblem } from "./intake-json.ts";
 import { checkMeaning } from "./intake-rules.ts";
+import { issueWords } from "./issue-words.ts";
 
 /** Most characters of one request, over all its texts. */
 export const MAX_REQUEST_CHARS = 12_582_912;
@@ -113,7 +114,7 @@ function parse(raw: unknown, correlationId: string): HostActionRequest {
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const field = (issue?.path ?? []).map(String).join(".").slice(0, 200);
-    const message = `Cannot take the request: ${field === "" ? "" : `"${field}": `}${issue?.message ?? "it does not fit"}`;
+    const message = `Cannot take the request: ${field === "" ? "" : `"${field}": `}${issueWords(issue, HostActionRequest)}`;
     throw new IntakeError(message.slice(0, 1000), { correlationId, action, field });
   }
   const problem = checkMeaning(parsed.data);

@@ -1,7 +1,15 @@
 import type { DoorwardClient } from "@doorward/client";
-import { ACTION_PRESETS, DOORS, OPERATIONS } from "@doorward/contracts";
+import {
+  ACTION_PRESETS,
+  DOORS,
+  EVIDENCE_PREDICATES,
+  OPERATIONS,
+  TOOL_IDS,
+  TOOL_NAMES,
+} from "@doorward/contracts";
 import type { Argument, Command, Option } from "commander";
 import type { Cli } from "./cli.ts";
+import { CLIENT_NAMES } from "./connect/client-names.ts";
 import { Output } from "./output.ts";
 import { buildProgram } from "./program.ts";
 
@@ -13,7 +21,22 @@ interface Candidate {
 
 /** What only a running bridge knows. */
 type Asked = "machines" | "approvals" | "actions" | "secrets" | "transcripts" | "grants" | "profiles";
-type Source = Asked | "presets" | "operations" | "doors" | "files" | "none";
+type Source = Asked | Fixed | "files" | "none";
+
+/** What this build knows by itself. */
+const FIXED = {
+  presets: ACTION_PRESETS,
+  operations: OPERATIONS,
+  doors: DOORS,
+  clients: CLIENT_NAMES,
+  tools: TOOL_NAMES,
+  kinds: TOOL_IDS,
+  transports: ["stdio", "http", "ws"],
+  scopes: ["user", "project"],
+  records: Object.keys(EVIDENCE_PREDICATES),
+  "key-actions": ["show", "rotate"],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+type Fixed = keyof typeof FIXED;
 
 const SOURCE_OF: ReadonlyMap<string, Source> = new Map<string, Source>([
   ["machine", "machines"],
@@ -30,6 +53,14 @@ const SOURCE_OF: ReadonlyMap<string, Source> = new Map<string, Source>([
   ["--grant", "grants"],
   ["--profile", "profiles"],
   ["--op", "operations"],
+  ["client", "clients"],
+  ["--tool", "tools"],
+  ["--as", "kinds"],
+  ["--transport", "transports"],
+  ["--scope", "scopes"],
+  ["ls --type", "records"],
+  ["key action", "key-actions"],
+  ["--up", "files"],
   ["--door", "doors"],
   ...[
     "repo",
@@ -79,10 +110,15 @@ function findPlace(
       else command = child;
     }
   }
-  if (expecting !== undefined) return SOURCE_OF.get(expecting.long ?? "") ?? "none";
+  if (expecting !== undefined) return sourceOf(command, expecting.long ?? "");
   if (current.startsWith("-")) return optionsOf(command);
   if (command.commands.length > 0) return commandsOf(command);
-  return SOURCE_OF.get(argumentAt(command, position)?.name() ?? "") ?? "none";
+  return sourceOf(command, argumentAt(command, position)?.name() ?? "");
+}
+
+/** What an option or argument is completed from: some names mean another thing in one command. */
+function sourceOf(command: Command, name: string): Source {
+  return SOURCE_OF.get(`${command.name()} ${name}`) ?? SOURCE_OF.get(name) ?? "none";
 }
 
 function valueOption(command: Command, word: string): Option | undefined {
@@ -109,15 +145,17 @@ function commandsOf(command: Command): readonly Candidate[] {
 }
 
 async function candidates(cli: Cli, source: Source): Promise<readonly Candidate[]> {
-  if (source === "operations") return OPERATIONS.map((value) => ({ value, description: "" }));
-  if (source === "presets") return ACTION_PRESETS.map((value) => ({ value, description: "" }));
-  if (source === "doors") return DOORS.map((value) => ({ value, description: "" }));
   if (source === "files" || source === "none") return [];
+  if (isFixed(source)) return FIXED[source].map((value) => ({ value, description: "" }));
   try {
     return await asked(cli, source);
   } catch {
     return [];
   }
+}
+
+function isFixed(source: Source): source is Fixed {
+  return Object.hasOwn(FIXED, source);
 }
 
 async function asked(cli: Cli, source: Asked): Promise<readonly Candidate[]> {

@@ -3,12 +3,13 @@ import { resolve } from "node:path";
 import type { DoorwardClient } from "@doorward/client";
 import { DoorwardError, type ActionEvent, type HostActionResponse } from "@doorward/contracts";
 import type { Command } from "commander";
+import { stringify } from "yaml";
 import * as z from "zod";
 import { approvalText } from "../approval-view.ts";
 import { actsForGrant } from "../bridge-link.ts";
 import type { Cli } from "../cli.ts";
 import { canAsk, confirm } from "../confirm.ts";
-import { escapeLine } from "../escape-text.ts";
+import { escapeLine, escapeText } from "../escape-text.ts";
 import { parseOptions, usage } from "../parse-input.ts";
 import { leaf, type Run } from "../run.ts";
 
@@ -116,12 +117,16 @@ async function decide(run: Run, client: DoorwardClient, approval: string): Promi
 
 function responseText(response: HostActionResponse): string {
   const { correlationId } = response;
-  if (!response.ok) {
-    const details = response.details === undefined ? "" : `\n${JSON.stringify(response.details, null, 2)}`;
-    return `${response.code ?? "FAILED"}: ${escapeLine(response.error)} (${correlationId})${details}`;
-  }
-  const result = response.result === undefined ? "" : `\n${JSON.stringify(response.result, null, 2)}`;
-  return `Done (${correlationId})${result}`;
+  if (!response.ok)
+    return `${response.code ?? "FAILED"}: ${escapeLine(response.error)} (${correlationId})${shown(response.details)}`;
+  return `Done (${correlationId})${shown(response.result)}`;
+}
+
+/** A result for people: names and values by line, long texts as they are; all of it harmless to a terminal. */
+function shown(value: unknown): string {
+  if (value === undefined) return "";
+  const text = stringify(value, { lineWidth: 0, blockQuote: "literal" }).trimEnd();
+  return `\n${escapeText(text)}`;
 }
 
 /** A refusal is 3, as with every other command; a failure is 1. */

@@ -3,10 +3,8 @@ import { Duration, type MachineView } from "@doorward/contracts";
 import type { Command } from "commander";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
-import { CLIENT_NAMES, CLIENTS, type ClientName } from "../connect/clients.ts";
-import { printConnection, writeConnection, type ConnectAsk } from "../connect/connect-client.ts";
-import { takeBack } from "../connect/take-back.ts";
-import { ensureRule } from "../connect/policy-rule.ts";
+import { CLIENT_NAMES, type ClientName } from "../connect/client-names.ts";
+import type { ConnectAsk } from "../connect/connect-client.ts";
 import { DEFAULT_OPERATIONS, READ_OPERATIONS } from "../mcp/operations.ts";
 import { parseArgument, parseOptions, usage } from "../parse-input.ts";
 import { namedMachine, resolveMachine } from "../resolve-machine.ts";
@@ -57,9 +55,12 @@ export function defineConnect(command: Command, cli: Cli): void {
     async (run, [given, machine], options) => {
       const client = parseArgument("client", z.enum(CLIENT_NAMES), given);
       const asked = parseOptions(ConnectOptions, options);
-      checkTogether(client, asked);
+      await checkTogether(client, asked);
       const named = namedMachine(machine);
-      if (asked.remove === true) return takeBack(run, client, named, asked);
+      if (asked.remove === true) {
+        const { takeBack } = await import("../connect/take-back.ts");
+        return takeBack(run, client, named, asked);
+      }
       await using bridge = await run.client();
       return await connectTo(run, bridge, client, named, asked);
     },
@@ -85,6 +86,11 @@ async function connectTo(
     readOnly,
     force: options.force === true,
   };
+  const [{ CLIENTS }, { ensureRule }, { printConnection, writeConnection }] = await Promise.all([
+    import("../connect/clients.ts"),
+    import("../connect/policy-rule.ts"),
+    import("../connect/connect-client.ts"),
+  ]);
   const operations = readOnly ? READ_OPERATIONS : DEFAULT_OPERATIONS;
   const rule = { tool: CLIENTS[client].tool, operations, time: ask.time, profile: view.profile };
   await ensureRule(run, bridge, rule, options.allow === true);
@@ -98,10 +104,11 @@ async function machineOf(run: Run, bridge: DoorwardClient, named: string | undef
   return await bridge.call("machines.get", { params: { machine } }, { signal: run.cli.signal });
 }
 
-function checkTogether(
+async function checkTogether(
   client: ClientName,
   { write, remove, transport = "stdio", ...rest }: ConnectOptions,
-): void {
+): Promise<void> {
+  const { CLIENTS } = await import("../connect/clients.ts");
   const kind = CLIENTS[client];
   if (write === true && remove === true)
     throw usage("Cannot use --write and --remove together", "--remove", "doorward help connect");

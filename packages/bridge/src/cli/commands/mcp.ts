@@ -10,7 +10,6 @@ import type { Command } from "commander";
 import * as z from "zod";
 import { actsForGrant } from "../bridge-link.ts";
 import type { Cli } from "../cli.ts";
-import { printHeaders } from "../connect/print-headers.ts";
 import { accessOf } from "../mcp/choose-access.ts";
 import { ClientLife } from "../mcp/client-life.ts";
 import { DEFAULT_OPERATIONS, READ_OPERATIONS } from "../mcp/operations.ts";
@@ -88,7 +87,10 @@ export function defineMcp(command: Command, cli: Cli): void {
   ];
   leaf(command, cli, examples, async (run, [machine], given) => {
     const options = parseOptions(McpOptions, given);
-    if (options.headers !== undefined) return await printHeaders(run, options.headers);
+    if (options.headers !== undefined) {
+      const { printHeaders } = await import("../connect/print-headers.ts");
+      return await printHeaders(run, options.headers);
+    }
     return await serve(actingFor(run, options.tokenFile), namedMachine(machine), options);
   });
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { ToolId } from "@doorward/contracts";
 import type { Cli } from "../cli.ts";
 import { shellWord } from "../shell-word.ts";
+import type { ClientName } from "./client-names.ts";
 import type { ConfigEntry, ConfigFormat } from "./config-format.ts";
 import { JSON_CONFIG } from "./json-config.ts";
 import { TOML_CONFIG } from "./toml-config.ts";
@@ -221,13 +222,14 @@ const generic: ClientKind = {
 };
 
 /** Every client by the name it has on the command line. */
-export const CLIENTS = { openclaw, hermes, codex, "claude-code": claudeCode, vscode, generic } as const;
-
-/** Name of a client on the command line. */
-export type ClientName = keyof typeof CLIENTS;
-
-/** Names of all clients. */
-export const CLIENT_NAMES = ["openclaw", "hermes", "codex", "claude-code", "vscode", "generic"] as const;
+export const CLIENTS: Readonly<Record<ClientName, ClientKind>> = {
+  openclaw,
+  hermes,
+  codex,
+  "claude-code": claudeCode,
+  vscode,
+  generic,
+};
 
 function stdioFields({ command, args, env }: Extract<Offer, { transport: "stdio" }>): ConfigEntry {
   return { command, args: [...args], ...(Object.keys(env).length === 0 ? {} : { env: { ...env } }) };

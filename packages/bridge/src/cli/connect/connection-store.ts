@@ -5,7 +5,8 @@ import { DoorwardError, Duration, GrantId, MachineName, Timestamp } from "@doorw
 import * as z from "zod";
 import { resolveFolders, writeDurably } from "../../state/index.ts";
 import type { Cli } from "../cli.ts";
-import { CLIENT_NAMES, type ClientName, type Scope } from "./clients.ts";
+import { CLIENT_NAMES, type ClientName } from "./client-names.ts";
+import type { Scope } from "./clients.ts";
 
 /** What `connect --write` wrote, so that exactly that can be taken back. */
 const Connection = z.strictObject({
@@ -99,7 +100,9 @@ export class ConnectionStore {
 
 /** A digest of an entry that is the same however its file is laid out. */
 export function entryDigest(entry: unknown): string {
-  return createHash("sha256").update(ordered(entry ?? null)).digest("hex");
+  return createHash("sha256")
+    .update(ordered(entry ?? null))
+    .digest("hex");
 }
 
 function ordered(value: unknown): string {
