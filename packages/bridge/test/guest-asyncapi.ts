@@ -8,6 +8,7 @@ import {
   FORWARD_PROTOCOL,
   ForwardClientMessage,
   ForwardServerMessage,
+  PipeQuery,
   TERMINAL_PROTOCOL,
   TerminalClientMessage,
   TerminalServerMessage,
@@ -77,6 +78,24 @@ export function asyncApiDocument(): string {
         stdout: binary("0x12", "bytes of stdout"),
         stderr: binary("0x13", "bytes of stderr"),
       }),
+      pipe: {
+        address: "/v1/machines/{machine}/doors/pipe",
+        title: "A program's stdin and stdout",
+        parameters: { machine: { description: "Name or id of the machine" } },
+        bindings: { ws: { method: "GET", query: schema(PipeQuery) } },
+        messages: {
+          line: {
+            contentType: "text/plain",
+            summary: "Text, with framing=lines: one line of stdin or stdout, without its end",
+            payload: { type: "string" },
+          },
+          bytes: {
+            contentType: "application/octet-stream",
+            summary: "Binary, with framing=bytes: bytes of stdin or stdout, as they come",
+            payload: { type: "string", format: "binary" },
+          },
+        },
+      },
       forward: channel("forward", FORWARD_PROTOCOL, {
         client: text("Control messages of the client", "ForwardClientMessage"),
         server: text("Control messages of the server", "ForwardServerMessage"),
@@ -92,6 +111,8 @@ export function asyncApiDocument(): string {
       terminalSend: operation("send", "terminal", ["server", "output"]),
       execReceive: operation("receive", "exec", ["client", "stdin"]),
       execSend: operation("send", "exec", ["server", "stdout", "stderr"]),
+      pipeReceive: operation("receive", "pipe", ["line", "bytes"]),
+      pipeSend: operation("send", "pipe", ["line", "bytes"]),
       forwardReceive: operation("receive", "forward", ["client", "bytes"]),
       forwardSend: operation("send", "forward", ["server", "bytes"]),
     },
