@@ -52,7 +52,7 @@ export function fixtureTools(calls: Calls): readonly Tool[] {
       input: z.strictObject({ path: text }),
       output: z.strictObject({}),
       hints: { idempotent: false, destructive: true },
-      call: () => Promise.reject(new Error("a fault inside")),
+      call: (): Promise<never> => Promise.reject(new Error("a fault inside")),
     }),
     defineTool({
       name: "run_command",

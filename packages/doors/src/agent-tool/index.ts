@@ -1,21 +1,26 @@
+import { readFileSync } from "node:fs";
 import type { Door } from "../door.ts";
-import { OpenAgentSession, type FilesOpener } from "./agent-session.ts";
+import { OpenAgentSession } from "./agent-session.ts";
 import { AgentToolDoorAdapter } from "./door.ts";
+import { field } from "./mcp/served-client.ts";
 import { toolServers } from "./mcp/server.ts";
+import { openMachineFiles } from "./open-files.ts";
 import { createToolCaller } from "./tool-caller.ts";
-import type { Tool } from "./tool.ts";
-
-/** What the agent-tool door is made of where not all of it is the usual. */
-export interface AgentToolDoorParts {
-  readonly tools: readonly Tool[];
-  readonly openFiles: FilesOpener;
-  readonly version: string;
-}
+import { ALL_TOOLS } from "./tools/all-tools.ts";
 
 /** The agent-tool door: tools in the machine for agents, over MCP. */
-export function createAgentToolDoor({ tools, openFiles, version }: AgentToolDoorParts): Door {
+export function createAgentToolDoor(): Door {
   return new AgentToolDoorAdapter({
-    begin: (door, transport) => new OpenAgentSession(door, transport, openFiles),
-    serverOf: toolServers(createToolCaller(tools), version),
+    begin: (door, transport) => new OpenAgentSession(door, transport, openMachineFiles),
+    serverOf: toolServers(createToolCaller(ALL_TOOLS), version()),
   });
+}
+
+/** Version of this build, as clients are told it. */
+function version(): string {
+  const description: unknown = JSON.parse(
+    readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+  );
+  const found = field(description, "version");
+  return typeof found === "string" ? found : "0.0.0";
 }
