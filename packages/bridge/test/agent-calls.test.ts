@@ -148,7 +148,7 @@ test("a tool that needs approval answers at once that it waits, and has done not
   assert.equal(ran(), 0);
   assert.match(
     lab.asked[0]?.request.summary ?? "",
-    /calls write_file:\npath: "a"\ncontent:\n {2}\| one\n {2}\| two/,
+    /write_file:\npath: "a"\ncontent:\n {2}\| one\n {2}\| two/,
   );
   assert.equal(lab.calls()[0]?.outcome, "pending");
   assert.equal(lab.calls()[0]?.approval, answer["approval_id"]);

@@ -64,7 +64,7 @@ export interface ReachedFolder {
 
 /** What of a machine's file system a grant covers. */
 export interface MachineReach {
-  /** Where relative paths start: the machine's first repository. */
+  /** Where relative paths start: the machine's first repository, or the first folder that is covered. */
   readonly workdir: string;
   /** Folders that file tools may reach; `/` alone for a grant that runs commands, which reach everything anyway. */
   readonly folders: readonly ReachedFolder[];
@@ -128,6 +128,8 @@ export interface DoorNotice {
 /** What a door asks approval for. */
 export interface ApprovalRequest {
   readonly operation: Operation;
+  /** What is asked for, in a few words without anything of its arguments; the operation when absent. */
+  readonly what?: string;
   readonly summary: string;
   /** What the decision is bound to beside what is shown, as a JSON value; nothing when absent. */
   readonly bound?: unknown;

@@ -22,14 +22,14 @@ export function doorApprovals(approvals: Approvals): ApprovalsPort {
 
 function askOf(session: SessionOpened, request: ApprovalRequest, seconds: number): ApprovalAsk {
   const { subject, machine, grant, correlationId, door } = session;
-  const { operation, summary, bound, shape } = request;
+  const { operation, what, summary, bound, shape } = request;
   return {
     operation,
     requestedBy: subject,
     machine,
     grant,
     correlationId,
-    title: `${subject} asks for ${operation} in "${machine.name}"`,
+    title: `${subject} asks ${what === undefined ? `for ${operation}` : `to ${what}`} in "${machine.name}"`,
     lines: [`At the door ${door}, under grant ${grant}`, ...summary.split("\n")],
     bound: { operation, summary, bound: bound ?? null },
     shape: shape === null || shape === undefined ? null : { of: { operation, shape: shape.of } },

@@ -17,9 +17,10 @@ export async function approvalRequest(
 ): Promise<ApprovalRequest> {
   const { operation, effect } = AGENT_TOOLS[tool.name];
   const shown = (await tool.effect?.(input, session)) ?? argumentLines(input);
-  const lines = [`calls ${tool.name}:`, ...shown].flatMap(brokenUp);
+  const lines = [`${tool.name}:`, ...shown].flatMap(brokenUp);
   return {
     operation,
+    what: `call ${tool.name}`,
     summary: lines.join("\n"),
     bound: { tool: tool.name, arguments: input, grant: session.door.grantId },
     shape: effect === "runs" ? null : { of: { tool: tool.name, arguments: input } },

@@ -1,6 +1,8 @@
+import { posix } from "node:path";
 import { AGENT_TOOLS, DenialError, DoorwardError, toDoorwardError } from "@doorward/contracts";
 import type { ToolCallRecord } from "../door.ts";
 import type { AgentSession, ClientInfo } from "./agent-session.ts";
+import { programOf } from "./commands/program-of.ts";
 import type { Tool, ToolAnswer } from "./tool.ts";
 
 /** What every record of a call says. */
@@ -10,9 +12,26 @@ export interface CallFacts {
   readonly client: ClientInfo | null;
   /** As the client sent them. */
   readonly arguments: unknown;
+  /** What it is about, as far as its arguments say; what an answer says comes first. */
+  readonly object: CallObject;
   readonly registryGrant: string | null;
   readonly approval: string | null;
   readonly durationMs: number;
+}
+
+/** The program that a call runs or the path that it works on. */
+export interface CallObject {
+  readonly program: string | null;
+  readonly target: string | null;
+}
+
+/** What a call is about, by its arguments: nothing of what acts on the host, whose actions have records of their own. */
+export function objectOf(tool: Tool, input: Readonly<Record<string, unknown>>, workdir: string): CallObject {
+  const { path, command, cwd } = input;
+  if (AGENT_TOOLS[tool.name].effect === "acts") return { program: null, target: null };
+  const program = typeof command === "string" ? programOf(command, "sh") : null;
+  const place = program === null ? path : (cwd ?? ".");
+  return { program, target: typeof place === "string" ? posix.resolve(workdir, place) : null };
 }
 
 /** The record of a call that answered. */
@@ -20,8 +39,8 @@ export function answeredRecord(facts: CallFacts, answer: ToolAnswer<unknown>): T
   return {
     ...commonOf(facts),
     result: answer.outcome === "pending" ? null : JSON.stringify(answer.structured),
-    program: answer.program ?? null,
-    target: answer.target ?? null,
+    program: answer.program ?? facts.object.program,
+    target: answer.target ?? facts.object.target,
     outcome: answer.outcome ?? (answer.failed === true ? "failed" : "completed"),
     code: answer.code ?? null,
     exitCode: answer.exitCode ?? null,
@@ -35,8 +54,8 @@ export function thrownRecord(facts: CallFacts, thrown: unknown, ended: CallEnd):
   return {
     ...commonOf(facts),
     result: null,
-    program: null,
-    target: targetOf(error),
+    program: facts.object.program,
+    target: facts.object.target ?? targetOf(error),
     outcome: ended ?? outcomeOf(error),
     code: error.code,
     exitCode: null,

@@ -5,7 +5,14 @@ import { allowanceOf } from "./allowance.ts";
 import { approvalRequest } from "./approval-text.ts";
 import { parseArguments } from "./call-arguments.ts";
 import { failureOf, noSuchTool, notAllowed } from "./call-failure.ts";
-import { answeredRecord, thrownRecord, type CallEnd, type CallFacts } from "./call-record.ts";
+import {
+  answeredRecord,
+  objectOf,
+  thrownRecord,
+  type CallEnd,
+  type CallFacts,
+  type CallObject,
+} from "./call-record.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import { pendingAnswer } from "./pending-answer.ts";
 import type { PendingHandle } from "./pending-calls.ts";
@@ -31,6 +38,7 @@ export class OneCall {
   #registryGrant: string | null = null;
   #key = "";
   #denied = false;
+  #object: CallObject = { program: null, target: null };
 
   constructor(tool: Tool, request: CallRequest, shared: CallShared) {
     this.#tool = tool;
@@ -46,6 +54,7 @@ export class OneCall {
     try {
       this.#judge();
       input = parseArguments(this.#tool, this.#request.arguments);
+      this.#object = objectOf(this.#tool, input, session.door.reach.workdir);
       places = this.#shared.running.take(session.door.id, session.door.machine.id);
     } catch (error) {
       return await this.#failed(error, signal, null);
@@ -211,7 +220,8 @@ export class OneCall {
     const { session, client, arguments: given } = this.#request;
     const durationMs = performance.now() - this.#began;
     const registryGrant = this.#registryGrant;
-    return { session, tool: this.#tool, client, arguments: given, registryGrant, approval, durationMs };
+    const [tool, object] = [this.#tool, this.#object];
+    return { session, tool, client, arguments: given, object, registryGrant, approval, durationMs };
   }
 
   #keyOf(input: Input): string {
