@@ -214,10 +214,10 @@ test("a grant that runs commands reaches the whole machine", () => {
   assert.deepEqual(reach.folders, [{ path: "/", access: "rw" }]);
 });
 
-test("a narrower grant reaches its folders alone, and starts in the first repo that it has something of", () => {
+test("a narrower grant reaches its folders alone, and starts in the first of them", () => {
   const { repos } = record(door());
   assert.deepEqual(machineReach(repos, ["/srv/app/src", "/srv/app/docs"], FILES), {
-    workdir: "/workspace/app",
+    workdir: "/workspace/app/src",
     folders: [
       { path: "/workspace/app/src", access: "rw" },
       { path: "/workspace/app/docs", access: "rw" },

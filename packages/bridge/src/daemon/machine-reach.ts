@@ -17,9 +17,8 @@ export function machineReach(
   const writes = operations.includes("agent-tool.write");
   const folders = repos.flatMap((repo) => reachedIn(repo, granted, writes));
   const narrowed = repos.some(({ hostPath }) => !covers(granted, hostPath));
-  const first = repos.find((repo) => reachedIn(repo, granted, writes).length > 0) ?? repos[0];
   return {
-    workdir: first?.machinePath ?? "/workspace",
+    workdir: folders[0]?.path ?? repos[0]?.machinePath ?? "/workspace",
     folders: operations.includes("agent-tool.exec") ? [{ path: "/", access: "rw" }] : folders,
     narrowed,
   };
