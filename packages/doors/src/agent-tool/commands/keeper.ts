@@ -1,3 +1,4 @@
+import { toDoorwardError } from "@doorward/contracts";
 import { GuestCommand, type GuestDialer } from "@doorward/guest";
 
 /** Variable by which what a command started is found again, in whatever session or group it is. */
@@ -5,15 +6,33 @@ export const CALL_VARIABLE = "DOORWARD_CALL";
 
 /**
  * Reads marks, a line each, and kills what has one in its environment; at the end of its input, all that has the
- * session's. It kills until a look around finds nothing, because what is killed may be forking.
+ * session's. What is found is stopped first, so that it can't fork while the others are looked for, and it looks until
+ * there is nothing left. In bash it starts no program of its own, as a fork bomb leaves no room for one.
  */
 const PROGRAM = `trap '' TERM HUP INT
+marked() {
+  if [ -z "$BASH_VERSION" ]; then grep -qF "=$2" "$1" 2>/dev/null; return; fi
+  while IFS= read -r -d '' one; do
+    case $one in ${CALL_VARIABLE}="$2"*) return 0 ;; esac
+  done 2>/dev/null <"$1"
+  return 1
+}
+signal() {
+  hit=
+  for file in /proc/[0-9]*/environ; do
+    marked "$file" "$2" || continue
+    pid=\${file#/proc/}
+    kill "-$1" "\${pid%/environ}" 2>/dev/null
+    hit=1
+  done
+}
 end() {
-  left=40
+  left=50
   while [ "$left" -gt 0 ]; do
-    found=$(grep -lF "$1" /proc/[0-9]*/environ 2>/dev/null)
-    [ -z "$found" ] && return
-    for one in $found; do one=\${one#/proc/}; kill -KILL "\${one%/environ}" 2>/dev/null; done
+    signal STOP "$1"
+    [ -z "$hit" ] && return
+    signal STOP "$1"
+    signal KILL "$1"
     left=$((left - 1))
   done
 }
@@ -30,9 +49,15 @@ export class Keeper implements Disposable {
 
   /** Starts it; `mark` is what the environment of everything that the session starts contains. */
   static async start(link: GuestDialer, mark: string, signal: AbortSignal): Promise<Keeper> {
-    const argv = ["sh", "-c", PROGRAM, "doorward-keeper", mark];
+    const start = (shell: string): Promise<GuestCommand> => {
+      const argv = [shell, "-c", PROGRAM, "doorward-keeper", mark];
+      return GuestCommand.start(link, { kind: "exec", argv, cwd: "/", env: {}, stdin: true }, signal);
+    };
     return new Keeper(
-      await GuestCommand.start(link, { kind: "exec", argv, cwd: "/", env: {}, stdin: true }, signal),
+      await start("bash").catch((error: unknown) => {
+        if (toDoorwardError(error).code === "COMMAND_NOT_FOUND") return start("sh");
+        throw error;
+      }),
     );
   }
 
