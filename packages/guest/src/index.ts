@@ -41,6 +41,7 @@ export { GuestTerminal, type TerminalListener } from "./host/guest-terminal.ts";
 export { openGuestFiles, type GuestFilesOptions, type ReachedRoot } from "./host/files/open-guest-files.ts";
 export { plainText } from "./host/plain-text.ts";
 export { runCommand, type RunRequest, type RunResult } from "./host/run-command.ts";
+export { loadFfi } from "./inside/ffi.ts";
 export type { GuestDialer, GuestLink } from "./link.ts";
 export {
   CONTROL_FROM_BRIDGE_RULES,
@@ -48,6 +49,7 @@ export {
   ConnectionHello,
   ControlFromBridge,
   ControlFromGuest,
+  EGRESS_PORT_PROTOCOL,
   EXEC_FROM_GUEST_RULES,
   FRAME,
   GUEST_PROTOCOLS,

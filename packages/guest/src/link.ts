@@ -20,6 +20,11 @@ export interface GuestLink extends GuestDialer, AsyncDisposable {
    * `end()` is an end in good order there, `destroy()` a reset. One listener at a time; without one they are refused.
    */
   onEgress(listener: (stream: Duplex) => void): Disposable;
+  /**
+   * Serves the machine's egress port from this process, in the network namespace of a process of the machine; without
+   * success the guest goes on to serve it. Resolves when either is so, and never rejects.
+   */
+  takeEgressPort(pid: number): Promise<void>;
   /** Calls back each time a control connection stands, until disposed. */
   onReady(listener: (hello: GuestHello) => void): Disposable;
   /** Calls back each time the control connection ends, until disposed. */

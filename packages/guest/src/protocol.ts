@@ -15,6 +15,9 @@ import { MAX_DATA_BYTES, type FrameRule, type FrameRules } from "./frame.ts";
 /** Versions of this protocol that this build speaks, the newest first: this one, and the one before. */
 export const GUEST_PROTOCOLS: readonly number[] = [3, 2];
 
+/** First version whose guest lets go of the machine's egress port when the bridge serves it by itself. */
+export const EGRESS_PORT_PROTOCOL = 3;
+
 /** The newest version that both sides speak, or `undefined`. */
 export function agreeOnProtocol(ours: readonly number[], theirs: readonly number[]): number | undefined {
   return ours.filter((version) => theirs.includes(version)).sort((a, b) => b - a)[0];
@@ -156,6 +159,10 @@ export type TerminalInfo = z.infer<typeof TerminalInfo>;
 export const ControlFromBridge = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("welcome"), protocol: z.int().min(1).max(1000) }),
   z.strictObject({ type: z.literal("open"), nonce: Nonce, open: StreamOpen }),
+  z.strictObject({
+    type: z.literal("egress"),
+    listen: z.boolean().describe("Whether the guest serves the machine's egress port (from protocol 3 on)"),
+  }),
   z.strictObject({ type: z.literal("ask"), id: z.int().min(1), what: z.enum(["health", "terminals"]) }),
 ]);
 export type ControlFromBridge = z.infer<typeof ControlFromBridge>;

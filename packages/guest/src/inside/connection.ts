@@ -17,6 +17,8 @@ const LAST_RETRY_MS = 500;
 /** What the bridge can ask of the guest. */
 export interface GuestServices {
   serve(open: StreamOpen, socket: Socket): void;
+  /** Whether to listen at the machine's egress port; without a bridge, always. */
+  egress(listen: boolean): void;
   answer(what: "health" | "terminals", id: number): ControlFromGuest;
 }
 
@@ -57,6 +59,7 @@ export class ControlConnection {
   }
 
   #again(): void {
+    this.#services.egress(true);
     setTimeout(() => this.start(), this.#retryMs);
     this.#retryMs = Math.min(LAST_RETRY_MS, this.#retryMs * 2);
   }
@@ -65,6 +68,7 @@ export class ControlConnection {
     const message = expectShape(ControlFromBridge, decodeMessage(payload), "control message");
     if (message.type === "welcome") this.#retryMs = FIRST_RETRY_MS;
     else if (message.type === "open") this.#open(message.nonce, message.open);
+    else if (message.type === "egress") this.#services.egress(message.listen);
     else socket.write(encodeMessage(FRAME.control, this.#services.answer(message.what, message.id)));
   }
 

@@ -14,19 +14,30 @@ const HELLO = encodeMessage(FRAME.hello, { connection: "egress" } satisfies Conn
  * read and judged on the host alone. Without a bridge a connection ends at once. A port that is taken is tried again.
  *
  * Nothing here is a wall: a program of the machine may connect to the bridge's socket and send the same hello itself.
- * It gets what it would get at this port, and nothing more.
+ * It gets what it would get at this port, and nothing more. Answers what turns it off, where the bridge serves the port
+ * itself, and on again.
  */
-export function listenForEgress(socketPath: string, port: number): void {
+export function listenForEgress(socketPath: string, port: number): (listen: boolean) => void {
   let retryMs = FIRST_RETRY_MS;
+  let wanted = true;
+  let retrying: NodeJS.Timeout | undefined;
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => carry(socket, socketPath));
   server.maxConnections = MAX_CONNECTIONS;
   server.on("listening", () => (retryMs = FIRST_RETRY_MS));
   server.on("error", (error) => {
-    console.error(`egress: cannot listen on 127.0.0.1:${String(port)}:`, error.message);
-    setTimeout(() => begin(server, port), retryMs);
+    if (retryMs === FIRST_RETRY_MS) console.error("egress: cannot listen:", error.message);
+    clearTimeout(retrying);
+    retrying = setTimeout(() => begin(server, port), retryMs);
     retryMs = Math.min(LAST_RETRY_MS, retryMs * 2);
   });
   begin(server, port);
+  return (listen) => {
+    if (listen === wanted) return;
+    wanted = listen;
+    clearTimeout(retrying);
+    if (listen) begin(server, port);
+    else server.close();
+  };
 }
 
 function begin(server: Server, port: number): void {

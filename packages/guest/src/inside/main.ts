@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import { EGRESS_PORT } from "../egress-port.ts";
 import { encodeMessage } from "../frame.ts";
 import { FRAME, type ControlFromGuest } from "../protocol.ts";
-import { ControlConnection } from "./connection.ts";
+import { ControlConnection, type GuestServices } from "./connection.ts";
 import { runDialStream } from "./dial-stream.ts";
 import { listenForEgress } from "./egress-listener.ts";
 import { ExecStream } from "./exec-stream.ts";
@@ -49,20 +49,22 @@ function main(argv: readonly string[]): void {
   keepRunning();
   stopOnSignal(table);
   const socketPath = values.socket ?? DEFAULT_SOCKET;
-  serve(socketPath, { table, pipes, files });
-  listenForEgress(socketPath, Number(values["egress-port"] ?? EGRESS_PORT));
+  const egress = listenForEgress(socketPath, Number(values["egress-port"] ?? EGRESS_PORT));
+  serve(socketPath, { table, pipes, files, egress });
 }
 
 interface Parts {
   readonly table: TerminalTable;
   readonly pipes: PipeMaker;
   readonly files: FileTools;
+  readonly egress: GuestServices["egress"];
 }
 
-function serve(socketPath: string, { table, pipes, files }: Parts): void {
+function serve(socketPath: string, { table, pipes, files, egress }: Parts): void {
   let commands = 0;
   const identity = { instance: newInstance(), build: BUILD };
   const connection = new ControlConnection(socketPath, identity, {
+    egress,
     serve: (open, socket) => {
       if (open.kind === "terminal") {
         TerminalStream.run(open, socket, table);

@@ -1,42 +1,43 @@
 import { abortError } from "../abort-error.ts";
+import type { AbortListeners } from "./abort-listeners.ts";
 
 /** Lets so many calls be under way at once; the others wait in order. */
 export class CallSlots {
+  readonly #listeners: AbortListeners;
+  readonly #waiting = new Set<() => void>();
   #free: number;
-  readonly #waiting: (() => void)[] = [];
 
-  constructor(slots: number) {
+  constructor(slots: number, listeners: AbortListeners) {
     this.#free = slots;
-  }
-
-  /** Whether a call may begin at once; it takes the slot. */
-  tryTake(): boolean {
-    if (this.#free === 0) return false;
-    this.#free -= 1;
-    return true;
+    this.#listeners = listeners;
   }
 
   /** Waits for a slot. */
   take(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return Promise.reject(abortError(signal));
-    if (this.tryTake()) return Promise.resolve();
+    if (this.#free > 0) {
+      this.#free -= 1;
+      return Promise.resolve();
+    }
     return new Promise((resolve, reject) => {
       const next = (): void => {
-        signal.removeEventListener("abort", stop);
+        forget();
         resolve();
       };
-      const stop = (): void => {
-        this.#waiting.splice(this.#waiting.indexOf(next), 1);
+      const forget = this.#listeners.add(signal, () => {
+        this.#waiting.delete(next);
         reject(abortError(signal));
-      };
-      this.#waiting.push(next);
-      signal.addEventListener("abort", stop, { once: true });
+      });
+      this.#waiting.add(next);
     });
   }
 
   release(): void {
-    const next = this.#waiting.shift();
+    const [next] = this.#waiting;
     if (next === undefined) this.#free += 1;
-    else next();
+    else {
+      this.#waiting.delete(next);
+      next();
+    }
   }
 }

@@ -1,4 +1,3 @@
-import { setMaxListeners } from "node:events";
 import { DoorwardError, toDoorwardError } from "@doorward/contracts";
 import { decodeMessage, encodeFrame } from "../../frame.ts";
 import {
@@ -15,6 +14,7 @@ import { expectShape } from "../../protocol.ts";
 import { abortError } from "../abort-error.ts";
 import { protocolError, type GuestStream } from "../guest-stream.ts";
 import { plainText } from "../plain-text.ts";
+import { AbortListeners } from "./abort-listeners.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import { CallSlots } from "./call-slots.ts";
 import type { ReadSink } from "./read-sink.ts";
@@ -48,9 +48,10 @@ interface Call {
 export class FilesCalls {
   readonly #stream: GuestStream;
   readonly #calls = new Map<number, Call>();
-  readonly #slots = new CallSlots(FILES_IN_FLIGHT);
+  readonly #listeners = new AbortListeners();
+  readonly #slots = new CallSlots(FILES_IN_FLIGHT, this.#listeners);
   readonly #budget = new ByteBudget(MAX_READ_BYTES);
-  readonly #sending = new CallSlots(1);
+  readonly #sending = new CallSlots(1, this.#listeners);
   #lastId = 0;
   #at = 0;
   #credit = FILES_WINDOW_BYTES;
@@ -105,15 +106,13 @@ export class FilesCalls {
     this.#lastId += 1;
     const id = this.#lastId;
     const request = requestOf(call, id);
-    // a caller has one signal for many calls at once, and each listens to it
-    setMaxListeners(0, signal);
     await this.#slots.take(signal);
     const answer = new Promise<Result>((resolve, reject) => {
       const stop = (): void => {
         reject(abortError(signal));
         this.#giveUp(id);
       };
-      const over = (): void => signal.removeEventListener("abort", stop);
+      const over = this.#listeners.add(signal, stop);
       this.#calls.set(id, {
         sink: end.sink,
         giveBack: undefined,
@@ -127,7 +126,6 @@ export class FilesCalls {
           reject(error);
         },
       });
-      signal.addEventListener("abort", stop, { once: true });
       if (this.#closed !== undefined) this.#close(this.#closed);
       else this.#stream.send(FILES_FRAME.request, request);
       if (signal.aborted) stop();

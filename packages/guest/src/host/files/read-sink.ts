@@ -1,4 +1,4 @@
-import { createHash, type Hash } from "node:crypto";
+import { createHash, hash, type Hash } from "node:crypto";
 import type * as z from "zod";
 import type { FileContent } from "../../files.ts";
 import { SMALL_READ_BYTES, type ReadAnswer } from "../../files-protocol.ts";
@@ -80,6 +80,6 @@ export class ReadSink {
   }
 
   #digest(content: Buffer): string {
-    return `sha256:${(this.#hash ?? createHash("sha256").update(content)).digest("hex")}`;
+    return `sha256:${this.#hash?.digest("hex") ?? hash("sha256", content)}`;
   }
 }

@@ -21,7 +21,7 @@ export class ChangeBody {
     if (part.length > this.#toCome) return false;
     this.#toCome -= part.length;
     if (this.#discarding) this.#credit(part.length);
-    else this.#parts.push(Buffer.from(part));
+    else this.#parts.push(part);
     this.#wake?.();
     return true;
   }

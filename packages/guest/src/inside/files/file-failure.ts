@@ -38,6 +38,8 @@ const MEANINGS: ReadonlyMap<string, Meaning> = new Map([
   ["EINVAL", UNREADABLE],
   ["EAGAIN", UNREADABLE],
   ["ENXIO", UNREADABLE],
+  ["EMFILE", ["INTERNAL", "the machine's limit of open files is reached"]],
+  ["ENFILE", ["INTERNAL", "the machine's limit of open files is reached"]],
 ]);
 
 /** An error of the kernel as a failure in words; `doing` is the beginning of the sentence, e.g. `Cannot read "a"`. */

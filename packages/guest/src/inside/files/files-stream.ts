@@ -23,6 +23,7 @@ import { Reach } from "./reach.ts";
 import { isSmall, openForReading, readParts, readSmall } from "./read-file.ts";
 import type { Ripgrep } from "./ripgrep.ts";
 import { searchFiles } from "./search-files.ts";
+import { SentParts } from "./sent-parts.ts";
 import type { Turns } from "./turns.ts";
 
 /** What all file streams share. */
@@ -136,7 +137,7 @@ export class FilesStream {
       }
       using _file = file;
       const { bytes, result } = readSmall(file);
-      this.#output.bytes(request.id, bytes);
+      if (bytes.length > 0) this.#output.bytes(request.id, bytes);
       this.#output.answer({ id: request.id, ok: result });
     });
   }
@@ -153,11 +154,7 @@ export class FilesStream {
     using _file = file;
     await this.#offer(id, file.size, file.length, signal);
     using _turn = await this.#tools.largeReads.take(signal);
-    const send = async (part: Buffer): Promise<void> => {
-      this.#output.bytes(id, part);
-      await this.#output.room();
-    };
-    return await readParts(file, send, signal);
+    return await readParts(file, new SentParts(id, this.#output), signal);
   }
 
   /** Says how much will come, and waits until the bridge has room for it. */

@@ -2,7 +2,7 @@ import { closeSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import type { Bounded } from "../../files.ts";
 import { ANSWER_BYTES, type FilesRequestOf } from "../../files-protocol.ts";
-import { FileFailure, quoted } from "./file-failure.ts";
+import { FileFailure, errnoOf, quoted } from "./file-failure.ts";
 import type { Held } from "./held.ts";
 import { namesOf, pathOf, type Reach } from "./reach.ts";
 import type { Ripgrep } from "./ripgrep.ts";
@@ -70,8 +70,9 @@ export function holdListed(reach: Reach, folder: Held, name: string): Held | und
     const held = reach.opener.hold(folder.fd, names);
     if (held?.kind === "file") return held;
     if (held !== undefined) closeSync(held.fd);
-  } catch {
-    // no longer there, or closed to the machine's user
+  } catch (error) {
+    // no longer there, or closed to the machine's user; nothing is left out for want of descriptors
+    if (errnoOf(error) === "EMFILE" || errnoOf(error) === "ENFILE") throw error;
   }
   return undefined;
 }

@@ -73,30 +73,35 @@ export function readSmall(file: OpenFile): { readonly bytes: Buffer; readonly re
   return { bytes: buffer.subarray(0, at), result: resultOf(file, at, false) };
 }
 
-/** Reads a file part by part; each part is used before the next is read. */
-export async function readParts(
-  file: OpenFile,
-  use: (part: Buffer) => Promise<void>,
-  signal: AbortSignal,
-): Promise<ReadResult> {
+/** Takes the parts of a file that is read. */
+export interface PartSink {
+  /** Memory for the next part, once there is some. */
+  buffer(): Promise<Buffer>;
+  /** Takes a part: the beginning of memory that was asked for before. */
+  take(buffer: Buffer, length: number): void;
+}
+
+/** Reads a file part by part. */
+export async function readParts(file: OpenFile, sink: PartSink, signal: AbortSignal): Promise<ReadResult> {
   let at = 0;
   let ended = false;
   while (at < file.length && !ended) {
+    const buffer = await sink.buffer();
     signal.throwIfAborted();
-    const buffer = Buffer.allocUnsafe(Math.min(FILES_CHUNK_BYTES, file.length - at));
-    const { bytesRead } = await readAsync(file.fd, buffer, 0, buffer.length, file.offset + at).catch(
+    const wanted = Math.min(buffer.length, file.length - at);
+    const { bytesRead } = await readAsync(file.fd, buffer, 0, wanted, file.offset + at).catch(
       (error: unknown) => {
         throw fileFailure(error, file.doing);
       },
     );
     ended = bytesRead === 0;
     at += bytesRead;
-    if (bytesRead > 0) await use(buffer.subarray(0, bytesRead));
+    sink.take(buffer, bytesRead);
   }
   return resultOf(file, at, ended);
 }
 
-/** The bytes of a held file. */
+/** The bytes of a held file; each part is good until the next is asked for. */
 export async function* partsOf(held: Held, doing: string, signal: AbortSignal): AsyncGenerator<Buffer> {
   const fd = openHeld(held, doing);
   try {

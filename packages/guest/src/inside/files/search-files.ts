@@ -8,7 +8,7 @@ import type { Ripgrep, RipgrepRun } from "./ripgrep.ts";
 import { walkToFound, type Found } from "./walk.ts";
 
 /** Files that one run of ripgrep gets as descriptors. */
-const BATCH = 256;
+const BATCH = 200;
 const ROOM = ANSWER_BYTES - 65_536;
 
 /** Searches files. */
