@@ -176,8 +176,8 @@ test("the guest takes at most 70 MiB when idle, and traffic does not make it gro
     passed(await lab.sh(machine, load));
     sizes.push(await guestMemory());
   }
-  assert.ok(Math.max(...sizes) <= 160, `${sizes.join(", ")} MiB under traffic`);
-  assert.ok((sizes.at(-1) ?? 0) <= Math.max(...sizes.slice(0, 3)) + 10, `${sizes.join(", ")} MiB: it grows`);
+  assert.ok(Math.max(...sizes) <= 90, `${sizes.join(", ")} MiB under traffic`);
+  assert.ok((sizes.at(-1) ?? 0) <= Math.max(...sizes.slice(0, 2)) + 5, `${sizes.join(", ")} MiB: it grows`);
 });
 
 test("npm installs a package and compiles it, with nothing set by hand", { skip: needsNpm }, async () => {

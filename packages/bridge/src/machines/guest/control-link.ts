@@ -3,6 +3,7 @@ import { DoorwardError, toDoorwardError } from "@doorward/contracts";
 import {
   CONTROL_FROM_GUEST_RULES,
   ControlFromGuest,
+  EGRESS_PORT_PROTOCOL,
   FRAME,
   FrameDecoder,
   decodeMessage,
@@ -54,6 +55,11 @@ export class ControlLink {
   /** Tells the guest to open a stream. */
   open(message: Extract<ControlFromBridge, { type: "open" }>): void {
     this.#send(message);
+  }
+
+  /** Tells the guest whether to serve the machine's egress port; one of an earlier build always does. */
+  serveEgress(listen: boolean): void {
+    if (this.hello.protocol >= EGRESS_PORT_PROTOCOL) this.#send({ type: "egress", listen });
   }
 
   /** Asks and waits for the answer. */

@@ -5,6 +5,8 @@ import type { Duplex } from "node:stream";
 import { DoorwardError } from "@doorward/contracts";
 import {
   FILES_PROTOCOL,
+  EGRESS_PORT,
+  EGRESS_PORT_PROTOCOL,
   GUEST_PROTOCOLS,
   agreeOnProtocol,
   type ConnectionHello,
@@ -15,13 +17,17 @@ import {
   type TerminalInfo,
 } from "@doorward/guest";
 import type { Logger } from "pino";
+import { closeAbruptly, prepareAbruptClose } from "./abrupt-close.ts";
 import { ControlLink } from "./control-link.ts";
+import { openMachinePort } from "./machine-port.ts";
 import { readHello } from "./first-frame.ts";
 import { IntruderLimit } from "./intruder-limit.ts";
 import { prepareSocketFolder } from "./socket-folder.ts";
 import { waitFor } from "./wait-for.ts";
 
 const DIAL_TIMEOUT_MS = 5000;
+/** How long a guest that reconnects after a restart of the bridge is waited for, before its port is left to it. */
+const PORT_TIMEOUT_MS = 30_000;
 /** A control connection that does not answer for this long gives way to a new one. */
 const PROBE_TIMEOUT_MS = 1000;
 /** Connections out of one machine that are carried at once. */
@@ -69,6 +75,8 @@ class GuestListener implements GuestLink {
   #egressListener: ((stream: Duplex) => void) | undefined;
   #server: Server | undefined;
   #control: ControlLink | undefined;
+  /** The machine's egress port, where this process serves it. */
+  #port: Server | undefined;
   #nameless = 0;
   #probing = false;
   readonly #closing = new AbortController();
@@ -143,6 +151,25 @@ class GuestListener implements GuestLink {
     };
   }
 
+  async takeEgressPort(pid: number): Promise<void> {
+    try {
+      const { signal } = this.#closing;
+      const { protocol } = await this.ready(AbortSignal.any([signal, AbortSignal.timeout(PORT_TIMEOUT_MS)]));
+      if (protocol < EGRESS_PORT_PROTOCOL) return;
+      prepareAbruptClose();
+      this.#port = await openMachinePort({
+        pid,
+        port: EGRESS_PORT,
+        release: () => this.#control?.serveEgress(false),
+        accept: (socket) => this.#arrived(socket),
+        signal,
+      });
+    } catch (error) {
+      this.#log.warn({ err: error }, "the guest serves the machine's egress port, which is slower");
+      this.#leavePort();
+    }
+  }
+
   onReady(listener: (hello: GuestHello) => void): Disposable {
     this.#readyListeners.add(listener);
     return { [Symbol.dispose]: () => void this.#readyListeners.delete(listener) };
@@ -155,6 +182,7 @@ class GuestListener implements GuestLink {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
+    this.#port?.close();
     for (const socket of this.#sockets) socket.destroy();
     await closed(this.#server);
     this.#server = undefined;
@@ -189,6 +217,22 @@ class GuestListener implements GuestLink {
     expected.resolve(socket);
   }
 
+  /** A program of the machine at the port that this process serves. */
+  #arrived(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on("error", () => undefined);
+    socket.once("close", () => this.#sockets.delete(socket));
+    if (closeAbruptly(socket)) this.#carry(socket);
+    else socket.destroy();
+  }
+
+  /** The guest serves the port from now on. */
+  #leavePort(): void {
+    this.#port?.close();
+    this.#port = undefined;
+    this.#control?.serveEgress(true);
+  }
+
   /**
    * One connection out of the machine. Who sent the hello does not matter: a program that talks to this socket by itself
    * gets what the guest's port would give it. Too many are no fault (a package manager may open hundreds), a flood is.
@@ -197,6 +241,7 @@ class GuestListener implements GuestLink {
     const listener = this.#egressListener;
     if (this.#egressRate.exceeded()) {
       socket.destroy();
+      this.#leavePort();
       this.#floodPause();
     } else if (listener === undefined || this.#egress.size >= MAX_EGRESS) {
       this.#log.debug({ live: this.#egress.size, served: listener !== undefined }, "egress refused");
@@ -249,6 +294,7 @@ class GuestListener implements GuestLink {
       if (this.#control === control) this.#lose(error);
     });
     this.#control = control;
+    if (this.#port !== undefined) control.serveEgress(false);
     this.#log.info({ instance, protocol, build }, "guest connected");
     for (const listener of [...this.#readyListeners]) listener(control.hello);
   }

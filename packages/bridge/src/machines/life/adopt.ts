@@ -59,7 +59,9 @@ async function settle(
     !isOver(context, record) &&
     (await unchanged(context, record, container, signal))
   ) {
-    return context.listen({ machineId: record.id, folder: socketFolder(context, record.id) });
+    const link = await context.listen({ machineId: record.id, folder: socketFolder(context, record.id) });
+    void link.takeEgressPort(container.pid);
+    return link;
   }
   if (container !== undefined) await context.engine.remove(container.containerId, 0);
   if (record.state !== "stopped") await markEnded(context, record, container !== undefined);

@@ -106,6 +106,7 @@ interface Started extends LaunchRequest {
 async function confirm(context: LifeContext, started: Started): Promise<MachineRecord> {
   const { record, image, spec, machine, link, plan, progress } = started;
   const hello = await link.ready(AbortSignal.any([started.signal, AbortSignal.timeout(GUEST_READY_MS)]));
+  const port = link.takeEgressPort(machine.pid);
   progress({ step: "Checking what runs" });
   const isolation = await context.engine.measure(machine.containerId, started.signal);
   plan.verify();
@@ -142,6 +143,7 @@ async function confirm(context: LifeContext, started: Started): Promise<MachineR
       listed: plan.listed,
     }),
   );
+  await port;
   const { index } = await context.evidence.append({
     type: "launch",
     correlationId: started.correlationId,

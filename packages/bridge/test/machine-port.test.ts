@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import type { Server, Socket } from "node:net";
+import { describe, it } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { closeAbruptly, prepareAbruptClose } from "../src/machines/guest/abrupt-close.ts";
+import { openMachinePort } from "../src/machines/guest/machine-port.ts";
+
+const PORT = 3128;
+const { signal } = new AbortController();
+const asRoot = process.getuid?.() === 0 ? false : "needs root to make a network namespace";
+
+/** A process in a network of its own with only loopback, as a machine has it. */
+async function network(run: (pid: number) => Promise<void>): Promise<void> {
+  const script = "ip link set lo up && echo up && exec sleep 60";
+  const holder = spawn("unshare", ["--net", "sh", "-c", script], { stdio: ["ignore", "pipe", "inherit"] });
+  try {
+    await once(holder.stdout, "data");
+    await run(holder.pid ?? 0);
+  } finally {
+    holder.kill("SIGKILL");
+  }
+}
+
+/** A program in that network. */
+function inside(pid: number, code: string): ChildProcess & { output: Promise<string> } {
+  const args = [`--net=/proc/${String(pid)}/ns/net`, "--", process.execPath, "-e", code];
+  const child = spawn("nsenter", args, { stdio: ["ignore", "pipe", "inherit"] });
+  let text = "";
+  child.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
+  return Object.assign(child, { output: once(child, "close").then(() => text) });
+}
+
+const CLIENT = `
+const socket = require("node:net").connect({ port: ${String(PORT)}, host: "127.0.0.1", allowHalfOpen: true });
+let got = 0, how = "end";
+socket.on("data", (chunk) => (got += chunk.length));
+socket.on("error", (error) => (how = error.code));
+socket.on("close", () => console.log(how + " " + got));
+socket.on("end", () => socket.end());
+socket.write("hello");
+`;
+
+async function opened(
+  pid: number,
+  accept: (socket: Socket) => void,
+  release = () => undefined,
+): Promise<Server> {
+  prepareAbruptClose();
+  return await openMachinePort({ pid, port: PORT, release, accept, signal });
+}
+
+describe("a port of a machine that this process serves", { skip: asRoot }, () => {
+  it("is reached from the machine alone, also when it is opened again", async () => {
+    await network(async (pid) => {
+      for (let round = 0; round < 2; round += 1) {
+        const server = await opened(pid, (socket) => void socket.end("from outside"));
+        assert.equal(await inside(pid, CLIENT).output, "end 12\n");
+        const { connect } = await import("node:net");
+        const beside = connect(PORT, "127.0.0.1");
+        const [error] = (await once(beside, "error")) as [NodeJS.ErrnoException];
+        assert.equal(error.code, "ECONNREFUSED");
+        server.close();
+      }
+    });
+  });
+
+  it("is not opened where the machine has no network of its own, or is gone", async () => {
+    await assert.rejects(
+      opened(process.pid, () => undefined),
+      { code: "GUEST_UNREACHABLE" },
+    );
+    await assert.rejects(opened(2 ** 30, () => undefined));
+  });
+
+  it("is not opened while a program of the machine keeps it", async () => {
+    await network(async (pid) => {
+      const squatter = inside(
+        pid,
+        `require("node:net").createServer().listen(${String(PORT)}, "127.0.0.1", () => console.log("up"))`,
+      );
+      await once(squatter.stdout ?? assert.fail(), "data");
+      let released = false;
+      const release = (): undefined => void (released = true);
+      await assert.rejects(
+        opened(pid, () => undefined, release),
+        { code: "GUEST_UNREACHABLE" },
+      );
+      assert.equal(released, true);
+      squatter.kill();
+    });
+  });
+
+  it("resets a connection that is closed before its end, and delivers all of one that ended", async () => {
+    await network(async (pid) => {
+      const cut = await opened(pid, (socket) => {
+        assert.ok(closeAbruptly(socket));
+        socket.write("half of it", () => setTimeout(() => socket.destroy(), 50));
+      });
+      assert.equal(await inside(pid, CLIENT).output, "ECONNRESET 10\n");
+      cut.close();
+      const bytes = 8_000_000;
+      const whole = await opened(pid, (socket) => {
+        assert.ok(closeAbruptly(socket));
+        socket.resume();
+        socket.end(Buffer.alloc(bytes));
+      });
+      const slow = CLIENT.replace(
+        "let got",
+        "socket.pause(); setTimeout(() => socket.resume(), 300); let got",
+      );
+      assert.equal(await inside(pid, slow).output, `end ${String(bytes)}\n`);
+      whole.close();
+      await delay(0);
+    });
+  });
+});
