@@ -55,14 +55,14 @@ const schema = (of: z.ZodType): object => {
   return rest;
 };
 
-/** The AsyncAPI document of the terminal and exec doors, from the server's side. */
+/** The AsyncAPI document of the doors' sockets, from the server's side. */
 export function asyncApiDocument(): string {
   const document = {
     asyncapi: "3.0.0",
     info: {
-      title: "Doorward: terminals and commands",
+      title: "Doorward: terminals, commands and agents' tools",
       version: "1.0.0",
-      description: "What terminal.md says in words. Generated from packages/contracts/src/wire.",
+      description: "What terminal.md and mcp.md say in words. Generated from packages/contracts/src/wire.",
     },
     channels: {
       terminal: channel("terminal", TERMINAL_PROTOCOL, {
@@ -96,6 +96,13 @@ export function asyncApiDocument(): string {
           },
         },
       },
+      mcp: channel("agent-tool/mcp", "mcp", {
+        message: {
+          contentType: "application/json",
+          summary: "Text: one JSON-RPC message of MCP; what they are says modelcontextprotocol.io",
+          payload: { type: "object", required: ["jsonrpc"], properties: { jsonrpc: { const: "2.0" } } },
+        },
+      }),
       forward: channel("forward", FORWARD_PROTOCOL, {
         client: text("Control messages of the client", "ForwardClientMessage"),
         server: text("Control messages of the server", "ForwardServerMessage"),
@@ -113,6 +120,8 @@ export function asyncApiDocument(): string {
       execSend: operation("send", "exec", ["server", "stdout", "stderr"]),
       pipeReceive: operation("receive", "pipe", ["line", "bytes"]),
       pipeSend: operation("send", "pipe", ["line", "bytes"]),
+      mcpReceive: operation("receive", "mcp", ["message"]),
+      mcpSend: operation("send", "mcp", ["message"]),
       forwardReceive: operation("receive", "forward", ["client", "bytes"]),
       forwardSend: operation("send", "forward", ["server", "bytes"]),
     },

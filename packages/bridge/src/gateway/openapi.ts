@@ -29,7 +29,7 @@ function makeDocument(version: string): Json {
       title: "Doorward control API",
       version,
       description:
-        "Served on the bridge's Unix socket, where the caller is the operator, and on loopback TCP, where a grant's token is needed. Errors are RFC 9457 problem documents. Doors are WebSockets and not part of this document.",
+        "Served on the bridge's Unix socket, where the caller is the operator, and on loopback TCP, where a grant's token is needed. Errors are RFC 9457 problem documents. Doors (WebSockets, and MCP over HTTP) are not part of this document.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     jsonSchemaDialect: "https://json-schema.org/draft/2020-12/schema",
