@@ -45,9 +45,11 @@ describe("Codex from npm", { skip }, () => {
     grant = await lab.grant(machine, ["terminal.agent-exec"], "1h", "agent:codex:lab");
     home = join(lab.root, "codex");
     mkdirSync(home);
-    writeFileSync(join(home, "config.toml"), config(model.url));
-    writeFileSync(join(home, "environments.toml"), environments(await lab.tcpPort(), machine, grant.token));
-    codex = await CodexAppServer.start(program, home, { LAB_KEY: "none" });
+    const port = await lab.tcpPort();
+    const mcp = await lab.grant(machine, ["agent-tool.read", "agent-tool.exec"], "1h", "agent:codex:mcp");
+    writeFileSync(join(home, "config.toml"), config(model.url, port, machine));
+    writeFileSync(join(home, "environments.toml"), environments(port, machine, grant.token));
+    codex = await CodexAppServer.start(program, home, { LAB_KEY: "none", DOOR_TOKEN: mcp.token });
     thread = await newThread(codex);
   });
 
@@ -116,6 +118,24 @@ describe("Codex from npm", { skip }, () => {
     assert.ok(!existsSync(join(repo, ".git", "hooks", "pre-commit")));
   });
 
+  test("it calls tools of the machine's agent-tool door by MCP, under another grant", async () => {
+    const directive = model.directive({
+      namespace: "mcp__door",
+      name: "run_command",
+      args: { command: "id -un; cat new.txt" },
+    });
+    await codex.turn(thread, directive);
+    assert.match(model.outputs(directive)[0] ?? "", /agent\\none/);
+    const refused = model.directive({
+      namespace: "mcp__door",
+      name: "write_file",
+      args: { path: "not-granted.txt", content: "x" },
+    });
+    await codex.turn(thread, refused);
+    assert.match(model.outputs(refused)[0] ?? "", /unsupported|not granted|OPERATION_NOT_GRANTED/i);
+    assert.ok(!existsSync(join(repo, "not-granted.txt")));
+  });
+
   test("revoking the grant cuts it, and nothing falls back to the host", async () => {
     void turn("sleep 4799").catch(() => undefined);
     const runs = (): boolean => lab.inside().some(({ command }) => /sleep 4799|exec-server/.test(command));
@@ -145,7 +165,7 @@ function place(from: string, to: string): void {
   }
 }
 
-function config(model: string): string {
+function config(model: string, port: number, machine: string): string {
   return `model = "lab-1"
 model_provider = "lab"
 [model_providers.lab]
@@ -153,6 +173,10 @@ name = "lab"
 base_url = "${model}"
 wire_api = "responses"
 env_key = "LAB_KEY"
+[mcp_servers.door]
+url = "http://127.0.0.1:${String(port)}/v1/machines/${machine}/doors/agent-tool/mcp"
+bearer_token_env_var = "DOOR_TOKEN"
+default_tools_approval_mode = "approve"
 `;
 }
 

@@ -28,6 +28,8 @@ export interface OpenClawOptions {
   /** `agents.list`. */
   readonly agents: readonly object[];
   readonly plugins: object;
+  /** `mcp.servers`. */
+  readonly mcp: object;
 }
 
 /** The real OpenClaw: a gateway of its own on loopback, its model the scripted one. */
@@ -125,7 +127,7 @@ function environment({ home, env }: Pick<OpenClawOptions, "home" | "env">): Node
 }
 
 function writeConfig(options: OpenClawOptions, port: number): void {
-  const { home, workspace, model, sandbox, agents, plugins } = options;
+  const { home, workspace, model, sandbox, agents, plugins, mcp } = options;
   const provider = {
     baseUrl: model.url,
     apiKey: "none",
@@ -151,7 +153,12 @@ function writeConfig(options: OpenClawOptions, port: number): void {
       defaults: { model: { primary: "lab/lab-1" }, workspace, skipBootstrap: true, sandbox },
       list: agents,
     },
-    tools: { profile: "coding", toolSearch: false },
+    tools: {
+      ...{ profile: "coding", toolSearch: false },
+      // Tools of MCP servers are hidden from sandboxed sessions without this.
+      sandbox: { tools: { alsoAllow: ["door__*", "bundle-mcp"] } },
+    },
+    mcp: { servers: mcp },
     plugins,
   };
   mkdirSync(join(home, ".openclaw"), { recursive: true });

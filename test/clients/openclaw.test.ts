@@ -14,15 +14,15 @@ const skip = whyNot();
 
 const policy = `grants:
   - to: "agent:openclaw:*"
-    doors: [terminal]
-    operations: [terminal.exec, terminal.agent-exec]
+    doors: [terminal, agent-tool]
+    operations: [terminal.exec, terminal.agent-exec, agent-tool.read, agent-tool.exec]
     for: 8h
 `;
 
 const call = (name: string, args: Readonly<Record<string, unknown>>): ScriptedCall => ({ name, args });
 const exec = (command: string): ScriptedCall => call("exec", { command });
 
-describe("OpenClaw from npm", { skip, timeout: 240_000 }, () => {
+describe("OpenClaw from npm", { skip, timeout: 420_000 }, () => {
   let lab: Lab;
   let model: ScriptedModel;
   let gateway: OpenClaw;
@@ -48,6 +48,7 @@ describe("OpenClaw from npm", { skip, timeout: 240_000 }, () => {
         allow: ["doorward"],
         entries: { doorward: { enabled: true, config: { command: [process.execPath, doorward] } } },
       },
+      mcp: { door: await door() },
     };
     gateway = await OpenClaw.start(options);
   });
@@ -71,6 +72,14 @@ describe("OpenClaw from npm", { skip, timeout: 240_000 }, () => {
     return { command, target: "agent@ssh-box.doorward:22", workspaceRoot: "/home/agent/openclaw" };
   }
 
+  /** The agent-tool door of a machine, as `doorward connect openclaw` has it for HTTP. */
+  async function door(): Promise<object> {
+    const operations = ["agent-tool.read", "agent-tool.exec"];
+    const { token } = await lab.grant("ssh-box", operations, "1h", "agent:openclaw:mcp");
+    const url = `http://127.0.0.1:${String(await lab.tcpPort())}/v1/machines/ssh-box/doors/agent-tool/mcp`;
+    return { url, transport: "streamable-http", headers: { Authorization: `Bearer ${token}` } };
+  }
+
   test("the plugin loads, and OpenClaw finds nothing wrong with it", async () => {
     const { code, output } = await runOpenClaw(options, "plugins", "inspect", "doorward", "--json");
     assert.equal(code, 0, output);
@@ -78,6 +87,18 @@ describe("OpenClaw from npm", { skip, timeout: 240_000 }, () => {
       plugin: { status: string; error?: string };
     };
     assert.deepEqual([seen.status, seen.error], ["loaded", undefined]);
+  });
+
+  test("it finds the tools of a machine's agent-tool door, and its agent calls them", async () => {
+    const { code, output } = await runOpenClaw(options, "mcp", "probe", "--json");
+    assert.equal(code, 0, output);
+    assert.match(output, /run_command/);
+    const [answer = ""] = await gateway.turn(
+      "agent:main:mcp",
+      call("door__run_command", { command: "cat seed.txt" }),
+    );
+    assert.match(answer, /seed/);
+    assert.match(answer, /ssh-box/);
   });
 
   test("exec, read, write and edit work in a machine that was launched for the session", async () => {
