@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { WebSocket } from "ws";
+import { openLab, type Lab } from "../support/lab.ts";
+
+const policy = `profiles:
+  watched:
+    doors:
+      terminal:
+        execution: { operator: true, agent: false, maxConcurrent: 16 }
+grants:
+  - to: "agent:test:*"
+    doors: [terminal]
+    operations: [terminal.observe, terminal.exec, terminal.agent-exec]
+    for: 8h
+`;
+
+describe("a pipe to a program of a machine", { timeout: 180_000 }, () => {
+  let lab: Lab;
+  let port: number;
+
+  before(async () => {
+    lab = await openLab({ policy });
+    await lab.up(lab.repo("one"), "--name", "one");
+    await lab.up(lab.repo("two"), "--name", "two", "--profile", "watched");
+    port = await lab.tcpPort();
+  });
+  after(() => lab[Symbol.asyncDispose]());
+
+  function open(token: string, path: string, protocols: readonly string[] = []): WebSocket {
+    const headers = token === "" ? {} : { authorization: `Bearer ${token}` };
+    const socket = new WebSocket(`ws://127.0.0.1:${String(port)}/v1/machines/${path}`, [...protocols], {
+      headers,
+    });
+    socket.on("error", () => undefined);
+    return socket;
+  }
+
+  /** How a handshake was refused, as `401 GRANT_REVOKED`. */
+  async function refusal(socket: WebSocket): Promise<string> {
+    socket.once("open", () => socket.close(4999, "it opened"));
+    const [answer, closed] = await Promise.race([
+      once(socket, "unexpected-response").then(([, response]) => [response, undefined]),
+      once(socket, "close").then(([code]) => [undefined, code]),
+    ]);
+    if (answer === undefined) return `closed ${String(closed)}`;
+    let text = "";
+    for await (const chunk of answer) text += String(chunk);
+    return `${String(answer.statusCode)} ${(JSON.parse(text) as { code: string }).code}`;
+  }
+
+  const cat = "doors/pipe?arg=cat";
+
+  test("it carries lines for a client that offers no subprotocol", async () => {
+    const { token } = await lab.grant("one", ["terminal.agent-exec"]);
+    const socket = open(token, `one/${cat}`);
+    await once(socket, "open");
+    assert.equal(socket.protocol, "");
+    socket.send("hello");
+    const [data] = (await once(socket, "message")) as [Buffer];
+    assert.equal(data.toString(), "hello");
+    socket.close();
+    await once(socket, "close");
+    await lab.until("its record is there", async () => (await lab.records("command")).length > 0);
+    const [record] = await lab.records("command");
+    assert.equal(record?.summary, "agent:test:1 ran cat in one: cut");
+  });
+
+  test("tokens that do not open it are refused before anything runs", async () => {
+    const observer = await lab.grant("one", ["terminal.observe"]);
+    const gone = await lab.grant("one", ["terminal.agent-exec"]);
+    const short = await lab.grant("one", ["terminal.agent-exec"], "1s");
+    const other = await lab.grant("two", ["terminal.agent-exec"]);
+    await lab.json(["grant", "revoke", gone.id]);
+    await delay(1100);
+    assert.match(await refusal(open("", `one/${cat}`)), /^401 /);
+    assert.match(await refusal(open(`${other.token.slice(0, -1)}0`, `two/${cat}`)), /^401 /);
+    assert.equal(await refusal(open(observer.token, `one/${cat}`)), "403 OPERATION_NOT_GRANTED");
+    assert.match(await refusal(open(gone.token, `one/${cat}`)), /GRANT_REVOKED/);
+    assert.match(await refusal(open(short.token, `one/${cat}`)), /GRANT_EXPIRED/);
+    assert.match(await refusal(open(other.token, `one/${cat}`)), /^40[34] /);
+  });
+
+  test("a profile that lets no agent run commands opens none to agents", async () => {
+    const { token } = await lab.grant("two", ["terminal.agent-exec"]);
+    const socket = open(token, `two/${cat}`);
+    const [code, reason] = (await once(socket, "close")) as [number, Buffer];
+    assert.equal(`${String(code)} ${reason.toString()}`, "4403 DOOR_NOT_OFFERED");
+  });
+
+  test("other doors take no query still, and want their subprotocol", async () => {
+    const { token } = await lab.grant("one", ["terminal.agent-exec"]);
+    const exec = open(token, "one/doors/exec?arg=cat", ["doorward.exec.v1"]);
+    assert.equal(await refusal(exec), "400 INPUT_INVALID");
+    assert.equal(await refusal(open(token, "one/doors/exec")), "400 PROTOCOL_ERROR");
+  });
+
+  test("a token in the query is refused, and so is a page of a browser", async () => {
+    const { token } = await lab.grant("one", ["terminal.agent-exec"]);
+    assert.equal(await refusal(open("", `one/${cat}&arg=${token}`)), "400 INPUT_INVALID");
+    const page = new WebSocket(`ws://127.0.0.1:${String(port)}/v1/machines/one/${cat}`, {
+      headers: { authorization: `Bearer ${token}`, origin: "http://evil.example" },
+    });
+    page.on("error", () => undefined);
+    assert.equal(await refusal(page), "403 ORIGIN_NOT_ALLOWED");
+  });
+
+  test("a grant that ends in mid-session takes the program's whole group along", async () => {
+    for (const end of ["revoked", "expired"]) {
+      const time = end === "revoked" ? "1h" : "2s";
+      const grant = await lab.grant("one", ["terminal.agent-exec"], time);
+      const seconds = end === "revoked" ? "4721" : "4722";
+      const script = `sleep ${seconds} & exec sleep ${seconds}`;
+      const socket = open(grant.token, `one/doors/pipe?arg=sh&arg=-c&arg=${encodeURIComponent(script)}`);
+      const closed = once(socket, "close") as Promise<[number, Buffer]>;
+      const left = (): number => lab.inside().filter(({ command }) => command === `sleep ${seconds}`).length;
+      await lab.until("it runs", () => left() === 2);
+      if (end === "revoked") await lab.json(["grant", "revoke", grant.id]);
+      const [, reason] = await closed;
+      assert.equal(reason.toString(), end === "revoked" ? "GRANT_REVOKED" : "GRANT_EXPIRED");
+      await lab.until("its group has ended", () => left() === 0);
+    }
+  });
+});
