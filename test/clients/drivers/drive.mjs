@@ -1,5 +1,6 @@
 import console from "node:console";
 import process from "node:process";
+import { setTimeout } from "node:timers";
 
 /** What every client is put through; prints what it saw as one JSON document. */
 export async function drive(client, transport, call) {
@@ -34,7 +35,9 @@ async function cancelled(call, seen) {
     controller.abort("enough");
   };
   const options = { signal: controller.signal, onprogress, timeout: 20_000 };
-  return await call({ name: "run_command", arguments: { command: "sleep" } }, options).then(
+  // Not every tool tells something before it is done.
+  setTimeout(() => controller.abort("enough"), 10_000).unref();
+  return await call({ name: "run_command", arguments: { command: "exec sleep 4321" } }, options).then(
     () => "answered",
     () => controller.signal.aborted,
   );
