@@ -118,7 +118,8 @@ const codex: ClientKind = {
     return `codex mcp add ${name} ${env.join("")}-- ${[command, ...args.map(String)].map(shellWord).join(" ")}`;
   },
   notes: (offer) => [
-    "Codex's own shell still runs on this host: `codex -s read-only` keeps it from changing anything there",
+    "Codex's own shell still runs on this host: `codex -s read-only` keeps it from changing anything there;",
+    "how it runs in the machine instead: docs/agents-own-tools.md",
     ...(offer.transport === "stdio" ? [] : [exportLine(offer)]),
   ],
 };
@@ -147,6 +148,7 @@ const openclaw: ClientKind = {
   },
   notes: () => [
     "`openclaw mcp probe` shows whether it connects",
+    "Its own exec, read and write run in a machine with the plugin: docs/agents-own-tools.md",
     'A sandboxed session sees it only with "tools.sandbox.tools.alsoAllow": ["bundle-mcp"]',
   ],
 };
