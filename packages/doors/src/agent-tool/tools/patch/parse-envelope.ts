@@ -140,9 +140,7 @@ export function withoutBlankEnd(lines: readonly HunkLine[]): HunkLine[] {
 
 /** What a header says beside its marks: a line of the file that stands before the hunk. */
 export function headerText(line: string): string {
-  const text = line
-    .slice(2)
-    .trim()
-    .replace(/\s*@@$/, "");
+  const whole = line.slice(2).trim();
+  const text = whole.endsWith("@@") ? whole.slice(0, -2).trimEnd() : whole;
   return text === "..." ? "" : text;
 }

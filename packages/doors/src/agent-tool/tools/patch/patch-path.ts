@@ -12,11 +12,14 @@ const ESCAPES: Readonly<Record<string, number>> = {
   "\\": 92,
 };
 
+/** Longest path in a diff: each byte may be written as four characters, between quotes. */
+const WRITTEN_CHARS = 4 * 4096 + 2;
+
 /** A path as a diff writes it: up to a tab (a time follows), or quoted as in C; null for one that can't be read. */
 export function patchPath(text: string): string | null {
-  if (text.startsWith('"')) return quoted(text)?.path ?? null;
-  const path = (text.split("\t", 1)[0] ?? "").replace(/[\r ]+$/, "");
-  return path === "" ? null : path;
+  const written = text.split("\t", 1)[0]?.trimEnd() ?? "";
+  if (written === "" || written.length > WRITTEN_CHARS) return null;
+  return written.startsWith('"') ? (quoted(written)?.path ?? null) : written;
 }
 
 /** The names of a pair without the folder that stands for old and new, e.g. `a/` and `b/`. */
@@ -30,20 +33,14 @@ export function stripped(old: string, next: string): readonly [string, string] {
   return [old, next];
 }
 
-/** Both names of git's first header, which only a file without hunks needs; null where they can't be told apart. */
+/** Both names of git's first header, which only a file without hunks needs, so they are the same; null for others. */
 export function gitNames(text: string): readonly [string, string] | null {
-  const first = quoted(text);
-  if (first !== null) {
-    const next = patchPath(text.slice(first.end).trimStart());
-    return next === null ? null : stripped(first.path, next);
-  }
-  for (let at = text.indexOf(" "); at !== -1; at = text.indexOf(" ", at + 1)) {
-    const next = patchPath(text.slice(at + 1));
-    if (next === null) continue;
-    const pair = stripped(text.slice(0, at), next);
-    if (pair[0] === pair[1]) return pair;
-  }
-  return null;
+  if (text.length > 2 * WRITTEN_CHARS + 1) return null;
+  const end = quoted(text)?.end ?? (text.length - 1) / 2;
+  const [old, next] = [patchPath(text.slice(0, end)), patchPath(text.slice(end + 1))];
+  if (text[end] !== " " || old === null || next === null) return null;
+  const pair = stripped(old, next);
+  return pair[0] === pair[1] ? pair : null;
 }
 
 function quoted(text: string): { readonly path: string; readonly end: number } | null {
