@@ -82,4 +82,62 @@ describe("allowances by command", () => {
     await lab.egress.allow(SHOP, { host: "registry.npmjs.org", ports: [443], seconds: null }, BY);
     await lab.egress.gate.decide(lab.target("registry.npmjs.org", 443), signal);
   });
+
+  it("under a wider denial an allowance opens what it names alone, for its time, and a later denial ends it", async () => {
+    await using lab = await EgressLab.open({
+      egress: { allow: [{ host: "*.example.com", ports: [443, 8443] }] },
+    });
+    const reached = (host: string, port = 443): Promise<boolean> =>
+      lab.egress.gate.decide(lab.target(host, port), signal).then(
+        () => true,
+        () => false,
+      );
+    await lab.egress.deny(SHOP, "*.example.com", BY);
+    await lab.egress.allow(SHOP, { host: "a.example.com", ports: [443], seconds: null }, BY);
+    assert.deepEqual(
+      [await reached("a.example.com"), await reached("a.example.com", 8443), await reached("b.example.com")],
+      [true, false, false],
+    );
+    assert.deepEqual(lab.egress.view(SHOP).deny, ["*.example.com"]);
+    const { ended } = await lab.egress.deny(SHOP, "*.example.com", BY);
+    assert.equal(ended.length, 1);
+    assert.equal(await reached("a.example.com"), false);
+  });
+
+  it("a wider allowance opens no hole in a narrower denial, and one for a time or for fewer ports leaves the denial", async () => {
+    await using lab = await EgressLab.open({
+      egress: { allow: [{ host: "a.example.com", ports: [443, 8443] }] },
+    });
+    const decide = (port = 443) => lab.egress.gate.decide(lab.target("a.example.com", port), signal);
+    await lab.egress.deny(SHOP, "a.example.com", BY);
+    await lab.egress.allow(SHOP, { host: "*.example.com", ports: [443], seconds: null }, BY);
+    await refusal(decide());
+    await lab.egress.allow(SHOP, { host: "a.example.com", ports: [443], seconds: null }, BY);
+    await decide();
+    await refusal(decide(8443));
+    await lab.egress.deny(SHOP, "a.example.com", BY);
+    await lab.egress.allow(SHOP, { host: "a.example.com", ports: [443, 8443], seconds: 1 }, BY);
+    await decide(8443);
+    await eventually(
+      () =>
+        lab.egress
+          .view(SHOP)
+          .allowances.every(({ effect, host }) => effect === "deny" || host.startsWith("*")),
+      "its end",
+    );
+    await refusal(decide());
+    await lab.egress.allow(SHOP, { host: "a.example.com", ports: [443, 8443], seconds: null }, BY);
+    assert.deepEqual(lab.egress.view(SHOP).deny, []);
+  });
+
+  it("end by the clock, with a cut, also when the disk takes no change", async () => {
+    await using lab = await EgressLab.open({});
+    await lab.egress.allow(SHOP, { host: "a.example.com", ports: [443], seconds: 1 }, BY);
+    const permit = await lab.egress.gate.decide(lab.target("a.example.com", 443), signal);
+    const cut: DoorwardError[] = [];
+    using _live = lab.egress.gate.track(permit, (reason) => cut.push(reason));
+    lab.store.close();
+    await eventually(() => cut.length === 1, "a cut");
+    await refusal(lab.egress.gate.decide(lab.target("a.example.com", 443), signal));
+  });
 });

@@ -1,4 +1,5 @@
 import { DenialError, DoorwardError, type EgressAllowance } from "@doorward/contracts";
+import type { Logger } from "pino";
 import { freshId } from "../machines/life/names.ts";
 import type { Documents } from "../store/index.ts";
 
@@ -19,11 +20,17 @@ const LONGEST_TIMER_MS = 60_000;
 export class Allowances implements Disposable {
   readonly #documents: Documents<EgressAllowance>;
   readonly #ended: (allowance: EgressAllowance) => void;
+  readonly #log: Logger;
   readonly #all: Map<string, EgressAllowance>;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(documents: Documents<EgressAllowance>, ended: (allowance: EgressAllowance) => void) {
+  constructor(
+    documents: Documents<EgressAllowance>,
+    ended: (allowance: EgressAllowance) => void,
+    log: Logger,
+  ) {
     this.#documents = documents;
+    this.#log = log;
     this.#ended = ended;
     this.#all = new Map(documents.list().map((each) => [each.id, each]));
     this.#arm();
@@ -88,8 +95,16 @@ export class Allowances implements Disposable {
     const now = Date.now();
     for (const allowance of this.#all.values()) {
       if (!isOver(allowance, now)) continue;
-      this.#documents.delete(allowance.id);
+      // It is over by the clock, whether that can be stored or not; the next bridge finds it over, too.
       this.#all.delete(allowance.id);
+      try {
+        this.#documents.delete(allowance.id);
+      } catch (error) {
+        this.#log.error(
+          { err: error, allowance: allowance.id },
+          "an egress allowance that is over stays stored",
+        );
+      }
       this.#ended(allowance);
     }
     this.#arm();

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import {
   DoorwardError,
   EgressAllowance,
@@ -19,7 +20,7 @@ import { Guard } from "./guard.ts";
 import type { EgressPolicy, KnownMachine } from "./machine-rules.ts";
 import type { EgressFront } from "./ports.ts";
 import { commandFor, deniedByPolicy, refuseUnusable } from "./refusals.ts";
-import { matches } from "./rules.ts";
+import { matches, opensAll } from "./rules.ts";
 import { tellTraffic } from "./tell-traffic.ts";
 
 /** What the way out is made from. */
@@ -102,9 +103,8 @@ export class Egress implements AsyncDisposable {
       (input) => evidence.append(input),
       () => policy.hash,
     );
-    this.#allowances = new Allowances(options.store.documents("egress-allowances", EgressAllowance), (over) =>
-      this.#over(over),
-    );
+    const stored = options.store.documents("egress-allowances", EgressAllowance);
+    this.#allowances = new Allowances(stored, (over) => this.#over(over), log);
     this.#asking = new Asking(approvals, (asker, places, given) => this.#approved(asker, places, given));
     this.gate = new Gate({
       policy,
@@ -132,6 +132,8 @@ export class Egress implements AsyncDisposable {
   ): void {
     this.#stop(machine.id, "the machine was launched again");
     const over = new AbortController();
+    // Each connection of the machine listens.
+    setMaxListeners(0, over.signal);
     const listening = link.onEgress((stream) => {
       front.serve(stream, machine, over.signal).catch((error: unknown) => {
         stream.destroy();
@@ -155,7 +157,7 @@ export class Egress implements AsyncDisposable {
 
   /** What a machine may reach, reaches and was refused. */
   view(machine: KnownMachine): EgressView {
-    const { rules, deny, presets, askSeconds } = this.gate.rules(machine);
+    const { rules, deny, closed, presets, askSeconds } = this.gate.rules(machine);
     return {
       machine: machine.id,
       name: machine.name,
@@ -163,7 +165,7 @@ export class Egress implements AsyncDisposable {
       rules: rules.slice(0, 2000).map(({ host, ports, source, ranges, tls }) => {
         return { host, ports: [...ports], source: source.slice(0, 300), internal: ranges !== null, tls };
       }),
-      deny: deny.slice(0, 1000),
+      deny: [...new Set([...deny, ...closed])].slice(0, 1000),
       allowances: this.#allowances.of(machine.id),
       refused: this.#activity.refusals(machine.id, (row) => commandFor(machine, row)),
       askSeconds,
@@ -179,17 +181,15 @@ export class Egress implements AsyncDisposable {
   ): Promise<EgressAllowance> {
     const { host, ports, seconds } = ask;
     refuseUnusable(host);
-    const denied = this.gate
-      .rules(machine)
-      .deny.filter((each) => !this.#closedByCommand(machine, each))
-      .find((each) => each === host || matches(each, host));
+    const rules = this.gate.rules(machine);
+    const denied = rules.deny.find((each) => each === host || matches(each, host));
     if (denied !== undefined) throw deniedByPolicy(host, denied);
     const expiresAt = seconds === null ? null : new Date(Date.now() + seconds * 1000).toISOString();
     await this.#record(machine, by, { change: "allowed", host, ports, expiresAt, connectionsCut: 0 });
-    this.#allowances.end(
-      machine.id,
-      (each) => each.effect === "deny" && (each.host === host || matches(each.host, host)),
-    );
+    // For a time, or for less than was denied, the denial stays beneath.
+    if (seconds === null && opensAll(rules, host, ports)) {
+      this.#allowances.end(machine.id, (each) => each.effect === "deny" && each.host === host);
+    }
     return this.#open(machine, { host, ports, by: by.subject, expiresAt });
   }
 
@@ -199,7 +199,8 @@ export class Egress implements AsyncDisposable {
     host: string,
     by: EgressCaller,
   ): Promise<{ denied: EgressAllowance; ended: string[]; cut: number }> {
-    const ended = this.#allowances.end(machine.id, (each) => each.effect === "allow" && each.host === host);
+    const covered = (each: string): boolean => each === host || matches(host, each);
+    const ended = this.#allowances.end(machine.id, (each) => each.effect === "allow" && covered(each.host));
     const denied = this.#allowances.add({
       machine: machine.id,
       host,
@@ -318,19 +319,6 @@ export class Egress implements AsyncDisposable {
     this.#inBackground(
       this.#record(machine, by, { change: "ended", host, ports, expiresAt, connectionsCut: cut }),
     );
-  }
-
-  #closedByCommand(machine: KnownMachine, pattern: string): boolean {
-    return (
-      this.#allowances.of(machine.id).some(({ effect, host }) => effect === "deny" && host === pattern) &&
-      !this.#deniedByPolicy(machine, pattern)
-    );
-  }
-
-  #deniedByPolicy(machine: KnownMachine, pattern: string): boolean {
-    const { policy } = this.#options;
-    const profile = policy.profile(machine.profile).egress.deny;
-    return [...(policy.policy.egress?.deny ?? []), ...profile].includes(pattern);
   }
 
   async #record(

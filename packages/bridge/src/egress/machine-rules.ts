@@ -18,7 +18,7 @@ export interface EgressPolicy {
   profile(name: string): { readonly egress: EgressSpec };
 }
 
-const NOTHING: EffectiveRules = { rules: [], deny: [], presets: [], askSeconds: 0 };
+const NOTHING: EffectiveRules = { rules: [], deny: [], closed: [], presets: [], askSeconds: 0 };
 
 /** The rules in force for a machine now; without its profile, none. */
 export function rulesOf(

@@ -14,12 +14,17 @@ export interface EffectiveRule {
   readonly ca: string | null;
   /** Most that one connection may move; null without a limit. */
   readonly maxMiB: number | null;
+  /** Whether a command gave it to this machine. */
+  readonly given: boolean;
 }
 
 /** Everything that decides what one machine may reach. */
 export interface EffectiveRules {
   readonly rules: readonly EffectiveRule[];
+  /** What the policy denies, whatever a command allows. */
   readonly deny: readonly string[];
+  /** What commands denied: a later allowance by command opens what it names. */
+  readonly closed: readonly string[];
   readonly presets: readonly EgressPreset[];
   readonly askSeconds: number;
 }
@@ -49,25 +54,37 @@ export function effectiveRules({ policy, profile, allowances }: RuleSources): Ef
       ...presets.flatMap((preset) =>
         EGRESS_PRESET_RULES[preset].map((rule) => effective(rule, `preset ${preset}`)),
       ),
-      ...given.map(({ host, ports, expiresAt }) =>
-        effective({ host, ports }, expiresAt === null ? "allowed by command" : `allowed until ${expiresAt}`),
-      ),
+      ...given.map(({ host, ports, expiresAt }) => ({
+        ...effective(
+          { host, ports },
+          expiresAt === null ? "allowed by command" : `allowed until ${expiresAt}`,
+        ),
+        given: true,
+      })),
     ],
-    deny: [...new Set([...policy.deny, ...profile.egress.deny, ...closed])],
+    deny: [...new Set([...policy.deny, ...profile.egress.deny])],
+    closed: [...new Set(closed)],
     presets,
     askSeconds: Math.max(policy.askSeconds, profile.egress.askSeconds),
   };
 }
 
 /**
- * Decides about a name and port. A denial wins over everything. Of several rules that fit, the one that names the host
+ * Decides about a name and port. A denial of the policy wins over everything. One by command wins over every rule but an
+ * allowance by command that was given after it (a denial ends those before), for that very name or for exactly the
+ * pattern that was denied: a wider allowance opens no hole in a narrower denial. Of several rules that fit, the one that names the host
  * exactly comes before a wildcard, and one that restricts what is done there before one that does not, so that an
  * allowance by command never loosens what the policy restricts.
  */
-export function decide({ rules, deny }: EffectiveRules, host: string, port: number): Verdict {
+export function decide({ rules, deny, closed }: EffectiveRules, host: string, port: number): Verdict {
   const pattern = deny.find((each) => matches(each, host));
   if (pattern !== undefined) return { kind: "denied", pattern };
   const fitting = rules.filter((rule) => rule.ports.includes(port) && matches(rule.host, host));
+  const closing = closed.filter((each) => matches(each, host));
+  const unlifted = closing.find(
+    (each) => !fitting.some((rule) => rule.given && (rule.host === host || rule.host === each)),
+  );
+  if (unlifted !== undefined) return { kind: "denied", pattern: unlifted };
   const [rule] = fitting.toSorted((one, other) => rank(one) - rank(other));
   return rule === undefined ? { kind: "unknown" } : { kind: "allowed", rule };
 }
@@ -77,6 +94,14 @@ export function matches(pattern: string, host: string): boolean {
   if (!pattern.startsWith("*.")) return pattern === host;
   const dot = host.indexOf(".");
   return dot > 0 && host.slice(dot) === pattern.slice(1);
+}
+
+/** Whether an allowance for these ports leaves nothing closed of what the rules in force open at a host or pattern. */
+export function opensAll({ rules }: EffectiveRules, host: string, ports: readonly number[]): boolean {
+  const touching = rules.filter(
+    (rule) => rule.host === host || matches(rule.host, host) || matches(host, rule.host),
+  );
+  return touching.every((rule) => rule.ports.every((port) => ports.includes(port)));
 }
 
 /** Whether two rules let the same be done at a host, wherever they come from. */
@@ -107,5 +132,6 @@ function effective(rule: EgressRule, source: string): EffectiveRule {
     paths: paths ?? null,
     ca: ca ?? null,
     maxMiB: maxMiB ?? null,
+    given: false,
   };
 }

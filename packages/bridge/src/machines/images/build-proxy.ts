@@ -1,6 +1,7 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { writeFile } from "node:fs/promises";
+import { setMaxListeners } from "node:events";
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import { isIPv6 } from "node:net";
 import type { Duplex } from "node:stream";
@@ -37,8 +38,11 @@ const guard = new Guard();
 export async function openBuildProxy(
   sources: readonly string[],
   aptFile: string,
-  signal: AbortSignal,
+  stop: AbortSignal,
 ): Promise<BuildProxy> {
+  // Each request listens, and apt makes many at once.
+  const signal = AbortSignal.any([stop]);
+  setMaxListeners(0, signal);
   const allowed = await allowedTargets(sources);
   const credentials = `build:${randomBytes(24).toString("base64url")}`;
   const counts = new Counts();
