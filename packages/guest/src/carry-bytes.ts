@@ -14,7 +14,7 @@ let large = 0;
  * a socket that it destroys gets nothing more. Ends, errors and the first `resume` are the caller's.
  *
  * It is the documented `onread` of `new net.Socket`, put onto sockets that exist already; where Node's inside is not as
- * we know it (tried with 20, 22 and 24), nothing was changed, and the answer is false: read it as a stream then.
+ * we know it (tried with 20 and 24), nothing was changed, and the answer is false: read it as a stream then.
  */
 export function carryBytes(from: Socket, to: Socket, passed: (bytes: number) => void): boolean {
   const inside = insideOf(from);
