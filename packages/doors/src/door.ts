@@ -60,6 +60,8 @@ export interface ReachedFolder {
   /** Absolute path in the machine. */
   readonly path: string;
   readonly access: "ro" | "rw";
+  /** Names that file tools refuse to change, as file streams have them; none when absent. */
+  readonly protected?: readonly string[];
 }
 
 /** What of a machine's file system a grant covers. */

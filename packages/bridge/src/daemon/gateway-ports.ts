@@ -17,6 +17,7 @@ import {
 import type { PolicyFile } from "../policy/index.ts";
 import { agentToolInForce, terminalInForce } from "./door-in-force.ts";
 import { grantMachine } from "./handlers/grants.ts";
+import { guardedReach } from "./guarded-reach.ts";
 import { machineReach } from "./machine-reach.ts";
 
 /** Grants as the gateway uses them; a connection's own grant is minted for the machine of an id. */
@@ -81,7 +82,8 @@ function gatewayMachine(record: MachineRecord, policy: PolicyFile): GatewayMachi
     get agentTool() {
       return agentToolInForce(policy, record);
     },
-    reach: (repoPaths, operations) => machineReach(record.repos, repoPaths, operations),
+    reach: (repoPaths, operations) =>
+      guardedReach(machineReach(record.repos, repoPaths, operations), record, policy.policy.protect ?? []),
     get socketOnly() {
       return socketOnly(policy, record);
     },
