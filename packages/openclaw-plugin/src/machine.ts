@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { realpath } from "node:fs/promises";
 import { basename, posix, relative, sep } from "node:path";
-import { DoorwardError, MachineView } from "@doorward/contracts";
+import { DoorwardError } from "@doorward/contracts";
 import * as z from "zod";
 import type { DoorwardCommand } from "./doorward-command.ts";
 import type { PluginConfig } from "./plugin-config.ts";
@@ -14,7 +14,20 @@ export interface Workspace {
   readonly access: "none" | "ro" | "rw";
 }
 
-const MachineList = z.looseObject({ machines: z.array(MachineView) });
+// What is read of a machine, so that the plugin goes with other versions of the command.
+const Machine = z.looseObject({
+  id: z.string(),
+  name: z.string(),
+  state: z.string(),
+  profile: z.string(),
+  repos: z.array(
+    z.looseObject({ hostPath: z.string(), machinePath: z.string(), access: z.enum(["ro", "rw"]) }),
+  ),
+});
+/** A machine, as `doorward ls` tells of it. */
+export type Machine = z.infer<typeof Machine>;
+
+const MachineList = z.looseObject({ machines: z.array(Machine) });
 
 /** Name of the machine that a scope gets: the same for the same scope, so that it outlives the gateway. */
 export function machineNameOf(scopeKey: string): string {
@@ -31,7 +44,7 @@ export async function machineFor(
   command: DoorwardCommand,
   config: PluginConfig,
   workspace: Workspace,
-): Promise<MachineView> {
+): Promise<Machine> {
   const name = config.machine ?? machineNameOf(workspace.scopeKey);
   const known = await findMachine(command, name);
   if (known?.state === "running") return known;
@@ -45,7 +58,7 @@ export async function machineFor(
 }
 
 /** A machine by name or id; undefined when there is none. */
-export async function findMachine(command: DoorwardCommand, name: string): Promise<MachineView | undefined> {
+export async function findMachine(command: DoorwardCommand, name: string): Promise<Machine | undefined> {
   const { machines } = MachineList.parse(await command.run(["ls"]));
   return machines.find((machine) => machine.name === name || machine.id === name);
 }
@@ -63,7 +76,7 @@ async function launch(
 }
 
 /** Where a folder of the host is in a machine; throws where it is not mounted, or with more access than OpenClaw allows. */
-export async function workdirOf(machine: MachineView, { workspaceDir, access }: Workspace): Promise<string> {
+export async function workdirOf(machine: Machine, { workspaceDir, access }: Workspace): Promise<string> {
   const folder = await realpath(workspaceDir);
   for (const repo of machine.repos) {
     const inside = relative(repo.hostPath, folder);

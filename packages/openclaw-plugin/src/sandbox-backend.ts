@@ -1,11 +1,11 @@
 import { fileURLToPath } from "node:url";
-import type { MachineView } from "@doorward/contracts";
 import {
   buildRemoteWorkdirValidationCommand,
   createRemoteShellSandboxFsBridge,
 } from "openclaw/plugin-sdk/sandbox";
 import type { Access } from "./access.ts";
 import { EXEC_REQUEST_VARIABLE, type ExecRequest } from "./exec-request.ts";
+import type { Machine } from "./machine.ts";
 import { runArgv, runScript, type Place, type ShellScript } from "./run-in-machine.ts";
 
 /** Id that `agents.defaults.sandbox.backend` names. */
@@ -13,7 +13,7 @@ export const BACKEND_ID = "doorward";
 
 /** What is made when a sandbox is first used. */
 export interface BackendParts {
-  readonly machine: MachineView;
+  readonly machine: Machine;
   readonly workdir: string;
   /** Where the agent's own workspace is, if that is another folder. */
   readonly agentWorkdir: string;
