@@ -17,9 +17,8 @@ export interface LoadResult {
   /** Answers that were another agent's or another machine's, or failures. */
   readonly wrong: readonly string[];
   readonly seconds: number;
-  /** Resident memory of the bridge in MiB: when all agents had called a fifth, and at the end. */
-  readonly rssEarly: number;
-  readonly rssLate: number;
+  /** Resident memory of the bridge in MiB, after each tenth of the calls. */
+  readonly rss: readonly number[];
   /** Milliseconds of a call. */
   readonly p50: number;
   readonly p99: number;
@@ -44,25 +43,21 @@ export async function callTools(lab: Lab, { machines, agents, calls }: LoadSize)
   const each = Math.floor(calls / agents);
   const load = new Load();
   const began = performance.now();
-  let early = 0;
-  let [left, rssEarly] = [agents, 0];
+  const rss: number[] = [];
+  let done = 0;
   await Promise.all(
     opened.map(async (agent) => {
       for (let at = 0; at < each; at += 1) {
         await load.one(agent, at);
-        if (at !== Math.floor(each / 5)) continue;
-        early += 1;
-        if (early === agents) rssEarly = rssOf(pid);
+        done += 1;
+        if (done % Math.floor((each * agents) / 10) === 0) rss.push(rssOf(pid));
       }
-      left -= 1;
     }),
   );
   const seconds = (performance.now() - began) / 1000;
-  const rssLate = rssOf(pid);
   for (const agent of opened) await agent.close();
   const recorded = (await toolCalls(operator)) - before;
-  if (left !== 0) throw new Error("an agent did not end");
-  return { ...load.result(), seconds, rssEarly, rssLate, recorded };
+  return { ...load.result(), seconds, rss, recorded };
 }
 
 interface Agent {

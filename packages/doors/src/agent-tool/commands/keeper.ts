@@ -12,9 +12,8 @@ export const CALL_VARIABLE = "DOORWARD_CALL";
 const PROGRAM = `trap '' TERM HUP INT
 marked() {
   if [ -z "$BASH_VERSION" ]; then grep -qF "=$2" "$1" 2>/dev/null; return; fi
-  while IFS= read -r -d '' one; do
-    case $one in ${CALL_VARIABLE}="$2"*) return 0 ;; esac
-  done 2>/dev/null <"$1"
+  mapfile -d '' -t variables 2>/dev/null <"$1" || return 1
+  case " \${variables[*]}" in *" ${CALL_VARIABLE}=$2"*) return 0 ;; esac
   return 1
 }
 signal() {
@@ -31,6 +30,7 @@ end() {
   while [ "$left" -gt 0 ]; do
     signal STOP "$1"
     [ -z "$hit" ] && return
+    signal STOP "$1"
     signal STOP "$1"
     signal KILL "$1"
     left=$((left - 1))
