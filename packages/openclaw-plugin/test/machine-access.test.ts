@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, mkdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdtempSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -14,7 +22,10 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 const calls = join(folder, "calls");
 
 /** A program in the place of `doorward`: it notes how it was called, and answers what a test says. */
-function standIn(answers: Readonly<Record<string, object>>, refuses: readonly string[] = []): DoorwardCommand {
+function standIn(
+  answers: Readonly<Record<string, object>>,
+  refuses: readonly string[] = [],
+): DoorwardCommand {
   const script = join(folder, "doorward.mjs");
   writeFileSync(calls, "");
   writeFileSync(
