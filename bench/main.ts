@@ -10,6 +10,7 @@ import { launchPart } from "./launch.bench.ts";
 import { Bench, type Size } from "./lib/bench.ts";
 import type { BenchPart, BenchRow } from "./lib/row.ts";
 import { load, markdownTable, remarks } from "./lib/table.ts";
+import { mcpPart } from "./mcp.bench.ts";
 import { revokePart } from "./revoke.bench.ts";
 import { throughputPart } from "./throughput.bench.ts";
 
@@ -18,6 +19,7 @@ const PARTS = [
   echoPart,
   throughputPart,
   execPart,
+  mcpPart,
   revokePart,
   evidencePart,
   egressPart,
