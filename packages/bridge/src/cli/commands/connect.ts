@@ -61,19 +61,19 @@ export function defineConnect(command: Command, cli: Cli): void {
         const { takeBack } = await import("../connect/take-back.ts");
         return takeBack(run, client, named, asked);
       }
-      await using bridge = await run.client();
-      return await connectTo(run, bridge, client, named, asked);
+      return connectTo(run, client, named, asked);
     },
   );
 }
 
 async function connectTo(
   run: Run,
-  bridge: DoorwardClient,
   client: ClientName,
   named: string | undefined,
   options: ConnectOptions,
 ): Promise<number> {
+  const parts = await connectParts();
+  await using bridge = await run.client();
   const view = await machineOf(run, bridge, named);
   const readOnly = options.readOnly === true;
   const ask: ConnectAsk = {
@@ -86,17 +86,22 @@ async function connectTo(
     readOnly,
     force: options.force === true,
   };
-  const [{ CLIENTS }, { ensureRule }, { printConnection, writeConnection }] = await Promise.all([
-    import("../connect/clients.ts"),
-    import("../connect/policy-rule.ts"),
-    import("../connect/connect-client.ts"),
-  ]);
+  const [{ CLIENTS }, { ensureRule }, { printConnection, writeConnection }] = parts;
   const operations = readOnly ? READ_OPERATIONS : DEFAULT_OPERATIONS;
   const rule = { tool: CLIENTS[client].tool, operations, time: ask.time, profile: view.profile };
   await ensureRule(run, bridge, rule, options.allow === true);
   if (options.write === true) await writeConnection(run, bridge, ask);
   else await printConnection(run, bridge, ask);
   return 0;
+}
+
+/** Loaded when used; apart from `await using`, beside which the compiler leaves the names of imported files as they are. */
+function connectParts() {
+  return Promise.all([
+    import("../connect/clients.ts"),
+    import("../connect/policy-rule.ts"),
+    import("../connect/connect-client.ts"),
+  ]);
 }
 
 async function machineOf(run: Run, bridge: DoorwardClient, named: string | undefined): Promise<MachineView> {
