@@ -26,6 +26,7 @@ describe("many agents at once", { timeout: 1_200_000 }, () => {
     assert.equal(result.answered, Math.floor(CALLS / 32) * 32);
     assert.equal(result.recorded, result.answered);
     const { rss } = result;
-    assert.ok(Math.max(...rss.slice(5)) < (rss[4] ?? 0) + 60, `MiB: ${rss.join(", ")}`);
+    // the first calls load what later ones use too
+    assert.ok(Math.max(...rss.slice(3)) < (rss[2] ?? 0) + 30, `MiB: ${rss.join(", ")}`);
   });
 });
