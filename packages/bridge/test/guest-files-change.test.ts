@@ -54,6 +54,30 @@ describe("changing", () => {
     assert.deepEqual(it.leftovers(), []);
   });
 
+  test("a change may say whether a file is a program, as far as it can be read", async () => {
+    await using it = new FilesLab(lab.link);
+    for (const [name, mode] of [
+      ["private", 0o600],
+      ["run.sh", 0o751],
+      ["tool", 0o755],
+    ] as const)
+      chmodSync(it.put(name, "a"), mode);
+    it.put("usual", "a");
+    const files = await it.open();
+    const changes = [
+      put("private", "b", { executable: true }),
+      put("run.sh", "b", { executable: false }),
+      put("tool", "b", { executable: true }),
+      put("new", "b", { executable: true }),
+      put("new.txt", "b", { executable: false, expect: "absent" }),
+    ];
+    await files.change(changes, soon());
+    const mode = (name: string): number => statSync(it.at(name)).mode & 0o777;
+    assert.deepEqual(["private", "run.sh", "tool"].map(mode), [0o700, 0o640, 0o755]);
+    assert.equal(mode("new.txt"), mode("usual"));
+    assert.equal(mode("new"), mode("usual") | ((mode("usual") & 0o444) >> 2));
+  });
+
   test("a replaced file keeps its mode, and a new one is as its folder's others", async () => {
     await using it = new FilesLab(lab.link);
     chmodSync(it.put("run.sh", "a"), 0o751);
@@ -62,10 +86,7 @@ describe("changing", () => {
     const files = await it.open();
     await files.change([put("run.sh", "b"), put("private", "b"), put("new", "b")], soon());
     const mode = (name: string): number => statSync(it.at(name)).mode & 0o777;
-    assert.deepEqual(
-      [mode("run.sh"), mode("private"), mode("new")],
-      [0o751, 0o600, mode("usual")],
-    );
+    assert.deepEqual([mode("run.sh"), mode("private"), mode("new")], [0o751, 0o600, mode("usual")]);
   });
 
   test("a symlinked file is replaced at its target, a dangling link's target is made, and a removed link is the link", async () => {

@@ -18,6 +18,8 @@ else the machine's profile protects, can't be changed by any tool.
   with \`PATH_CHANGED\` after three attempts.
 - \`write_file\` overwrites what is there unless \`if_digest\` or \`create_only\` says otherwise: a client that never read a file
   may replace it. Digests are in the answers of \`read_file\`, \`write_file\`, \`edit_file\` and \`apply_patch\`.
+- Files stay executable when they are changed, moved, or both. A diff with git's headers makes a new or changed file executable
+  (\`new file mode 100755\`, \`new mode 100755\`) or takes that from it; other bits of a mode are not taken from patches.
 - \`\\n\` in the texts of an edit or a patch matches \`\\r\\n\` too, and what is put in takes the line ends of its place.
   Encodings and byte order marks stay; a file that is not UTF-8, or UTF-16 with a mark, is not changed as text.
 - Long answers are cut at a limit, say so in words, and name the argument that reads on.

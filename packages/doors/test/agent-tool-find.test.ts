@@ -186,12 +186,38 @@ test("a link is changed at its target, and deleted itself; modes stay", async ()
   assert.equal(String(await readFile(join(at.path, "real.sh"))), "three\n");
   assert.ok((await lstat(join(at.path, "link"))).isSymbolicLink());
   const both = ["*** Update File: real.sh", "*** Move to: moved.sh", "@@", "-three", "+four"];
-  await assert.rejects(patch(...both), failing("INPUT_INVALID", /executable/, /two patches/));
   await patch("*** Delete File: link");
-  await patch("*** Update File: real.sh", "*** Move to: d/moved.sh");
-  await patch("*** Update File: d/moved.sh", "@@", "-three", "+four");
+  await patch(...both);
+  await patch("*** Update File: moved.sh", "*** Move to: d/moved.sh");
+  await patch("*** Update File: d/moved.sh", "@@", "-four", "+five");
   assert.equal((await stat(join(at.path, "d/moved.sh"))).mode & 0o777, 0o755);
-  assert.equal(String(await readFile(join(at.path, "d/moved.sh"))), "four\n");
+  assert.equal(String(await readFile(join(at.path, "d/moved.sh"))), "five\n");
+});
+
+test("a diff makes programs of files and files of programs, with and without changing or moving them", async () => {
+  await using at = await lab({ a: "one\n", b: "two\n", c: "three\n", bin: "\0" });
+  for (const name of ["b", "c"]) await chmod(join(at.path, name), 0o755);
+  const patch = [
+    ...["diff --git a/a b/a", "old mode 100644", "new mode 100755"],
+    ...["diff --git a/bin b/bin", "old mode 100644", "new mode 100755"],
+    ...["diff --git a/b b/b", "old mode 100755", "new mode 100644", "--- a/b", "+++ b/b"],
+    ...["@@ -1 +1 @@", "-two", "+2"],
+    ...["diff --git a/c b/d", "old mode 100755", "new mode 100644", "rename from c", "rename to d"],
+    ...["diff --git a/e b/e", "new file mode 100755", "--- /dev/null", "+++ b/e", "@@ -0,0 +1 @@", "+5", ""],
+  ];
+  await callTool(at.session, "apply_patch", { patch: patch.join("\n") });
+  const executable = async (name: string) => ((await stat(join(at.path, name))).mode & 0o111) !== 0;
+  assert.deepEqual(await Promise.all(["a", "bin", "b", "d", "e"].map(executable)), [
+    true,
+    true,
+    false,
+    false,
+    true,
+  ]);
+  const now = await Promise.all(
+    ["a", "bin", "b", "d", "e"].map((name) => readFile(join(at.path, name), "utf8")),
+  );
+  assert.deepEqual(now, ["one\n", "\0", "2\n", "three\n", "5\n"]);
 });
 
 test("a cancelled call ends with its signal, and changes nothing", async () => {

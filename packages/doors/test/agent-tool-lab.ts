@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -141,9 +142,12 @@ export async function callTool<Name extends keyof typeof TOOLS>(
   return { ...answer, structured: tool.output.parse(answer.structured) } as AnswerOf<Name>;
 }
 
+// in memory where that can be: each change is made durable, which takes most of the time on a disk
+const memory = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+
 /** A folder that is gone afterwards. */
 export async function tempFolder(): Promise<AsyncDisposable & { readonly path: string }> {
-  const path = await realpath(await mkdtemp(join(tmpdir(), "dw-tools-")));
+  const path = await realpath(await mkdtemp(join(memory, "dw-tools-")));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 

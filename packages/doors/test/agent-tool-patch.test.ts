@@ -8,6 +8,10 @@ import { applyHunks } from "../src/agent-tool/tools/patch/apply-hunks.ts";
 import { parsePatch } from "../src/agent-tool/tools/patch/parse-patch.ts";
 import { WatchedFiles, callTool, digestOf, failing, sessionAt, tempFolder } from "./agent-tool-lab.ts";
 
+/** Runs of each property, times this: DOORWARD_TEST_RUNS; 10 on a host of one's own. */
+const TIMES = Number(process.env["DOORWARD_TEST_RUNS"] ?? "1");
+const runs = (usual: number): number => Math.ceil(usual * TIMES);
+
 type Tree = Readonly<Record<string, string>>;
 
 /** A folder with these files, and what the tool makes of it. */
@@ -272,6 +276,19 @@ test("a patch is worked out anew when a file changes meanwhile, and holds only o
   );
 });
 
+test("what is deleted or moved whole is what it was when that was worked out, unless it is large", async () => {
+  await using at = await lab({ f: "a\n", large: "x".repeat(5_000_000) });
+  for (const lines of [["*** Delete File: f"], ["*** Update File: f", "*** Move to: g"]]) {
+    at.files.meanwhile = () => writeFile(join(at.path, "f"), `${String(Math.random())}\n`);
+    await assert.rejects(at.patch(envelope(...lines)), failing("PATH_CHANGED", /no longer/, /Read it again/));
+  }
+  at.files.meanwhile = undefined;
+  await at.patch(envelope("*** Update File: large", "*** Move to: moved"));
+  await at.patch(envelope("*** Delete File: f"));
+  await at.patch(envelope("*** Delete File: moved"));
+  assert.deepEqual(await at.now(), {});
+});
+
 test("what is there is not added over, what is named twice is refused, a move lands on nothing", async () => {
   const tree = { a: "1\n", b: "2\n" };
   await using at = await lab(tree);
@@ -392,7 +409,7 @@ const HOSTILE: Readonly<Record<string, string>> = {
       "104755",
       "204755",
     ),
-  "mode alone": "diff --git a/f b/f\nold mode 100644\nnew mode 100755\n",
+  "old mode alone": "diff --git a/f b/f\nold mode 100644\n",
   "git binary patch": "diff --git a/f b/f\nindex 1..2 100644\nGIT binary patch\nliteral 1\nIcmZP\n",
   "binary files differ": "diff --git a/f b/f\nBinary files a/f and b/f differ\n",
   copy: "diff --git a/f b/x\nsimilarity index 100%\ncopy from f\ncopy to x\n",
@@ -505,7 +522,7 @@ test("property: what diff -u says of two files makes one of the other, with any 
         assert.equal(await readFile(at("f"), "utf8"), after);
       },
     ),
-    { numRuns: 150 },
+    { numRuns: runs(60) },
   );
 });
 
@@ -544,7 +561,7 @@ test("property: what git diff says of two trees makes one of the other", async (
       git("add", "-A");
       assert.equal(String(git("write-tree")).trim(), to);
     }),
-    { numRuns: 40 },
+    { numRuns: runs(12) },
   );
 });
 
@@ -562,7 +579,7 @@ test("property: an envelope made from two files makes one of the other, or is re
       );
       assert.equal(await patched(latin1(before), patch), latin1(after));
     }),
-    { numRuns: 200 },
+    { numRuns: runs(80) },
   );
 });
 
@@ -599,6 +616,6 @@ test("property: no text makes the reader of patches fail in any other way than b
         failing("INPUT_INVALID", /^Cannot read the patch: /)(error);
       }
     }),
-    { numRuns: 5000 },
+    { numRuns: runs(2000) },
   );
 });

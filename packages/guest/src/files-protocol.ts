@@ -78,6 +78,7 @@ const Change = z.discriminatedUnion("kind", [
     size: z.int().min(0).max(MAX_CHANGE_BYTES),
     expect: Expected,
     parents: z.boolean(),
+    executable: z.boolean().optional(),
   }),
   z.strictObject({ kind: z.literal("remove"), path: Asked, expect: Expected }),
   z.strictObject({

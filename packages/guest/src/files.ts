@@ -42,6 +42,8 @@ export type FileChange =
       readonly expect: Expectation;
       /** Whether folders above it that are missing are made. */
       readonly parents: boolean;
+      /** Whether it can be run as a program afterwards; as the file that it replaces where this is not said, else not. */
+      readonly executable?: boolean;
     }
   | { readonly kind: "remove"; readonly path: string; readonly expect: Expectation }
   | {

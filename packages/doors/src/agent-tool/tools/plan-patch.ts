@@ -1,7 +1,7 @@
 import { DoorwardError } from "@doorward/contracts";
 import type { Expectation, FileChange, FileStat, GuestFiles } from "@doorward/guest";
 import type { ToolCall } from "../tool.ts";
-import { readWhole, type Planned } from "./change-files.ts";
+import { CHANGED_FILE_BYTES, readWhole, type Planned } from "./change-files.ts";
 import { absolutePath, requireFile } from "./machine-path.ts";
 import { applyHunks } from "./patch/apply-hunks.ts";
 import type { FilePatch } from "./patch/patch.ts";
@@ -50,7 +50,8 @@ function joined(patches: readonly FilePatch[]): FilePatch[] {
     const last = result.at(-1);
     const both = patch.kind === "update" && last?.kind === "update" && last.path === patch.path;
     if (both && last.to === null && patch.to === null) {
-      result[result.length - 1] = { ...last, hunks: [...last.hunks, ...patch.hunks] };
+      const executable = patch.executable ?? last.executable;
+      result[result.length - 1] = { ...last, hunks: [...last.hunks, ...patch.hunks], executable };
     } else result.push(patch);
   }
   return result;
@@ -70,58 +71,69 @@ class PatchPlanner {
     if (patch.kind === "add") return await this.#add(patch);
     const stat = await requireFile(this.#files, patch.path, this.#call);
     this.#once(stat.path);
-    if (patch.kind === "delete") return await this.#delete(patch, stat.path);
-    return patch.to === null ? await this.#update(patch, stat.path) : await this.#move(patch, stat, patch.to);
+    if (patch.kind === "delete") return await this.#delete(patch, stat);
+    return patch.to === null ? await this.#update(patch, stat) : await this.#move(patch, stat, patch.to);
   }
 
-  async #add({ path, content }: Extract<FilePatch, { kind: "add" }>): Promise<PatchStep> {
+  async #add({ path, content, executable }: Extract<FilePatch, { kind: "add" }>): Promise<PatchStep> {
     await this.#vacant(path);
     requireWellFormed(`"${path}"`, content);
     const added = content.split("\n").length - (content.endsWith("\n") || content === "" ? 1 : 0);
     const bytes = Buffer.from(content, "utf8");
     return {
-      changes: [{ kind: "write", path, bytes, expect: "absent", parents: true }],
+      changes: [{ kind: "write", path, bytes, expect: "absent", parents: true, executable }],
       file: { path: absolutePath(this.#call, path), action: "created", from: null, added, removed: 0 },
     };
   }
 
-  async #delete({ hunks, path }: Extract<FilePatch, { kind: "delete" }>, real: string): Promise<PatchStep> {
-    // by its name, as a link is deleted itself; what is deleted without hunks need not be text, and may be of any size
-    if (hunks.length === 0) return deletion(path, real, "any", 0);
+  async #delete({ hunks, path }: Extract<FilePatch, { kind: "delete" }>, stat: FileStat): Promise<PatchStep> {
+    // by its name, as a link is deleted itself; what is deleted without hunks need not be text
+    if (hunks.length === 0) return deletion(path, stat.path, await this.#asNow(stat), 0);
     const { bytes, digest } = await readWhole(this.#files, path, this.#call);
     const patched = applyHunks(path, decodeText(path, bytes).text, hunks);
     if (patched.text !== "") throw leftover(path);
-    return deletion(path, real, { digest }, patched.removed);
+    return deletion(path, stat.path, { digest }, patched.removed);
   }
 
-  async #update(patch: Extract<FilePatch, { kind: "update" }>, real: string): Promise<PatchStep> {
+  async #update(patch: Extract<FilePatch, { kind: "update" }>, { path }: FileStat): Promise<PatchStep> {
     const { bytes, digest, counts } = await this.#patched(patch);
-    const write = { kind: "write", path: real, bytes, expect: { digest }, parents: false } as const;
-    return { changes: [write], file: { path: real, action: "changed", from: null, ...counts } };
+    const write = { kind: "write", path, bytes, expect: { digest }, parents: false } as const;
+    const { executable } = patch;
+    const changes = [executable === null ? write : { ...write, executable }];
+    return { changes, file: { path, action: "changed", from: null, ...counts } };
   }
 
   async #move(patch: Extract<FilePatch, { kind: "update" }>, stat: FileStat, to: string): Promise<PatchStep> {
     await this.#vacant(to);
     const { path } = patch;
     const file = { path: absolutePath(this.#call, to), action: "moved", from: stat.path } as const;
-    if (patch.hunks.length === 0) {
-      const move = { kind: "move", path, to, expect: "any", parents: true } as const;
+    const executable = patch.executable ?? stat.executable;
+    if (patch.hunks.length === 0 && executable === stat.executable) {
+      const move = { kind: "move", path, to, expect: await this.#asNow(stat), parents: true } as const;
       return { changes: [move], file: { ...file, added: 0, removed: 0 } };
     }
-    // what is written anew is no program; a change of both name and content that keeps that is not one step
-    if (stat.executable) throw executable(path);
     const { bytes, digest, counts } = await this.#patched(patch);
-    const write = { kind: "write", path: to, bytes, expect: "absent", parents: true } as const;
+    const write = { kind: "write", path: to, bytes, expect: "absent", parents: true, executable } as const;
     const remove = { kind: "remove", path, expect: { digest } } as const;
     return { changes: [write, remove], file: { ...file, ...counts } };
   }
 
   async #patched({ path, hunks }: Extract<FilePatch, { kind: "update" }>): Promise<NewContent> {
     const { bytes, digest } = await readWhole(this.#files, path, this.#call);
+    // its mode alone changes, whatever it has
+    if (hunks.length === 0) return { bytes, digest, counts: { added: 0, removed: 0 } };
     const file = decodeText(path, bytes);
     const { text, added, removed } = applyHunks(path, file.text, hunks);
     requireWellFormed(`"${path}"`, text);
     return { bytes: encodeText({ ...file, text }), digest, counts: { added, removed } };
+  }
+
+  /** Expects a file to stay as it is; one that is too large to be read for that may be anything. */
+  async #asNow({ path, size }: FileStat): Promise<Expectation> {
+    if (size > CHANGED_FILE_BYTES) return "any";
+    const range = { offset: 0, length: CHANGED_FILE_BYTES };
+    const { digest } = await this.#files.read(path, range, this.#call.signal);
+    return digest === null ? "any" : { digest };
   }
 
   /** Refuses a path where something is already. */
@@ -157,14 +169,6 @@ function deletion(path: string, real: string, expect: Expectation, removed: numb
     changes: [{ kind: "remove", path, expect }],
     file: { path: real, action: "deleted", from: null, added: 0, removed },
   };
-}
-
-function executable(path: string): DoorwardError {
-  return new DoorwardError({
-    code: "INPUT_INVALID",
-    message: `Cannot move and change "${path}" in one patch: it is executable, and would not be afterwards`,
-    hint: "Nothing was changed. Send two patches: one that moves it without hunks, then one that changes it",
-  });
 }
 
 function leftover(path: string): DoorwardError {

@@ -119,7 +119,7 @@ async function inBackground(input: Input, call: ToolCall): Promise<Answer> {
       omitted_characters: 0,
     },
     text:
-      `Runs in the background of machine "${door.machine.name}" as "${id}" (in ${line.cwd}). ` +
+      `Runs in the background as "${id}", in ${line.cwd}. ` +
       `command_output with command_id "${id}" gives its output and state, stop_command ends it.`,
     program: programOf(line.command, started.shell),
     target: line.cwd,
@@ -186,7 +186,6 @@ function answerOf(started: StartedCommand, end: CommandEnd, limit: number | null
   const { parts, omitted, from } = shownOutput(process.output);
   const id = omitted > 0 ? commands.keep(started, false).id : null;
   const exitCode = exitCodeOf(end);
-  const where = `machine "${door.machine.name}", ${line.cwd}`;
   const more =
     id === null
       ? ""
@@ -203,7 +202,7 @@ function answerOf(started: StartedCommand, end: CommandEnd, limit: number | null
       output: [...parts],
       omitted_characters: omitted,
     },
-    text: `[${endInWords(end, limit)}, ${seconds(process.durationMs)}, ${where}]\n${textOf(parts)}${more}`,
+    text: `[${endInWords(end, limit)}, ${seconds(process.durationMs)}, in ${line.cwd}]\n${textOf(parts)}${more}`,
     program: programOf(line.command, shell),
     target: line.cwd,
     exitCode,

@@ -41,12 +41,14 @@ export const writeFile = defineTool({
   hints: { idempotent: true, destructive: true },
   effect: writeEffect,
   call: async (input, call) => {
-    const expect = expectationOf(input);
+    const asked = expectationOf(input);
+    const { path: at, expect } = call.shown ?? { path: input.path, expect: asked };
     requireWellFormed("content", input.content);
     const bytes = Buffer.from(input.content, "utf8");
     const files = await call.session.files(call.signal);
-    const change = { kind: "write", path: input.path, bytes, expect, parents: true } as const;
+    const change = { kind: "write", path: at, bytes, expect, parents: true } as const;
     const changed = await files.change([change], call.signal).catch((error: unknown) => {
+      if (call.shown !== null) throw sinceShown(error);
       throw withHint(error, "PATH_CHANGED", expect === "absent" ? EXISTS_HINT : CHANGED_HINT);
     });
     const { path, created, digest } = changed[0] ?? { path: input.path, created: false, digest: null };
@@ -62,6 +64,17 @@ export const writeFile = defineTool({
 
 const EXISTS_HINT = "Read it, then change it with edit_file, or write it with if_digest";
 const CHANGED_HINT = "Read the file again, then repeat the change on what it has now";
+
+/** What was approved was a change of the file that was shown. */
+function sinceShown(error: unknown): unknown {
+  if (!(error instanceof DoorwardError) || error.code !== "PATH_CHANGED") return error;
+  return new DoorwardError({
+    code: "APPROVAL_CHANGED",
+    message: `${error.message}; the operator approved a change of what was there before`,
+    hint: "Nothing was written. Read the file again, then make the call for what it has now",
+    cause: error,
+  });
+}
 
 function expectationOf(input: z.output<typeof Input>): Expectation {
   if (input.create_only !== true) return input.if_digest === undefined ? "any" : { digest: input.if_digest };

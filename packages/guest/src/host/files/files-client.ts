@@ -154,7 +154,9 @@ function onWire(change: FileChange): WireChange {
   const expect = typeof change.expect === "string" ? change.expect : { digest: change.expect.digest };
   if (change.kind === "remove") return { kind: "remove", path, expect };
   if (change.kind === "move") return { kind: "move", path, to: change.to, expect, parents: change.parents };
-  return { kind: "write", path, size: change.bytes.length, expect, parents: change.parents };
+  const { bytes, executable, parents } = change;
+  const write = { kind: "write", path, size: bytes.length, expect, parents } as const;
+  return executable === undefined ? write : { ...write, executable };
 }
 
 function tooMuch(changes: number, bytes: number): DoorwardError {

@@ -76,7 +76,13 @@ export class PlannedChange implements Disposable {
   async prepare(made: MadeFolders, body: AsyncIterable<Buffer>, signal: AbortSignal): Promise<void> {
     if (this.change.kind === "remove") return;
     this.#folder = made.folderOf(this.#to ?? this.#slot);
-    if (this.change.kind === "write") this.#temp = await writeTemp(this.#folder, this.#slot.there, body);
+    const { there } = this.#slot;
+    if (this.change.kind === "write")
+      this.#temp = await writeTemp(
+        this.#folder,
+        { replaced: there, executable: this.change.executable },
+        body,
+      );
     else if (mountOf(this.#folder) !== mountOf(this.#slot.folder)) await this.#copy(signal);
   }
 
@@ -127,7 +133,7 @@ export class PlannedChange implements Disposable {
         "PATH_NOT_ALLOWED",
         `${this.#doing}: it would go to another mount of the machine, where only files can go; move its files one by one`,
       );
-    this.#temp = await writeTemp(this.#folder, there, partsOf(there, this.#doing, signal));
+    this.#temp = await writeTemp(this.#folder, { replaced: there }, partsOf(there, this.#doing, signal));
   }
 
   #target(change: Extract<WireChange, { kind: "move" }>): Slot {

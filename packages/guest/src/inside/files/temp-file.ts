@@ -1,5 +1,17 @@
-import { close, constants, fchmodSync, fchownSync, fsync, open, openSync, unlinkSync, write } from "node:fs";
-import { readFileSync, closeSync } from "node:fs";
+import {
+  close,
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  fsync,
+  open,
+  openSync,
+  readFileSync,
+  unlinkSync,
+  write,
+} from "node:fs";
 import { promisify } from "node:util";
 import { inFolder, ofHeld, type Held } from "./held.ts";
 
@@ -17,13 +29,19 @@ export interface TempFile {
   remove(): void;
 }
 
+/** What a written file looks like: as one that it replaces, and whether it is a program whatever that was. */
+export interface Look {
+  readonly replaced: Held | undefined;
+  readonly executable?: boolean | undefined;
+}
+
 /**
  * Writes a new file in a held folder and makes it durable. It looks like the one that it will replace: mode, and owner
  * where the machine's user may set it.
  */
 export async function writeTemp(
   folder: number,
-  replaced: Held | undefined,
+  { replaced, executable }: Look,
   parts: AsyncIterable<Buffer>,
 ): Promise<TempFile> {
   const path = inFolder(folder, `.doorward-${randomName()}.tmp`);
@@ -34,6 +52,7 @@ export async function writeTemp(
   try {
     for await (const part of parts) await writeWhole(fd, part);
     if (replaced !== undefined) takeLook(fd, replaced);
+    if (executable !== undefined) setExecutable(fd, executable);
     await fsyncAsync(fd);
   } catch (error) {
     temp.remove();
@@ -69,6 +88,12 @@ function takeLook(fd: number, { stat }: Held): void {
     }
   }
   fchmodSync(fd, stat.mode & 0o777);
+}
+
+/** For those who may read it, as the machine's umask left it. */
+function setExecutable(fd: number, executable: boolean): void {
+  const mode = fstatSync(fd).mode & 0o777;
+  fchmodSync(fd, executable ? mode | ((mode & 0o444) >> 2) : mode & ~0o111);
 }
 
 function removeQuietly(path: string): void {

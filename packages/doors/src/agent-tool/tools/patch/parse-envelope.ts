@@ -72,7 +72,7 @@ class EnvelopeReader {
       else if (this.#line.trim() !== "")
         throw badPatch(this.#at + 1, 'each line of an added file starts with "+"');
     }
-    return { kind: "add", path, content: content.join("") };
+    return { kind: "add", path, content: content.join(""), executable: false };
   }
 
   #update(path: string): FilePatch {
@@ -84,7 +84,7 @@ class EnvelopeReader {
       if (hunk !== null) hunks.push(hunk);
     }
     if (hunks.length === 0 && to === null) throw badPatch(from, `the update of "${path}" has no hunk`);
-    return { kind: "update", path, to, hunks };
+    return { kind: "update", path, to, hunks, executable: null };
   }
 
   /** The next hunk; null where only blank lines were left. The first one may do without `@@`. */

@@ -23,7 +23,12 @@ export interface Hunk {
 
 /** What a patch does to one file. */
 export type FilePatch =
-  | { readonly kind: "add"; readonly path: string; readonly content: string }
+  | {
+      readonly kind: "add";
+      readonly path: string;
+      readonly content: string;
+      readonly executable: boolean;
+    }
   | { readonly kind: "delete"; readonly path: string; readonly hunks: readonly Hunk[] }
   | {
       readonly kind: "update";
@@ -31,6 +36,8 @@ export type FilePatch =
       /** Where the file is moved to; null when it stays. */
       readonly to: string | null;
       readonly hunks: readonly Hunk[];
+      /** Whether it can be run as a program afterwards; null when that stays as it is. */
+      readonly executable: boolean | null;
     };
 
 /** Lines of a hunk that the file has before, or has afterwards. */

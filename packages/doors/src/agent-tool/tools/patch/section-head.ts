@@ -14,7 +14,7 @@ export class SectionHead {
   #to: string | null = null;
   #created = false;
   #deleted = false;
-  #modes = false;
+  #executable: boolean | null = null;
   #empty = true;
 
   /** `line`: where it starts in the patch, for errors. */
@@ -58,14 +58,20 @@ export class SectionHead {
   patch(hunks: readonly Hunk[]): FilePatch {
     const [old, next] = this.#names ?? [null, null];
     if (this.#created && this.#deleted) throw this.#bad("the file is both created and deleted");
-    if (this.#created) return { kind: "add", path: this.#named(next), content: this.#content(hunks) };
+    if (this.#created)
+      return {
+        kind: "add",
+        path: this.#named(next),
+        content: this.#content(hunks),
+        executable: this.#executable ?? false,
+      };
     if (this.#deleted) return { kind: "delete", path: this.#named(old), hunks };
     if ((this.#from === null) !== (this.#to === null))
       throw this.#bad("only one of rename from and rename to is there");
-    if (this.#from !== null) return { kind: "update", path: this.#from, to: this.#to, hunks };
-    if (hunks.length > 0) return { kind: "update", path: this.#named(next), to: null, hunks };
-    const why = this.#modes ? "a file's mode alone can't be patched" : "the file has no hunk";
-    throw this.#bad(why, this.#modes ? "Change it with run_command, e.g. chmod" : undefined);
+    const executable = this.#executable;
+    if (this.#from !== null) return { kind: "update", path: this.#from, to: this.#to, hunks, executable };
+    if (hunks.length === 0 && executable === null) throw this.#bad("the file has no hunk");
+    return { kind: "update", path: this.#named(next), to: null, hunks, executable };
   }
 
   #mode(line: string): void {
@@ -75,7 +81,7 @@ export class SectionHead {
       throw this.#bad("only regular files can be patched", "Make links with run_command, e.g. ln -s");
     if (line.startsWith("new file")) this.#created = true;
     else if (line.startsWith("deleted file")) this.#deleted = true;
-    else this.#modes = true;
+    if (/^new /.test(line)) this.#executable = /[1357]/.test(mode.slice(3));
   }
 
   #path(text: string): string {
