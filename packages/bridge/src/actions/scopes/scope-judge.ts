@@ -221,8 +221,8 @@ function listed(
   { home, platform }: PathHost,
   refuse: Refuse,
 ): ProcessScope["executables"][number] {
-  const { isAbsolute } = platform === "win32" ? win32 : posix;
-  if (!isAbsolute(command))
+  const paths = platform === "win32" ? win32 : posix;
+  if (!paths.isAbsolute(command))
     return refuse({
       reason: "COMMAND_PATH_NOT_ABSOLUTE",
       message: `the command ${quoted(command)} is no absolute path`,
