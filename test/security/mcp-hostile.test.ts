@@ -23,6 +23,9 @@ import {
 
 const path = "/v1/machines/alpha/doors/agent-tool/mcp";
 
+const cancellation = (requestId: number): string =>
+  JSON.stringify({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId } });
+
 interface RpcAnswer {
   readonly id: unknown;
   readonly error?: { readonly code: number; readonly message: string };
@@ -239,6 +242,51 @@ describe("hostile clients at the MCP door", () => {
     const ended = new DoorwardError({ code: "MACHINE_NOT_RUNNING", message: "test" });
     lab.bench.gateway.sessions.closeMachine("m_alpha00000", ended);
     await Promise.all(waiting);
+    await eventually(() => lab.calls.running.size === 0, "all ended");
+  });
+
+  it("a request under the id of one that runs is refused, and the first goes on until it is cancelled", async () => {
+    const client = await socket();
+    const call = modernRequest(7, "tools/call", { name: "run_command", arguments: { command: "sleep" } });
+    client.send(call.body);
+    await eventually(() => lab.calls.running.size === 1, "it runs");
+    for (let time = 0; time < 50; time += 1) {
+      client.send(call.body);
+      assert.equal(rpc(await nextText(client)).error?.code, -32600);
+    }
+    assert.equal(lab.calls.running.size, 1);
+    client.send(cancellation(7));
+    await eventually(() => lab.calls.running.size === 0, "it ended");
+    client.terminate();
+  });
+
+  it("calls that were cancelled count no more: one socket goes on after hundreds of them", async () => {
+    const client = await socket();
+    const { aborted } = lab.calls;
+    for (let id = 1; id <= 300; id += 1) {
+      const call = { name: "run_command", arguments: { command: "sleep" } };
+      client.send(modernRequest(id, "tools/call", call).body);
+      await eventually(() => lab.calls.running.size === 1, "it runs");
+      client.send(cancellation(id));
+      await eventually(() => lab.calls.running.size === 0, "it ended");
+    }
+    assert.equal(lab.calls.aborted, aborted + 300);
+    client.send(list.body);
+    assert.equal(rpc(await nextText(client)).error, undefined);
+    client.terminate();
+  });
+
+  it("large requests that wait are bounded by their bytes, not their number alone", async () => {
+    const client = await socket();
+    const command = "x".repeat(2_900_000);
+    const answers: RpcAnswer[] = [];
+    client.on("message", (data: Buffer) => answers.push(rpc(data.toString())));
+    for (let id = 1; id <= 13; id += 1)
+      client.send(modernRequest(id, "tools/call", { name: "run_command", arguments: { command } }).body);
+    await eventually(() => answers.length === 2, "two are refused");
+    for (const { error } of answers) assert.match(error?.message ?? "", /too large/);
+    assert.equal(lab.calls.running.size, 11);
+    client.terminate();
     await eventually(() => lab.calls.running.size === 0, "all ended");
   });
 

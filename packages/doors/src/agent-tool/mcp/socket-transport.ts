@@ -1,5 +1,6 @@
 import { DoorwardError, toDoorwardError } from "@doorward/contracts";
 import {
+  isJSONRPCNotification,
   isJSONRPCRequest,
   isJSONRPCErrorResponse,
   isJSONRPCResultResponse,
@@ -12,13 +13,14 @@ import type { WebSocket } from "ws";
 import { parseJson } from "../../json-body.ts";
 import { MCP_MESSAGE_BYTES } from "../endpoints.ts";
 import { RPC, refusalOf, rpcError } from "./rpc-errors.ts";
-import { clientInfoOf } from "./served-client.ts";
+import { clientInfoOf, field } from "./served-client.ts";
 import type { ClientInfo } from "../agent-session.ts";
 
 const DEPTH = 64;
 const UNREAD_BYTES = 4 * MCP_MESSAGE_BYTES;
-/** Calls of one socket that run at the same time. */
+/** Requests of one socket that are served at the same time, and their bytes. */
 const RUNNING = 128;
+const RUNNING_BYTES = 8 * MCP_MESSAGE_BYTES;
 
 /** MCP over a WebSocket: one JSON-RPC message in each text frame. */
 export class SocketTransport implements Transport {
@@ -26,7 +28,9 @@ export class SocketTransport implements Transport {
   onclose?: Transport["onclose"];
   onerror?: Transport["onerror"];
   readonly #socket: WebSocket;
-  readonly #running = new Set<RequestId>();
+  /** Bytes of each request that was not answered yet. */
+  readonly #running = new Map<RequestId, number>();
+  #runningBytes = 0;
   #client: ClientInfo | null = null;
   #over = false;
   #end: (fault?: DoorwardError) => void = () => undefined;
@@ -67,7 +71,7 @@ export class SocketTransport implements Transport {
   send(message: JSONRPCMessage): Promise<void> {
     if (this.#over) return Promise.resolve();
     if (isJSONRPCResultResponse(message) || isJSONRPCErrorResponse(message)) {
-      if (message.id !== undefined) this.#running.delete(message.id);
+      this.#served(message.id);
     }
     this.#write(message);
     return Promise.resolve();
@@ -85,17 +89,36 @@ export class SocketTransport implements Transport {
       this.#end(protocolError("it takes text messages alone"));
       return;
     }
-    const message = this.#parsed(bufferOf(data));
+    const bytes = bufferOf(data);
+    const message = this.#parsed(bytes);
     if (message === undefined) return;
     this.#client = clientInfoOf(message) ?? this.#client;
-    if (isJSONRPCRequest(message)) {
-      if (this.#running.size >= RUNNING) {
-        this.#write(refusalOf(message.id, tooMany()));
-        return;
-      }
-      this.#running.add(message.id);
-    }
+    if (isJSONRPCRequest(message) && !this.#accepts(message.id, bytes.length)) return;
+    // What was cancelled gets no answer.
+    if (isJSONRPCNotification(message) && message.method === "notifications/cancelled")
+      this.#served(field(message.params, "requestId"));
     this.onmessage?.(message);
+  }
+
+  /** Counts a request until it is answered; false when it was refused. */
+  #accepts(id: RequestId, bytes: number): boolean {
+    if (this.#running.has(id)) {
+      this.#write(rpcError(id, RPC.invalidRequest, "Invalid Request: another request has this id"));
+      return false;
+    }
+    if (this.#running.size >= RUNNING || this.#runningBytes + bytes > RUNNING_BYTES) {
+      this.#write(refusalOf(id, tooMany()));
+      return false;
+    }
+    this.#running.set(id, bytes);
+    this.#runningBytes += bytes;
+    return true;
+  }
+
+  #served(id: unknown): void {
+    if (typeof id !== "string" && typeof id !== "number") return;
+    this.#runningBytes -= this.#running.get(id) ?? 0;
+    this.#running.delete(id);
   }
 
   #parsed(bytes: Buffer): JSONRPCMessage | undefined {
@@ -133,7 +156,8 @@ function protocolError(why: string): DoorwardError {
 function tooMany(): DoorwardError {
   return new DoorwardError({
     code: "RATE_LIMITED",
-    message: `Cannot take request: ${String(RUNNING)} of this connection run already`,
+    message: "Cannot take request: too many, or too large ones, of this connection run already",
+    hint: "Wait until some of them are answered",
   });
 }
 
