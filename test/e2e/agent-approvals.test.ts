@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { connect, type DoorwardClient } from "@doorward/client";
@@ -73,15 +73,53 @@ describe("calls that wait for the operator, decided on the command line", { time
     assert.equal(readFileSync(join(repo, "ran.txt"), "utf8"), "ran\n");
   });
 
-  it("a file that changed while the operator thought is overwritten by what he saw, and nothing else", async () => {
-    const { approval_id: id } = await agent.answer("write_file", {
-      path: "README.md",
-      content: "approved\n",
-    });
+  it("a write that was approved does not touch a file that changed meanwhile", async () => {
+    const call = { path: "README.md", content: "approved\n" };
+    const { approval_id: id } = await agent.answer("write_file", call);
     writeFileSync(join(repo, "README.md"), "changed meanwhile\n");
     assert.equal((await lab.run(["action", "approve", String(id), "--yes"])).code, 0);
-    await agent.answer("check_approval", { approval_id: id, wait_seconds: 20 });
+    const failed = await agent.refusal("check_approval", { approval_id: id, wait_seconds: 20 });
+    assert.match(failed, /APPROVAL_CHANGED.*Read the file again/s);
+    assert.equal(readFileSync(join(repo, "README.md"), "utf8"), "changed meanwhile\n");
+    const { approval_id: again } = await agent.answer("write_file", call);
+    assert.notEqual(again, id);
+    assert.match((await lab.run(["action", "ls"])).stdout, /-changed meanwhile/);
+    assert.equal((await lab.run(["action", "approve", String(again), "--yes"])).code, 0);
+    await agent.answer("check_approval", { approval_id: again, wait_seconds: 20 });
     assert.equal(readFileSync(join(repo, "README.md"), "utf8"), "approved\n");
+  });
+
+  it("a write that was approved does not touch what came, went, or is reached by another way meanwhile", async () => {
+    writeFileSync(join(repo, "seen.txt"), "seen\n");
+    writeFileSync(join(repo, "other.txt"), "seen\n");
+    writeFileSync(join(repo, "goes.txt"), "goes\n");
+    symlinkSync("seen.txt", join(repo, "link"));
+    const ids: unknown[] = [];
+    for (const path of ["comes.txt", "goes.txt", "link"])
+      ids.push((await agent.answer("write_file", { path, content: "approved\n" }))["approval_id"]);
+    assert.match((await lab.run(["action", "ls"])).stdout, /which is "\/workspace\/shop\/seen\.txt"/);
+    writeFileSync(join(repo, "comes.txt"), "came\n");
+    rmSync(join(repo, "goes.txt"));
+    rmSync(join(repo, "link"));
+    symlinkSync("other.txt", join(repo, "link"));
+    for (const id of ids) assert.equal((await lab.run(["action", "approve", String(id), "--yes"])).code, 0);
+    for (const id of ids.slice(0, 2))
+      assert.match(
+        await agent.refusal("check_approval", { approval_id: id, wait_seconds: 20 }),
+        /APPROVAL_CHANGED/,
+      );
+    await agent.answer("check_approval", { approval_id: ids[2], wait_seconds: 20 });
+    const content = (name: string): string => readFileSync(join(repo, name), "utf8");
+    assert.deepEqual(
+      [content("comes.txt"), content("other.txt"), content("seen.txt")],
+      ["came\n", "seen\n", "approved\n"],
+    );
+    assert.equal(existsSync(join(repo, "goes.txt")), false);
+  });
+
+  it("nobody is asked about a write that its own condition refuses", async () => {
+    const call = { path: "README.md", content: "x", create_only: true };
+    assert.match(await agent.refusal("write_file", call), /PATH_CHANGED.*Nobody was asked/s);
   });
 
   it("an approval for a time covers the same write, and not another", async () => {

@@ -137,7 +137,7 @@ export async function callTool<Name extends keyof typeof TOOLS>(
   args: unknown,
 ): Promise<AnswerOf<Name>> {
   const tool: Tool = TOOLS[name];
-  const call = { session, signal: AbortSignal.timeout(30_000), progress: () => undefined };
+  const call = { session, signal: AbortSignal.timeout(30_000), shown: null, progress: () => undefined };
   const answer = await tool.call(tool.input.parse(args), call as unknown as ToolCall);
   return { ...answer, structured: tool.output.parse(answer.structured) } as AnswerOf<Name>;
 }

@@ -2,26 +2,41 @@ import { DenialError, DoorwardError, toDoorwardError, type ErrorCode } from "@do
 import type { AllowanceRefusal } from "./allowance.ts";
 import type { CallOutcome } from "./tool-caller.ts";
 
-/** What a model should do about an error whose hint is a command of the operator's, or that has none. */
-const ADVICE: Partial<Record<ErrorCode, string>> = {
+/** What a model should do about an error whose own hint is for the operator, if it has one. */
+const OPERATORS: Partial<Record<ErrorCode, string>> = {
   GRANT_EXPIRED: "Your grant is over; ask the operator to renew it. Calling again does not help",
   GRANT_REVOKED: "Your grant was revoked; stop, and tell the user",
   GRANT_NOT_FOUND: "Your grant is over; stop, and tell the user",
+  MACHINE_NOT_RUNNING: "The machine is stopped; ask the operator to start it",
+  EVIDENCE_UNWRITABLE: "Nothing can be recorded on the host, so nothing is done; tell the user",
+  INTERNAL: "This is a fault of Doorward; do something else, and tell the user",
+};
+
+/** What it should do about an error that has no hint of the tool's own. */
+const ADVICE: Partial<Record<ErrorCode, string>> = {
   OPERATION_NOT_GRANTED:
     "Your grant does not allow this; use another tool, or tell the user what you would need",
-  MACHINE_NOT_RUNNING: "The machine is stopped; ask the operator to start it",
   GUEST_UNREACHABLE: "The machine does not answer; try once more in a moment, then tell the user",
   PATH_NOT_ALLOWED:
     "Work within the folders that the grant covers; the working folder is where relative paths start",
-  EVIDENCE_UNWRITABLE: "Nothing can be recorded on the host, so nothing is done; tell the user",
   APPROVAL_DENIED: "Do not ask for the same again; do something else, or ask the user",
-  INTERNAL: "This is a fault of Doorward; do something else, and tell the user",
+  APPROVAL_CHANGED: "Look at what is there now, then make the call again; it is asked about anew",
 };
 
 /** A thrown error in words for a model. */
 export function failureOf(thrown: unknown): Extract<CallOutcome, { kind: "failed" }> {
   const { code, message, hint } = toDoorwardError(thrown);
-  return { kind: "failed", code, message, hint: ADVICE[code] ?? hint ?? null };
+  return { kind: "failed", code, message, hint: hintFor(code, hint) };
+}
+
+function hintFor(code: ErrorCode, own: string | undefined): string | null {
+  const advice = OPERATORS[code];
+  if (advice !== undefined) return advice;
+  return own === undefined || isOperatorsCommand(own) ? (ADVICE[code] ?? own ?? null) : own;
+}
+
+function isOperatorsCommand(hint: string): boolean {
+  return /^(doorward |--)/.test(hint);
 }
 
 /** The error for a call that the door's policy or the grant does not allow. */

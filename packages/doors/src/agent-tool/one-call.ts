@@ -19,7 +19,7 @@ import type { PendingHandle } from "./pending-calls.ts";
 import type { RefusedCalls } from "./refused-calls.ts";
 import type { RunningCalls } from "./running-calls.ts";
 import type { CallOutcome, CallRequest } from "./tool-caller.ts";
-import type { AskedQuestion, PendingAnswer, Tool, ToolAnswer } from "./tool.ts";
+import type { AskedQuestion, PendingAnswer, ShownFile, Tool, ToolAnswer } from "./tool.ts";
 
 /** What all calls share. */
 export interface CallShared {
@@ -38,6 +38,7 @@ export class OneCall {
   #registryGrant: string | null = null;
   #key = "";
   #denied = false;
+  #shown: ShownFile | null = null;
   #object: CallObject = { program: null, target: null };
 
   constructor(tool: Tool, request: CallRequest, shared: CallShared) {
@@ -121,7 +122,9 @@ export class OneCall {
   ): Promise<{ pending: true; answer: ToolAnswer<PendingAnswer> } | { pending: false; approval: string }> {
     const { session } = this.#request;
     session.pending.refuseMany();
-    const question = session.door.host.ask(await approvalRequest(this.#tool, input, session));
+    const { request, file } = await approvalRequest(this.#tool, input, session);
+    this.#shown = file;
+    const question = session.door.host.ask(request);
     const approval = await atOnce(question);
     if (approval !== null) return { pending: false, approval };
     const { id, expiresAt } = question;
@@ -176,6 +179,7 @@ export class OneCall {
       answer = await this.#tool.call(input, {
         session,
         signal,
+        shown: this.#shown,
         progress: (message) => this.#request.progress(message),
         pend: (question, work) => this.#pend(question, work),
       });

@@ -1,4 +1,5 @@
 import type { ToolName } from "@doorward/contracts";
+import type { Expectation } from "@doorward/guest";
 import type * as z from "zod";
 import type { AgentSession } from "./agent-session.ts";
 
@@ -7,6 +8,8 @@ export interface ToolCall {
   readonly session: AgentSession;
   /** Aborts when the caller cancels, goes away, or may not go on. */
   readonly signal: AbortSignal;
+  /** The file that the operator was shown, where he was asked about this call; null otherwise. */
+  readonly shown: ShownFile | null;
   /** Tells the caller how far it came; lost where the caller did not ask for it. */
   progress(message: string): void;
   /**
@@ -60,6 +63,21 @@ export interface ToolAnswer<Output> {
   readonly approval?: string;
 }
 
+/** A file as the operator was shown it; a call that he approved changes this one alone. */
+export interface ShownFile {
+  /** Absolute path, links resolved where something is there. */
+  readonly path: string;
+  readonly expect: Expectation;
+}
+
+/** What the operator is shown of a call. */
+export interface ShownEffect {
+  /** The full effect line by line. */
+  readonly lines: readonly string[];
+  /** What it was worked out from; null for what no file decides. */
+  readonly file: ShownFile | null;
+}
+
 /** One tool of the door: what models read of it, and what it does. Operation and effect stand in `AGENT_TOOLS`. */
 export interface Tool<Input extends z.ZodObject = z.ZodObject, Output extends z.ZodObject = z.ZodObject> {
   readonly name: ToolName;
@@ -72,8 +90,8 @@ export interface Tool<Input extends z.ZodObject = z.ZodObject, Output extends z.
   readonly hints: { readonly idempotent: boolean; readonly destructive: boolean };
   /** Whether the session has it at all, beside its operation; always when absent. */
   readonly offered?: (session: AgentSession) => boolean;
-  /** The full effect line by line, for the operator who is asked about it; its arguments one by one when absent. */
-  readonly effect?: (input: z.output<Input>, session: AgentSession) => Promise<readonly string[]>;
+  /** What the operator is shown who is asked about it; its arguments one by one when absent. */
+  readonly effect?: (input: z.output<Input>, session: AgentSession) => Promise<ShownEffect>;
   call(input: z.output<Input>, call: ToolCall): Promise<ToolAnswer<z.input<Output>>>;
 }
 

@@ -16,7 +16,9 @@ export function instructionsFor({ door }: AgentSession, tools: readonly Tool[]):
     asked.length === 0
       ? ""
       : `A person has to approve each call of ${asked.join(", ")}: such a call answers with an id, and check_approval tells how it stands. A refusal is final; do not repeat the call.`,
-    acts.length === 0 ? "" : `${acts.join(", ")} ask a person at the host and may be refused.`,
+    acts.length === 0
+      ? ""
+      : `${acts.join(", ")} may need a person at the host to agree, and ${acts.length === 1 ? "" : "each "}can be refused.`,
     "An error says what to do next.",
   ]
     .filter((line) => line !== "")
