@@ -40,7 +40,7 @@ export async function callTools(lab: Lab, { machines, agents, calls }: LoadSize)
   const opened = await Promise.all(
     Array.from({ length: agents }, (_, at) => openAgent(lab, port, names[at % machines] ?? "", at)),
   );
-  const each = Math.floor(calls / agents);
+  const each = Math.ceil(calls / agents);
   const load = new Load();
   const began = performance.now();
   const rss: number[] = [];
