@@ -251,6 +251,15 @@ test("a port that is taken is listened on as soon as it is free", async () => {
   }
 });
 
+test("a port that the bridge can't serve by itself stays the guest's", async () => {
+  await lab.link.takeEgressPort(process.pid);
+  await lab.link.takeEgressPort(2 ** 30);
+  using _serving = lab.link.onEgress(echo);
+  const socket = await program();
+  socket.end("through the guest");
+  assert.equal(await textOf(socket), "through the guest");
+});
+
 test("a guest that is killed ends its connections", async () => {
   const other = await startLab();
   try {

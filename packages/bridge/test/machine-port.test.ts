@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { readdirSync, readlinkSync } from "node:fs";
 import type { Server, Socket } from "node:net";
 import { describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -42,16 +43,26 @@ socket.on("end", () => socket.end());
 socket.write("hello");
 `;
 
-async function opened(
-  pid: number,
-  accept: (socket: Socket) => void,
-  release = () => undefined,
-): Promise<Server> {
-  prepareAbruptClose();
-  return await openMachinePort({ pid, port: PORT, release, accept, signal });
+for (const throughChild of [false, true]) describeWay(throughChild);
+
+function describeWay(throughChild: boolean): void {
+  const way = throughChild ? "through a process of its own" : "by itself";
+  const opened = async (
+    pid: number,
+    accept: (socket: Socket) => void,
+    release = () => undefined,
+  ): Promise<Server> => {
+    prepareAbruptClose();
+    return await openMachinePort({ pid, port: PORT, release, accept, signal, throughChild });
+  };
+  void describe(`a port of a machine that this process serves ${way}`, { skip: asRoot }, () => {
+    factsOf(opened);
+  });
 }
 
-describe("a port of a machine that this process serves", { skip: asRoot }, () => {
+type Open = (pid: number, accept: (socket: Socket) => void, release?: () => undefined) => Promise<Server>;
+
+function factsOf(opened: Open): void {
   it("is reached from the machine alone, also when it is opened again", async () => {
     await network(async (pid) => {
       for (let round = 0; round < 2; round += 1) {
@@ -72,6 +83,22 @@ describe("a port of a machine that this process serves", { skip: asRoot }, () =>
       { code: "GUEST_UNREACHABLE" },
     );
     await assert.rejects(opened(2 ** 30, () => undefined));
+  });
+
+  it("and no other thing of this process is in the machine's network, also while it opens ports again and again", async () => {
+    await network(async (pid) => {
+      const [home, files] = [readlinkSync("/proc/thread-self/ns/net"), readdirSync("/proc/self/fd").length];
+      for (let round = 0; round < 50; round += 1) {
+        const server = await opened(pid, (socket) => void socket.destroy());
+        assert.equal(readlinkSync("/proc/thread-self/ns/net"), home);
+        server.close();
+        await once(server, "close");
+      }
+      for (const task of readdirSync("/proc/self/task")) {
+        assert.equal(readlinkSync(`/proc/self/task/${task}/ns/net`), home);
+      }
+      assert.ok(readdirSync("/proc/self/fd").length <= files + 3);
+    });
   });
 
   it("is not opened while a program of the machine keeps it", async () => {
@@ -115,4 +142,4 @@ describe("a port of a machine that this process serves", { skip: asRoot }, () =>
       await delay(0);
     });
   });
-});
+}

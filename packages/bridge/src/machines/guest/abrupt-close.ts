@@ -1,7 +1,5 @@
-import { createRequire } from "node:module";
 import type { Socket } from "node:net";
-import { fileURLToPath } from "node:url";
-import { loadFfi } from "@doorward/guest";
+import { systemCall } from "./system-call.ts";
 
 const [SOL_SOCKET, SO_LINGER] = [1, 13];
 
@@ -11,12 +9,7 @@ let setOption: SetOption | undefined;
 
 /** Loads what {@link closeAbruptly} needs; throws where it can't be had. */
 export function prepareAbruptClose(): void {
-  const entry = fileURLToPath(import.meta.resolve("@doorward/guest"));
-  const koffi = createRequire(entry).resolve(
-    `@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`,
-  );
-  setOption ??= loadFfi<SetOption>(
-    koffi,
+  setOption ??= systemCall<SetOption>(
     "int setsockopt(int fd, int level, int name, const int *value, unsigned int size)",
   );
 }

@@ -1,40 +1,12 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { readlink } from "node:fs/promises";
-import { createServer, Server, type Socket } from "node:net";
-import { DoorwardError } from "@doorward/contracts";
+import { createServer, type Server, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { NetworkOf } from "./listen-inside.ts";
+import { cannotListen, listenThroughChild } from "./port-child.ts";
 
-const NSENTER = "/usr/bin/nsenter";
-const READY_MS = 5000;
 /** How long a port may stay taken once it is asked for. */
-const BIND_MS = 2000;
-
-/**
- * Runs in the machine's network namespace, on the host's file system and with the bridge's own user: listens, hands the
- * listening socket over, and is gone. It refuses to do that in the namespace that the bridge is in.
- */
-const LISTENER = `
-const { createServer } = require("node:net");
-const { readlinkSync } = require("node:fs");
-const [port, outside] = process.argv.slice(1);
-if (readlinkSync("/proc/self/ns/net") === outside) process.exit(3);
-process.on("disconnect", () => process.exit(0));
-process.once("message", () => {
-  const over = Date.now() + ${String(BIND_MS)};
-  const listen = () => {
-    const server = createServer((socket) => socket.destroy());
-    server.once("error", (error) => {
-      if (error.code !== "EADDRINUSE" || Date.now() > over) process.exit(4);
-      setTimeout(listen, 1);
-    });
-    server.listen({ host: "127.0.0.1", port: Number(port), backlog: 511 }, () => {
-      // It is gone at once, so that it takes none of the connections that come.
-      process.send("port", server, () => process.exit(0));
-    });
-  };
-  listen();
-});
-process.send("ready");
-`;
+const PATIENCE_MS = 2000;
 
 /** What opens a port in a machine. */
 export interface MachinePortOptions {
@@ -47,66 +19,67 @@ export interface MachinePortOptions {
   /** Gets each connection: paused, with half-close. */
   readonly accept: (socket: Socket) => void;
   readonly signal: AbortSignal;
+  /** Listens through a process of its own although this one may enter the machine's network; as it may when absent. */
+  readonly throughChild?: boolean;
 }
 
 /**
- * Listens on a port of a machine's loopback, in this process: what connects there needs no hop through the guest. Only
- * the listening socket crosses the wall, outwards, and it was made on the host's side: nothing that the machine holds
- * is ever received here. Throws GUEST_UNREACHABLE where that can't be done; the guest's own listener serves then.
+ * Listens on a port of a machine's loopback, in this process: what connects there needs no hop through the guest. Nothing
+ * that the machine holds is ever received here: the listening socket is made on the host's side. Throws GUEST_UNREACHABLE
+ * where that can't be done; the guest's own listener serves then.
  */
 export async function openMachinePort(options: MachinePortOptions): Promise<Server> {
-  const { pid, port, release, signal } = options;
+  const { pid, signal } = options;
   const [outside, inside] = [await namespaceOf("self"), await namespaceOf(pid)];
-  if (inside === outside) throw refused("it has no network of its own");
-  const child = enter(pid, [String(port), outside]);
-  const stop = (): void => void child.kill("SIGKILL");
-  const late = setTimeout(stop, READY_MS);
-  signal.addEventListener("abort", stop, { once: true });
-  try {
-    await told(child, "ready");
-    release();
-    child.send("listen");
-    const listening = await told(child, "port");
-    if (!(listening instanceof Server)) throw refused("no socket came");
-    const ways = { allowHalfOpen: true, noDelay: true, pauseOnConnect: true };
-    const server = createServer(ways, options.accept).listen(listening);
-    // A pid that is another process by now has another namespace.
-    if ((await namespaceOf(pid)) === inside && !signal.aborted) return server;
-    server.close();
-    throw refused("it ended");
-  } finally {
-    clearTimeout(late);
-    signal.removeEventListener("abort", stop);
-    if (child.connected) child.disconnect();
-  }
+  if (inside === outside) throw cannotListen("it has no network of its own");
+  const own = process.getuid?.() === 0 && options.throughChild !== true;
+  const server = own ? await listenMyself(options, inside) : await listenBeside(options, outside);
+  // A pid that is another process by now has another namespace.
+  if ((await namespaceOf(pid)) === inside && !signal.aborted) return server;
+  server.close();
+  throw cannotListen("it ended");
 }
 
-function enter(pid: number, args: readonly string[]): ChildProcess {
-  const target = `/proc/${String(pid)}/ns`;
-  const user = process.getuid?.() === 0 ? [] : [`--user=${target}/user`, "--preserve-credentials"];
-  const entering = [...user, `--net=${target}/net`, "--", process.execPath, "-e", LISTENER, ...args];
-  return spawn(NSENTER, entering, { stdio: ["ignore", "ignore", "ignore", "ipc"], env: {} });
-}
-
-function told(child: ChildProcess, what: string): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    child.once("error", (error) => reject(refused(error.message)));
-    // What was sent before is heard before, unlike with the event of its exit.
-    child.once("disconnect", () => reject(refused("its listener ended")));
-    child.once("message", (message, handle) => {
-      if (message === what) resolve(handle);
-      else reject(refused("its listener said something else"));
-    });
+async function listenBeside(options: MachinePortOptions, outside: string): Promise<Server> {
+  const { pid, port, release, signal } = options;
+  const listening = await listenThroughChild({
+    ...{ pid, port, outside, release, signal },
+    patienceMs: PATIENCE_MS,
   });
+  return await listen(serverFor(options), (server) => server.listen(listening));
+}
+
+async function listenMyself(options: MachinePortOptions, inside: string): Promise<Server> {
+  using network = new NetworkOf(options.pid);
+  if ((await namespaceOf(options.pid)) !== inside) throw cannotListen("it ended");
+  options.release();
+  const fd = await taken(network, options);
+  return await listen(serverFor(options), (server) => server.listen({ fd }));
+}
+
+async function taken(network: NetworkOf, { port, signal }: MachinePortOptions): Promise<number> {
+  const over = performance.now() + PATIENCE_MS;
+  while (performance.now() < over) {
+    signal.throwIfAborted();
+    const got = network.listen(port);
+    if (typeof got === "number") return got;
+    if (got === "refused") throw cannotListen("its network can't be entered");
+    await delay(1);
+  }
+  throw cannotListen(`a program of it keeps port ${String(port)}`);
+}
+
+function serverFor({ accept }: MachinePortOptions): Server {
+  return createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, accept);
+}
+
+async function listen(server: Server, begin: (server: Server) => void): Promise<Server> {
+  const listening = once(server, "listening");
+  begin(server);
+  await listening;
+  return server;
 }
 
 function namespaceOf(pid: number | "self"): Promise<string> {
   return readlink(`/proc/${String(pid)}/ns/net`);
-}
-
-function refused(why: string): DoorwardError {
-  return new DoorwardError({
-    code: "GUEST_UNREACHABLE",
-    message: `Cannot listen in the machine: ${why}`,
-  });
 }
