@@ -19,13 +19,16 @@ import { fileURLToPath } from "node:url";
 import { DoorwardError } from "@doorward/contracts";
 import { openGuestFiles, type FileChange, type GuestFiles } from "@doorward/guest";
 import { startLab } from "../../packages/bridge/test/guest-harness.ts";
+import { toolAttempts, type ToolAttempt } from "./file-swap-tools.ts";
 
 /**
  * Attacks the files of a guest: while a stream that reaches one folder reads, lists, searches and changes files in it,
  * another process swaps names on the way for symlinks to a folder outside. Nothing of that folder may be told, and
- * nothing in it may change. Usage: file-swap.ts [ATTEMPTS]
+ * nothing in it may change; refusals tell nothing of it either. A part of the attempts are calls of file tools.
+ * Usage: file-swap.ts [ATTEMPTS [OF_THEM_BY_TOOLS]]
  */
 const attempts = Number(process.argv[2] ?? 2000);
+const byTools = Number(process.argv[3] ?? Math.ceil(attempts / 5));
 const AT_ONCE = 16;
 const MARK = "OUTSIDE";
 
@@ -34,7 +37,10 @@ const memory = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const base = realpathSync(mkdtempSync(join(memory, "doorward-file-swap-")));
 const granted = join(base, "granted");
 const outside = join(base, "outside");
-const counts = { attempts: 0, done: 0, refused: 0, escapes: 0, codes: {} as Record<string, number> };
+const counts = {
+  ...{ attempts: 0, done: 0, refused: 0, escapes: 0, byTools: 0, doneByTools: 0 },
+  codes: {} as Record<string, number>,
+};
 const found: string[] = [];
 const signal = AbortSignal.timeout(3_600_000);
 const content = Buffer.from("within\n");
@@ -68,14 +74,15 @@ try {
     signal,
   );
   swappers = await startSwappers();
-  await Promise.all(Array.from({ length: AT_ONCE }, () => attack(files)));
+  const tools = toolAttempts(files, granted, signal);
+  await Promise.all(Array.from({ length: AT_ONCE }, () => attack(files, tools)));
   await files[Symbol.asyncDispose]();
 } finally {
   for (const swapper of swappers) swapper.kill("SIGKILL");
   await Promise.all(swappers.map((swapper) => once(swapper, "close")));
+  await lab[Symbol.asyncDispose]();
   if (before !== snapshot()) counts.escapes += 1;
   rmSync(base, { recursive: true, force: true });
-  await lab[Symbol.asyncDispose]();
 }
 process.stdout.write(`${JSON.stringify({ ...counts, found: found.slice(0, 5) })}\n`);
 assert.equal(counts.escapes, 0, "something outside was told of or changed");
@@ -84,9 +91,12 @@ assert.ok(
   "the race must be lost and won at times, or it shows nothing",
 );
 
-async function attack(files: GuestFiles): Promise<void> {
+async function attack(files: GuestFiles, tools: readonly ToolAttempt[]): Promise<void> {
   while (counts.attempts < attempts) {
     counts.attempts += 1;
+    // spread evenly over all of them
+    const byTool = (counts.attempts * byTools) % attempts < byTools;
+    if (byTool) counts.byTools += 1;
     const path = pick([
       "a/file",
       "a/sub/file",
@@ -99,17 +109,22 @@ async function attack(files: GuestFiles): Promise<void> {
     const search = counts.attempts % 100 === 0;
     const operation = search ? searching : pick(operations);
     try {
-      const told = await operation(files, path);
+      judge(byTool ? await pick(tools)(path) : await operation(files, path));
       counts.done += 1;
-      if (!told.includes(MARK)) continue;
-      counts.escapes += 1;
-      found.push(told.slice(0, 500));
+      if (byTool) counts.doneByTools += 1;
     } catch (error) {
-      if (!(error instanceof DoorwardError) || !/^PATH_/.test(error.code)) throw error;
+      if (!(error instanceof DoorwardError) || !/^(?:PATH|TEXT)_/.test(error.code)) throw error;
+      judge(`${error.message} ${error.hint ?? ""}`);
       counts.refused += 1;
       counts.codes[error.code] = (counts.codes[error.code] ?? 0) + 1;
     }
   }
+}
+
+function judge(told: string): void {
+  if (!told.includes(MARK)) return;
+  counts.escapes += 1;
+  found.push(told.slice(0, 500));
 }
 
 async function searching(files: GuestFiles): Promise<string> {
