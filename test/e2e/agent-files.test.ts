@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { connect } from "@doorward/client";
@@ -123,6 +123,28 @@ describe("file tools of an agent in a machine", () => {
     }
     assert.doesNotMatch(readFileSync(join(repo, ".git/config"), "utf8"), /^x$/m);
   });
+
+  for (const [kind, operations] of [
+    ["without", WRITING],
+    ["with", ALL],
+  ] as const)
+    it(`names that are protected and not there yet can't be made by tools, ${kind} commands`, async () => {
+      const codex = await agent(operations);
+      const names = [".envrc", ".vscode/tasks.json", ".VSCode/x", "src/../.idea/x", ".git/hooks/pre-push"];
+      for (const name of names) {
+        const path = kind === "with" ? `/workspace/shop/${name}` : name;
+        const refused = /^PATH_NOT_ALLOWED: .*protected/;
+        assert.match(await codex.refusal("write_file", { path, content: "x" }), refused, path);
+        const add = ["*** Begin Patch", `*** Add File: ${path}`, "+x", "*** End Patch"].join("\n");
+        assert.match(await codex.refusal("apply_patch", { patch: add }), refused, path);
+        const move = ["*** Update File: README.md", `*** Move to: ${path}`];
+        const moving = ["*** Begin Patch", ...move, "*** End Patch"].join("\n");
+        assert.match(await codex.refusal("apply_patch", { patch: moving }), refused, path);
+      }
+      for (const name of [".envrc", ".vscode", ".VSCode", ".idea", ".git/hooks/pre-push"])
+        assert.ok(!existsSync(join(repo, name)), name);
+      assert.ok(existsSync(join(repo, "README.md")));
+    });
 
   it("a grant to read changes nothing, and is not offered the tools for it", async () => {
     const reader = await agent(READING);
