@@ -8,7 +8,9 @@ import {
   type Operation,
   type ToolName,
 } from "@doorward/contracts";
+import { CLIENT_NAMES } from "../connect/client-names.ts";
 import { once, passes, type Access, type Verdict } from "./access.ts";
+import { DEFAULT_OPERATIONS, LONGEST_RULE, READ_OPERATIONS } from "./operations.ts";
 
 /** What an agent's client is to be granted. */
 export interface OwnGrant {
@@ -117,7 +119,7 @@ export class OwnAccess implements Access {
     const body = { machine, subject: this.#subject, operations: [...operations], ...named, for: time };
     const minted = await operator
       .call("grants.create", { body }, { signal })
-      .catch((cause: unknown) => Promise.reject(this.#forAnySession(toDoorwardError(cause))));
+      .catch((cause: unknown) => Promise.reject(this.#forAnySession(toDoorwardError(cause), machine)));
     this.#renewIn((durationSeconds(time) * 1000) / 2);
     const holder = connect({ url: `unix:${this.#parts.socket}`, token: minted.token });
     return { id: minted.grant.grantId, machine, holder };
@@ -152,18 +154,25 @@ export class OwnAccess implements Access {
   }
 
   /** A rule of the policy for this session alone would not help the next one. */
-  #forAnySession(error: DoorwardError): DoorwardError {
-    if (error.hint?.includes(this.#subject) !== true) return error;
-    const any = `agent:${this.#parts.grant.tool}:*`;
+  #forAnySession(error: DoorwardError, machine: string): DoorwardError {
     const { code, message, details } = error;
-    return new DoorwardError({
-      code,
-      message,
-      hint: error.hint.replace(this.#subject, any),
-      details,
-      cause: error,
-    });
+    const hint =
+      allowCommand(error, this.#parts.grant, machine) ??
+      error.hint?.replace(this.#subject, `agent:${this.#parts.grant.tool}:*`);
+    if (hint === undefined || hint === error.hint) return error;
+    return new DoorwardError({ code, message, hint, details, cause: error });
   }
+}
+
+/** The command that adds the missing rule to the policy; undefined where none adds what is asked for. */
+function allowCommand({ code }: DoorwardError, grant: OwnGrant, machine: string): string | undefined {
+  if (code !== "POLICY_DENIED" && code !== "GRANT_TOO_WIDE") return undefined;
+  const client = CLIENT_NAMES.find((name) => name === grant.tool);
+  if (client === undefined || grant.tools !== undefined || grant.capabilities !== undefined) return undefined;
+  if (durationSeconds(grant.time) > durationSeconds(LONGEST_RULE)) return undefined;
+  const command = `doorward connect ${client} ${machine} --allow`;
+  if (grant.operations.every((one) => READ_OPERATIONS.includes(one))) return `${command} --read-only`;
+  return grant.operations.every((one) => DEFAULT_OPERATIONS.includes(one)) ? command : undefined;
 }
 
 /** Whether a grant is no more without anybody having revoked it. */
