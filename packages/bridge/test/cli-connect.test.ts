@@ -13,7 +13,10 @@ let home: string;
 before(async () => {
   lab = await startCliLab(DOOR_REGISTRY);
   home = join(lab.home, "user");
-  const everything = [{ to: "agent:*", doors: ["agent-tool"], operations: OPERATIONS, for: "8h" }];
+  const everything = [
+    { to: "agent:*", doors: ["agent-tool"], operations: OPERATIONS, for: "8h" },
+    { to: "agent:*", doors: ["terminal"], operations: ["terminal.agent-exec"], for: "8h" },
+  ];
   const view = (grants: unknown) => ({
     path: join(lab.home, "config", "policy.yaml"),
     exists: true,
@@ -172,7 +175,8 @@ test("codex over http: the token is in a private file, the configuration names a
   assert.match(config, /bearer_token_env_var = "DOORWARD_TOKEN_SHOP"/);
   assert.doesNotMatch(config, /dwg_/);
   const { grant } = lab.authority.authenticate((await readFile(token, "utf8")).trim());
-  assert.equal(Date.parse(grant.expiresAt) - Date.parse(grant.issuedAt), 7_200_000);
+  const seconds = (Date.parse(grant.expiresAt) - Date.parse(grant.issuedAt)) / 1000;
+  assert.equal(Math.round(seconds), 7200);
   await done("codex", "shop", "--transport", "http", "--write");
   assert.equal(lab.authority.get(grant.grantId).status, "revoked");
   const second = (await readFile(token, "utf8")).trim();
@@ -231,6 +235,71 @@ test("a link is written through; another name replaces the entry of before", asy
   assert.deepEqual([...(await ofClaude("dotfiles.json")).keys()], ["box"]);
 });
 
+const environments = (): Promise<string> => readFile(join(home, ".codex/environments.toml"), "utf8");
+
+test("codex's own tools: an environment in the machine by a pipe, and no other", async () => {
+  await done("codex", "shop", "--write");
+  const said = await done("codex", "shop", "--own-tools", "--write");
+  assert.match(said, /npm install/);
+  const text = await environments();
+  assert.equal((await stat(join(home, ".codex/environments.toml"))).mode & 0o777, 0o600);
+  const config = parseToml(text) as {
+    readonly default: string;
+    readonly include_local: boolean;
+    readonly environments: readonly { id: string; url: string; auth_bearer_token: string }[];
+  };
+  const [environment] = config.environments;
+  assert.deepEqual([config.default, config.include_local], ["doorward-shop", false]);
+  assert.match(
+    environment?.url ?? "",
+    /^ws:\/\/127\.0\.0\.1:\d+\/v1\/machines\/shop\/doors\/pipe\?arg=\/home\/agent\/codex\/node_modules\/\.bin\/codex&arg=exec-server&arg=--listen&arg=stdio$/,
+  );
+  const token = environment?.auth_bearer_token ?? "";
+  const { grant } = lab.authority.authenticate(token);
+  assert.deepEqual([grant.subject.split(":")[1], grant.operations], ["codex", ["terminal.agent-exec"]]);
+  await done("codex", "shop", "--own-tools", "--remove");
+  assert.throws(() => lab.authority.authenticate(token), { code: "GRANT_REVOKED" });
+  await assert.rejects(environments());
+  assert.match(await readFile(join(home, FILES.codex), "utf8"), /doorward-shop/);
+});
+
+test("--remove takes both of codex's, and another program in the machine is written with its path", async () => {
+  await done("codex", "shop", "--write");
+  await done("codex", "shop", "--own-tools", "--program", "/opt/a b/codex", "--write");
+  assert.match(await environments(), /pipe\?arg=\/opt\/a%20b\/codex&/);
+  await done("codex", "shop", "--remove");
+  assert.deepEqual(await readdir(join(lab.home, "state", "connections")), []);
+  await assert.rejects(environments());
+});
+
+test("environments of one's own are neither replaced nor removed, not even with --force", async () => {
+  await mkdir(join(home, ".codex"));
+  await writeFile(join(home, ".codex/environments.toml"), 'default = "mine"\n');
+  const grants = lab.authority.list({}).length;
+  for (const force of [[], ["--force"]]) {
+    assert.equal((await connect("codex", "shop", "--own-tools", "--write", ...force)).code, 2);
+    assert.equal(await environments(), 'default = "mine"\n');
+  }
+  assert.equal(lab.authority.list({}).length, grants);
+});
+
+test("openclaw's own tools: what its plugin reads, without a token, and taken back", async () => {
+  const file = join(home, FILES.openclaw);
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, PRESENT.openclaw);
+  assert.match(await done("openclaw", "shop", "--own-tools", "--write"), /plugins install/);
+  assert.match(await done("openclaw", "shop", "--own-tools", "--write"), /already has/);
+  const written = await readFile(file, "utf8");
+  assert.match(written, /"doorward": \{\s*"enabled": true,\s*"config": \{\s*"machine": "shop"/);
+  assert.doesNotMatch(written, /dwg_/);
+  await done("openclaw", "shop", "--remove");
+  assert.equal(await readFile(file, "utf8"), PRESENT.openclaw);
+});
+
+test("hermes is told where its own terminal finds the machine", async () => {
+  assert.match(await done("hermes", "shop"), /ssh-config --install[^]*TERMINAL_SSH_HOST=shop\.doorward/);
+});
+
 test("--scope project goes into this folder", async () => {
   await done("claude-code", "shop", "--scope", "project", "--write");
   assert.match(await readFile(join(lab.repo, ".mcp.json"), "utf8"), /doorward-shop/);
@@ -273,6 +342,11 @@ for (const [args, why] of [
   [["hermes", "shop", "--scope", "project"], /no configuration of a folder/],
   [["generic", "shop", "--write"], /no file that every client reads/],
   [["codex", "shop", "--write", "--remove"], /--write and --remove/],
+  [["hermes", "shop", "--own-tools"], /can't be told/],
+  [["codex", "shop", "--own-tools", "--read-only"], /--read-only with --own-tools/],
+  [["codex", "shop", "--program", "/x"], /--program/],
+  [["codex", "shop", "--own-tools", "--transport", "http"], /it has ws/],
+  [["codex", "shop", "--own-tools", "--scope", "project"], /no configuration of a folder/],
   [["emacs", "shop"], /must be one of openclaw/],
 ] as const) {
   test(`refused: connect ${args.join(" ")}`, async () => {

@@ -3,9 +3,8 @@ import { Duration, type MachineView } from "@doorward/contracts";
 import type { Command } from "commander";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
-import { CLIENT_NAMES, type ClientName } from "../connect/client-names.ts";
+import { CLIENT_NAMES, kindOf, type ClientName, type ConnectionKind } from "../connect/client-names.ts";
 import type { ConnectAsk } from "../connect/connect-client.ts";
-import { DEFAULT_OPERATIONS, READ_OPERATIONS } from "../mcp/operations.ts";
 import { parseArgument, parseOptions, usage } from "../parse-input.ts";
 import { namedMachine, resolveMachine } from "../resolve-machine.ts";
 import { leaf, type Run } from "../run.ts";
@@ -22,6 +21,12 @@ const ConnectOptions = z.object({
     .describe("Lower-case letters, digits and hyphens, at most 60 characters")
     .optional(),
   readOnly: z.boolean().optional(),
+  ownTools: z.boolean().optional(),
+  program: z
+    .string()
+    .regex(/^\/[^\0]*$/)
+    .describe("An absolute path in the machine")
+    .optional(),
   write: z.boolean().optional(),
   remove: z.boolean().optional(),
   allow: z.boolean().optional(),
@@ -39,6 +44,11 @@ export function defineConnect(command: Command, cli: Cli): void {
     .option("--transport <kind>", "stdio (the default: no secret is written anywhere), http or ws")
     .option("--scope <scope>", "user (the default) or project: this folder's configuration")
     .option("--read-only", "the client may look, and change and run nothing")
+    .option(
+      "--own-tools",
+      "codex, openclaw: its own shell and file tools run in the machine, instead of MCP beside them",
+    )
+    .option("--program <path>", "with --own-tools: where codex is in the machine")
     .option("--for <time>", `how long the grant for http and ws lasts; ${DEFAULT_TIME} when left out`)
     .option("--name <name>", "name of the entry; doorward-MACHINE when left out")
     .option("--allow", "add the rule to the policy that such grants take, without asking")
@@ -50,45 +60,56 @@ export function defineConnect(command: Command, cli: Cli): void {
       "doorward connect claude-code shop --write",
       "doorward connect codex shop",
       "doorward connect openclaw shop --transport http --for 8h --write",
+      "doorward connect codex shop --own-tools --write",
       "doorward connect claude-code shop --remove",
     ],
     async (run, [given, machine], options) => {
       const client = parseArgument("client", z.enum(CLIENT_NAMES), given);
       const asked = parseOptions(ConnectOptions, options);
-      await checkTogether(client, asked);
+      const kind = await checkTogether(client, asked);
       const named = namedMachine(machine);
       if (asked.remove === true) {
         const { takeBack } = await import("../connect/take-back.ts");
-        return takeBack(run, client, named, asked);
+        const own = kindOf(client, true);
+        const kinds = own === undefined || own === kind ? [kind] : [kind, own];
+        return takeBack(run, kinds, named, asked);
       }
-      return connectTo(run, client, named, asked);
+      return connectTo(run, kind, named, asked);
     },
   );
 }
 
 async function connectTo(
   run: Run,
-  client: ClientName,
+  client: ConnectionKind,
   named: string | undefined,
   options: ConnectOptions,
 ): Promise<number> {
-  const parts = await connectParts();
+  const [{ CLIENTS }, { ensureRule }, { printConnection, writeConnection }, own, grants] =
+    await connectParts();
   await using bridge = await run.client();
   const view = await machineOf(run, bridge, named);
   const readOnly = options.readOnly === true;
   const ask: ConnectAsk = {
     client,
     machine: view.name,
-    transport: options.transport ?? "stdio",
+    transport: options.transport ?? CLIENTS[client].transports[0] ?? "stdio",
+    program: options.program ?? own.CODEX_IN_MACHINE,
     scope: options.scope ?? "user",
     name: options.name ?? `doorward-${view.name}`,
     time: options.for ?? DEFAULT_TIME,
     readOnly,
     force: options.force === true,
   };
-  const [{ CLIENTS }, { ensureRule }, { printConnection, writeConnection }] = parts;
-  const operations = readOnly ? READ_OPERATIONS : DEFAULT_OPERATIONS;
-  const rule = { tool: CLIENTS[client].tool, operations, time: ask.time, profile: view.profile };
+  const operations = grants.operationsOf(client, readOnly);
+  const door = options.ownTools === true ? "terminal" : "agent-tool";
+  const rule = {
+    tool: CLIENTS[client].tool,
+    door,
+    operations,
+    time: ask.time,
+    profile: view.profile,
+  } as const;
   await ensureRule(run, bridge, rule, options.allow === true);
   if (options.write === true) await writeConnection(run, bridge, ask);
   else await printConnection(run, bridge, ask);
@@ -101,6 +122,8 @@ function connectParts() {
     import("../connect/clients.ts"),
     import("../connect/policy-rule.ts"),
     import("../connect/connect-client.ts"),
+    import("../connect/own-tools.ts"),
+    import("../connect/connection-grant.ts"),
   ]);
 }
 
@@ -111,10 +134,22 @@ async function machineOf(run: Run, bridge: DoorwardClient, named: string | undef
 
 async function checkTogether(
   client: ClientName,
-  { write, remove, transport = "stdio", ...rest }: ConnectOptions,
-): Promise<void> {
+  { write, remove, ...rest }: ConnectOptions,
+): Promise<ConnectionKind> {
   const { CLIENTS } = await import("../connect/clients.ts");
-  const kind = CLIENTS[client];
+  const named = kindOf(client, rest.ownTools === true);
+  if (named === undefined)
+    throw usage(
+      `Cannot use --own-tools: ${client} can't be told by a file of its own to run them elsewhere`,
+      "--own-tools",
+      "doorward ssh-config --install",
+    );
+  const kind = CLIENTS[named];
+  const transport = rest.transport ?? kind.transports[0] ?? "stdio";
+  if (rest.program !== undefined && named !== "own-tools-codex")
+    throw usage("Cannot use --program: it is for codex with --own-tools", "--program");
+  if (rest.ownTools === true && rest.readOnly === true)
+    throw usage("Cannot use --read-only with --own-tools: they run commands", "--read-only");
   if (write === true && remove === true)
     throw usage("Cannot use --write and --remove together", "--remove", "doorward help connect");
   if (!kind.transports.includes(transport))
@@ -125,11 +160,14 @@ async function checkTogether(
     );
   if (rest.for !== undefined && transport === "stdio" && remove !== true)
     throw usage(
-      "Cannot use --for with stdio: doorward mcp mints and renews its grant while it runs",
+      "Cannot use --for with stdio: its grant is minted and renewed while it is used",
       "--for",
       `doorward connect ${client} --transport http --for ${rest.for}`,
     );
-  if (rest.scope === "project" && (client === "openclaw" || client === "hermes" || client === "generic"))
+  if (
+    rest.scope === "project" &&
+    (rest.ownTools === true || client === "openclaw" || client === "hermes" || client === "generic")
+  )
     throw usage(`Cannot use --scope project: ${client} has no configuration of a folder`, "--scope");
   if (client === "generic" && write === true && transport === "stdio")
     throw usage(
@@ -137,4 +175,5 @@ async function checkTogether(
       "--write",
       "doorward connect generic",
     );
+  return named;
 }

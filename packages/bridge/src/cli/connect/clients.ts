@@ -1,11 +1,12 @@
-import { homedir } from "node:os";
 import { join } from "node:path";
 import type { ToolId } from "@doorward/contracts";
 import type { Cli } from "../cli.ts";
 import { shellWord } from "../shell-word.ts";
-import type { ClientName } from "./client-names.ts";
+import type { ConnectionKind } from "./client-names.ts";
+import { codexHome, home, openclawConfig } from "./client-places.ts";
 import type { ConfigEntry, ConfigFormat } from "./config-format.ts";
 import { JSON_CONFIG } from "./json-config.ts";
+import { codexOwnTools, openclawOwnTools } from "./own-tools.ts";
 import { TOML_CONFIG } from "./toml-config.ts";
 import { YAML_CONFIG } from "./yaml-config.ts";
 
@@ -19,12 +20,14 @@ export type Transport = "stdio" | "http" | "ws";
 export type Offer =
   | {
       readonly transport: "stdio";
+      readonly machine: string;
       readonly command: string;
       readonly args: readonly string[];
       readonly env: Readonly<Record<string, string>>;
     }
   | {
       readonly transport: "http" | "ws";
+      readonly machine: string;
       readonly url: string;
       /** File that holds the token. */
       readonly tokenFile: string;
@@ -59,6 +62,8 @@ export interface ClientKind {
   readonly transports: readonly Transport[];
   /** Whether its entries hold the token of a transport that needs one, because it has no other way. */
   readonly holdsToken: boolean;
+  /** What is behind `/doors/` of the machine, where that is not MCP. */
+  door?(program: string): string;
   place(scope: Scope, where: Where, name: string): Place | undefined;
   entry(offer: Offer, name: string): ConfigEntry;
   /** The client's own command that does the same; undefined where it has none. */
@@ -119,7 +124,7 @@ const codex: ClientKind = {
   },
   notes: (offer) => [
     "Codex's own shell still runs on this host: `codex -s read-only` keeps it from changing anything there;",
-    "how it runs in the machine instead: docs/agents-own-tools.md",
+    "with --own-tools it runs in the machine instead (docs/agents-own-tools.md)",
     ...(offer.transport === "stdio" ? [] : [exportLine(offer)]),
   ],
 };
@@ -148,7 +153,7 @@ const openclaw: ClientKind = {
   },
   notes: () => [
     "`openclaw mcp probe` shows whether it connects",
-    "Its own exec, read and write run in a machine with the plugin: docs/agents-own-tools.md",
+    "Its own exec, read and write run in a machine with the plugin: --own-tools (docs/agents-own-tools.md)",
     'A sandboxed session sees it only with "tools.sandbox.tools.alsoAllow": ["bundle-mcp"]',
   ],
 };
@@ -174,7 +179,7 @@ const hermes: ClientKind = {
   notes: (offer) => [
     ...(offer.transport === "stdio" ? [] : [exportLine(offer)]),
     "Its own terminal goes into the machine too with `doorward ssh-config --install`, terminal.backend: ssh,",
-    "TERMINAL_SSH_HOST=MACHINE.doorward and TERMINAL_SSH_USER=agent (docs/ssh.md)",
+    `TERMINAL_SSH_HOST=${offer.machine}.doorward and TERMINAL_SSH_USER=agent (docs/ssh.md)`,
   ],
 };
 
@@ -224,13 +229,15 @@ const generic: ClientKind = {
 };
 
 /** Every client by the name it has on the command line. */
-export const CLIENTS: Readonly<Record<ClientName, ClientKind>> = {
+export const CLIENTS: Readonly<Record<ConnectionKind, ClientKind>> = {
   openclaw,
   hermes,
   codex,
   "claude-code": claudeCode,
   vscode,
   generic,
+  "own-tools-codex": codexOwnTools,
+  "own-tools-openclaw": openclawOwnTools,
 };
 
 function stdioFields({ command, args, env }: Extract<Offer, { transport: "stdio" }>): ConfigEntry {
@@ -239,19 +246,6 @@ function stdioFields({ command, args, env }: Extract<Offer, { transport: "stdio"
 
 function exportLine({ variable, tokenFile }: Exclude<Offer, { transport: "stdio" }>): string {
   return `It reads the token from its environment: export ${variable}="$(cat ${shellWord(tokenFile)})"`;
-}
-
-function home(env: Cli["env"]): string {
-  return env["HOME"] || homedir();
-}
-
-function codexHome(env: Cli["env"]): string {
-  return env["CODEX_HOME"] || join(home(env), ".codex");
-}
-
-function openclawConfig(env: Cli["env"]): string {
-  const folder = env["OPENCLAW_STATE_DIR"] || join(home(env), ".openclaw");
-  return env["OPENCLAW_CONFIG_PATH"] || join(folder, "openclaw.json");
 }
 
 function vscodeUser({ env, platform }: Where): string {

@@ -1,11 +1,11 @@
+import { isDeepStrictEqual } from "node:util";
 import type { DoorwardClient } from "@doorward/client";
 import { DoorwardError } from "@doorward/contracts";
 import type { Run } from "../run.ts";
 import { shellWord } from "../shell-word.ts";
 import { gitRoot } from "../commands/up.ts";
-import type { ClientName } from "./client-names.ts";
+import { connectCommand, OWN_TOOLS, type ConnectionKind } from "./client-names.ts";
 import { CLIENTS, type Offer, type Place, type Scope, type Transport } from "./clients.ts";
-import type { ConfigEntry } from "./config-format.ts";
 import { endGrant, mintFor } from "./connection-grant.ts";
 import { ConnectionStore, entryDigest, type Connection } from "./connection-store.ts";
 import { ForeignEntry, putEntry, takeEntry, type Written } from "./entry-edit.ts";
@@ -13,9 +13,11 @@ import { selfCommand } from "./self-command.ts";
 
 /** One connection of a client, as the command line asked for it. */
 export interface ConnectAsk {
-  readonly client: ClientName;
+  readonly client: ConnectionKind;
   readonly machine: string;
   readonly transport: Transport;
+  /** The client's program in the machine, for those that run their own tools there. */
+  readonly program: string;
   readonly scope: Scope;
   readonly name: string;
   readonly time: string;
@@ -32,7 +34,7 @@ interface Plan {
 
 /** Prints what would be written, and where; nothing is minted for it. */
 export async function printConnection(run: Run, bridge: DoorwardClient, ask: ConnectAsk): Promise<void> {
-  const plan = await planOf(run, bridge, ask, "");
+  const plan = await planOf(run, bridge, ask, "TOKEN");
   const kind = CLIENTS[ask.client];
   const entry = kind.entry(plan.offer, ask.name);
   const command = kind.command(ask.name, entry, ask.scope);
@@ -41,16 +43,15 @@ export async function printConnection(run: Run, bridge: DoorwardClient, ask: Con
   const document = { client: ask.client, machine: ask.machine, transport: ask.transport, file, path, entry };
   run.output.result({ ...document, command: command ?? null, notes }, () => {
     const text = plan.place === undefined ? JSON.stringify(entry, null, 2) : kind.format.set("", path, entry);
-    const shown = kind.holdsToken ? text.replace("Bearer ", "Bearer TOKEN") : text;
     return [
       file === null ? `For ${kind.title}:` : `${kind.title} reads this from ${file}:`,
       "",
-      shown.trimEnd(),
+      text.trimEnd(),
       "",
       ...(command === undefined ? [] : [`Its own command for it:\n\n  ${command}\n`]),
       ...(file === null
         ? []
-        : [run.output.commands(`doorward connect ${ask.client} ${ask.machine} --write does it`)]),
+        : [run.output.commands(`${connectCommand(ask.client, ask.machine)} --write does it`)]),
       ...minting(run, ask),
       ...notes,
     ].join("\n");
@@ -84,11 +85,15 @@ function put(
   const kind = CLIENTS[ask.client];
   const entry = kind.entry(offer, ask.name);
   if (ask.client === "claude-code" && offer.transport !== "stdio") writeHelper(run, store, id);
-  // An entry under another name would be forgotten with the record of it.
-  if (known?.place !== undefined && known.place !== null && known.place.path.at(-1) !== ask.name)
-    takeEntry(kind, known.place, ask.force);
-  const put = place === undefined ? undefined : putOrRefuse(ask, place, entry, known);
-  const before = known?.place ?? put?.before;
+  const there = known?.place ?? undefined;
+  // An entry in another place would be forgotten with the record of it.
+  const moved = there !== undefined && place !== undefined && !samePlace(there, place);
+  if (moved) orRefuse(ask, there, () => takeEntry(kind, there, ask.force));
+  const put =
+    place === undefined
+      ? undefined
+      : orRefuse(ask, place, () => putEntry(kind, place, entry, there?.entry, ask.force));
+  const before = (moved ? undefined : there) ?? put?.before;
   store.save({
     id,
     client: ask.client,
@@ -111,20 +116,19 @@ function put(
   return put?.written ?? "added";
 }
 
-function putOrRefuse(
-  ask: ConnectAsk,
-  place: Place,
-  entry: ConfigEntry,
-  known: Connection | undefined,
-): ReturnType<typeof putEntry> {
+function samePlace(a: Place, b: Place): boolean {
+  return a.file === b.file && isDeepStrictEqual(a.path, b.path);
+}
+
+function orRefuse<T>(ask: ConnectAsk, place: Place, act: () => T): T {
   try {
-    return putEntry(CLIENTS[ask.client], place, entry, known?.place?.entry, ask.force);
+    return act();
   } catch (cause) {
     if (!(cause instanceof ForeignEntry)) throw cause;
     throw new DoorwardError({
       code: "INPUT_INVALID",
       message: `Cannot write "${cause.message}" into "${place.file}": there is one that Doorward did not write, or that was changed since`,
-      hint: `doorward connect ${ask.client} ${ask.machine} --write --force, or with another --name`,
+      hint: `${connectCommand(ask.client, ask.machine)} --write --force, or with another --name`,
       cause,
     });
   }
@@ -143,24 +147,27 @@ async function planOf(run: Run, bridge: DoorwardClient, ask: ConnectAsk, token: 
 
 function stdioOffer(run: Run, { client, machine, scope, readOnly }: ConnectAsk): Offer {
   const { command, args, env } = selfCommand(run.cli, scope === "project");
-  const own = ["mcp", machine, "--as", CLIENTS[client].tool, ...(readOnly ? ["--read-only"] : [])];
-  return { transport: "stdio", command, args: [...args, ...own], env };
+  const shim = ["mcp", machine, "--as", CLIENTS[client].tool, ...(readOnly ? ["--read-only"] : [])];
+  const own = client === OWN_TOOLS.openclaw ? [] : shim;
+  return { transport: "stdio", machine, command, args: [...args, ...own], env };
 }
 
 async function urlOffer(
   run: Run,
   bridge: DoorwardClient,
-  { machine, transport }: ConnectAsk,
+  { client, machine, transport, program }: ConnectAsk,
   store: ConnectionStore,
   id: string,
   token: string,
 ): Promise<Offer> {
   const { tcp } = await bridge.call("bridge.status", {}, { signal: run.cli.signal });
   if (tcp.state !== "listening") throw noTcp(tcp.state);
+  const door = CLIENTS[client].door?.(program) ?? "agent-tool/mcp";
   const scheme = transport === "ws" ? "ws" : "http";
   return {
     transport: transport === "ws" ? "ws" : "http",
-    url: `${scheme}://127.0.0.1:${tcp.port}/v1/machines/${machine}/doors/agent-tool/mcp`,
+    machine,
+    url: `${scheme}://127.0.0.1:${tcp.port}/v1/machines/${machine}/doors/${door}`,
     tokenFile: store.tokenFile(id),
     variable: `DOORWARD_TOKEN_${machine.toUpperCase().replaceAll("-", "_")}`,
     headersHelper: store.headersHelper(id),
@@ -191,14 +198,16 @@ function showWritten(run: Run, ask: ConnectAsk, { id, place, store, offer }: Pla
         ? [`It is in ${place?.file ?? ""} too: ${kind.title} has no other way`]
         : []),
       ...kind.notes(offer),
-      run.output.commands(`Taken back with: doorward connect ${client} ${machine} --remove`),
+      run.output.commands(`Taken back with: ${connectCommand(client, machine)} --remove`),
     ].join("\n"),
   );
 }
 
 function minting(run: Run, ask: ConnectAsk): readonly string[] {
   if (ask.transport === "stdio") return [];
-  const command = `doorward connect ${ask.client} ${ask.machine} --transport ${ask.transport} --write`;
+  const [usual] = CLIENTS[ask.client].transports;
+  const how = ask.transport === usual ? "" : ` --transport ${ask.transport}`;
+  const command = `${connectCommand(ask.client, ask.machine)}${how} --write`;
   return [run.output.commands(`The grant for it is made by ${command}`)];
 }
 

@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import type { DoorwardClient } from "@doorward/client";
-import { DoorwardError, type MintedGrant } from "@doorward/contracts";
+import { DoorwardError, type MintedGrant, type Operation } from "@doorward/contracts";
 import { readToken } from "../ssh/token-file.ts";
 import { DEFAULT_OPERATIONS, READ_OPERATIONS } from "../mcp/operations.ts";
+import { connectCommand, OWN_TOOLS, type ConnectionKind } from "./client-names.ts";
 import { CLIENTS } from "./clients.ts";
 import type { Connection, ConnectionStore } from "./connection-store.ts";
 
@@ -10,6 +11,12 @@ import type { Connection, ConnectionStore } from "./connection-store.ts";
 export interface GrantAsk {
   readonly time: string;
   readonly readOnly: boolean;
+}
+
+/** What a kind of connection needs. */
+export function operationsOf(kind: ConnectionKind, readOnly: boolean): readonly Operation[] {
+  if (kind === OWN_TOOLS.codex || kind === OWN_TOOLS.openclaw) return ["terminal.agent-exec"];
+  return readOnly ? READ_OPERATIONS : DEFAULT_OPERATIONS;
 }
 
 /** Mints the grant of a connection. */
@@ -20,7 +27,7 @@ export function mintFor(
   signal: AbortSignal,
 ): Promise<MintedGrant> {
   const subject = `agent:${CLIENTS[name].tool}:connect-${randomBytes(4).toString("hex")}`;
-  const operations = [...(readOnly ? READ_OPERATIONS : DEFAULT_OPERATIONS)];
+  const operations = [...operationsOf(name, readOnly)];
   return client.call("grants.create", { body: { machine, subject, operations, for: time } }, { signal });
 }
 
@@ -70,6 +77,6 @@ function revoked({ id, client, machine, grant }: Connection): DoorwardError {
   return new DoorwardError({
     code: "GRANT_REVOKED",
     message: `Cannot make headers: grant "${grant?.id ?? ""}" of connection "${id}" was revoked`,
-    hint: `doorward connect ${client} ${machine} --write`,
+    hint: `${connectCommand(client, machine)} --write`,
   });
 }

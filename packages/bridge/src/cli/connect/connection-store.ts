@@ -5,13 +5,13 @@ import { DoorwardError, Duration, GrantId, MachineName, Timestamp } from "@doorw
 import * as z from "zod";
 import { resolveFolders, writeDurably } from "../../state/index.ts";
 import type { Cli } from "../cli.ts";
-import { CLIENT_NAMES, type ClientName } from "./client-names.ts";
+import { CONNECTION_KINDS, type ConnectionKind } from "./client-names.ts";
 import type { Scope } from "./clients.ts";
 
 /** What `connect --write` wrote, so that exactly that can be taken back. */
 const Connection = z.strictObject({
   id: z.string().regex(/^[a-z0-9-]{1,120}$/),
-  client: z.enum(CLIENT_NAMES),
+  client: z.enum(CONNECTION_KINDS),
   machine: MachineName,
   transport: z.enum(["stdio", "http", "ws"]),
   /** Null for a client without a file of its own. */
@@ -43,7 +43,7 @@ export class ConnectionStore {
   }
 
   /** Id of the connection of a client, a machine and, for a project, its file. */
-  static idOf(client: ClientName, machine: string, scope: Scope, file: string | undefined): string {
+  static idOf(client: ConnectionKind, machine: string, scope: Scope, file: string | undefined): string {
     const place = createHash("sha256")
       .update(file ?? "")
       .digest("hex")

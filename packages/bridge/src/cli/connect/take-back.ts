@@ -3,7 +3,7 @@ import { gitRoot } from "../commands/up.ts";
 import { usage } from "../parse-input.ts";
 import { machinesWith } from "../resolve-machine.ts";
 import type { Run } from "../run.ts";
-import type { ClientName } from "./client-names.ts";
+import { connectCommand, type ConnectionKind } from "./client-names.ts";
 import { CLIENTS, type Scope } from "./clients.ts";
 import { endGrant } from "./connection-grant.ts";
 import { ConnectionStore, type Connection } from "./connection-store.ts";
@@ -12,12 +12,14 @@ import { ForeignEntry, takeEntry } from "./entry-edit.ts";
 /** Takes back what was written for a client: its entry, its grant, its files. The machine need not be there any more. */
 export async function takeBack(
   run: Run,
-  client: ClientName,
+  kinds: readonly ConnectionKind[],
   machine: string | undefined,
   options: { readonly scope?: Scope | undefined; readonly force?: boolean | undefined },
 ): Promise<number> {
   const store = new ConnectionStore(run.cli.env);
-  const ours = store.all().filter((one) => one.client === client && fits(one, options.scope, run.cli.cwd));
+  const ours = store
+    .all()
+    .filter((one) => kinds.includes(one.client) && fits(one, options.scope, run.cli.cwd));
   const chosen =
     machine === undefined ? await ofFolder(run, ours) : ours.filter((one) => one.machine === machine);
   for (const connection of chosen) await takeOne(run, store, connection, options.force === true);
@@ -49,7 +51,7 @@ async function takeOne(
     throw new DoorwardError({
       code: "INPUT_INVALID",
       message: `Cannot remove "${cause.message}" from "${place?.file ?? ""}": it was changed since it was written`,
-      hint: `doorward connect ${client} ${machine} --remove --force`,
+      hint: `${connectCommand(client, machine)} --remove --force`,
       cause,
     });
   }
