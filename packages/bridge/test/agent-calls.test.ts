@@ -6,6 +6,9 @@ import * as z from "zod";
 import { createToolCaller, type CallOutcome } from "../../doors/src/agent-tool/tool-caller.ts";
 import { defineTool, type Tool } from "../../doors/src/agent-tool/tool.ts";
 import { APPROVAL_TOOLS } from "../../doors/src/agent-tool/tools/approval-tools.ts";
+import { COMMAND_TOOLS } from "../../doors/src/agent-tool/tools/command-tools.ts";
+import { readFile } from "../../doors/src/agent-tool/tools/read-file.ts";
+import { readResource } from "../../doors/src/agent-tool/mcp/resources.ts";
 import { HOST_TOOLS } from "../../doors/src/agent-tool/tools/host-tools.ts";
 import { agentLab, type AgentLab, type AgentLabOptions } from "./agent-tool-lab.ts";
 
@@ -199,6 +202,42 @@ test("the same call while it waits is the same question, whatever the order of i
   const again = await lab.answer("write_file", { content: "x", path: "a" });
   assert.equal(again["approval_id"], first["approval_id"]);
   assert.equal(lab.asked.length, 1);
+});
+
+test("the same call made many times at once is one question", async () => {
+  const { tool, ran } = fixture(() => Promise.resolve("written"));
+  await using lab = open([tool], asking);
+  const calls = Array.from({ length: 30 }, () => lab.answer("write_file", { path: "a" }));
+  const ids = new Set((await Promise.all(calls)).map((answer) => answer["approval_id"]));
+  assert.equal(ids.size, 1);
+  assert.equal(lab.asked.length, 1);
+  lab.asked[0]?.approve();
+  await lab.answer("check_approval", { approval_id: [...ids][0], wait_seconds: 10 });
+  assert.equal(ran(), 1);
+});
+
+test("calls made at once are not asked about beyond what a session may have waiting", async () => {
+  const { tool } = fixture(() => Promise.resolve("written"));
+  await using lab = open([tool], asking);
+  const calls = Array.from({ length: 30 }, (_, at) => lab.call("write_file", { path: String(at) }));
+  const refused = (await Promise.all(calls)).filter(({ kind }) => kind === "failed");
+  assert.deepEqual([lab.asked.length, refused.length], [20, 10]);
+});
+
+test("where commands are asked about, so is what is typed to one that runs", async () => {
+  const command = { command_id: "c1", text: "rm -rf /\n" };
+  await using lab = open(COMMAND_TOOLS, { spec: { approvalRequired: ["run_command"] } });
+  assert.equal((await lab.answer("send_input", command))["status"], "pending");
+  assert.match(lab.asked[0]?.request.summary ?? "", /rm -rf/);
+  assert.equal(lab.asked[0]?.request.shape, null);
+});
+
+test("where readings are asked about, a file is not read whole as a resource", async () => {
+  await using lab = open([readFile], { spec: { approvalRequired: ["read_file"] } });
+  const client = { session: lab.session, client: () => null };
+  const { signal } = new AbortController();
+  await assert.rejects(readResource("doorward://lab/etc/passwd", lab.caller, client, signal), /approves each reading/);
+  assert.deepEqual([lab.asked.length, lab.records.length], [0, 0]);
 });
 
 test("an approval of another session, or of none, tells nothing", async () => {

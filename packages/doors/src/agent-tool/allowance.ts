@@ -89,6 +89,18 @@ export function allowanceOf(session: AllowanceSession, tool: ToolName): Allowanc
   return client;
 }
 
+/**
+ * Whether each call of a tool waits for the operator. Where he is asked about commands, he is asked about what is typed
+ * to those that run: one approved shell would do everything else unasked.
+ */
+export function waitsForOperator(agentTool: AgentToolDoorSpec | null, tool: ToolName): boolean {
+  if (agentTool === null || AGENT_TOOLS[tool].effect === "acts") return false;
+  const { approvalRequired } = agentTool;
+  return (
+    approvalRequired.includes(tool) || (tool === "send_input" && approvalRequired.includes("run_command"))
+  );
+}
+
 /** What is to happen to a call of a tool because of what it changes on the host. */
 export function hostMutation(agentTool: AgentToolDoorSpec, tool: ToolName): HostMutation {
   if (AGENT_TOOLS[tool].operation !== "agent-tool.host-action" || tool === "host_clipboard_read")

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { AGENT_TOOLS, DenialError, DoorwardError, toDoorwardError } from "@doorward/contracts";
 import type { PendingQuestion, ToolCallRecord } from "../door.ts";
-import { allowanceOf } from "./allowance.ts";
+import { allowanceOf, waitsForOperator } from "./allowance.ts";
 import { approvalRequest } from "./approval-text.ts";
 import { parseArguments } from "./call-arguments.ts";
 import { failureOf, noSuchTool, notAllowed } from "./call-failure.ts";
@@ -70,7 +70,8 @@ export class OneCall {
       this.#key = this.#keyOf(input);
       const waiting = this.#mayAsk() ? this.#alreadyAsked() : null;
       if (waiting !== null) return await this.#answered(waiting, null);
-      const asked = this.#mustAsk() ? await this.#ask(input) : null;
+      const { pending } = this.#request.session;
+      const asked = this.#mustAsk() ? await pending.inTurn(() => this.#ask(input)) : null;
       if (asked?.pending === true) return await this.#answered(asked.answer, null);
       return await this.#run(input, signal, asked?.approval ?? null);
     } catch (error) {
@@ -98,11 +99,7 @@ export class OneCall {
   }
 
   #mustAsk(): boolean {
-    const { agentTool } = this.#request.session.door;
-    return (
-      AGENT_TOOLS[this.#tool.name].effect !== "acts" &&
-      agentTool?.approvalRequired.includes(this.#tool.name) === true
-    );
+    return waitsForOperator(this.#request.session.door.agentTool, this.#tool.name);
   }
 
   #mayAsk(): boolean {
@@ -121,6 +118,9 @@ export class OneCall {
     input: Input,
   ): Promise<{ pending: true; answer: ToolAnswer<PendingAnswer> } | { pending: false; approval: string }> {
     const { session } = this.#request;
+    // The same call may have been asked about while this one waited for its turn.
+    const before = this.#alreadyAsked();
+    if (before !== null) return { pending: true, answer: before };
     session.pending.refuseMany();
     const { request, file } = await approvalRequest(this.#tool, input, session);
     this.#shown = file;

@@ -43,6 +43,7 @@ export class PendingCalls implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>();
   readonly #working = new Set<Promise<void>>();
   readonly #closing = new AbortController();
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(signal: AbortSignal) {
     this.#signal = signal;
@@ -61,6 +62,13 @@ export class PendingCalls implements AsyncDisposable {
   /** The same call, while nobody decided about it. */
   undecided(key: string): PendingCall | undefined {
     return [...this.#entries.values()].find(({ call }) => call.key === key && call.outcome === null)?.call;
+  }
+
+  /** Asks one question after the other, so that calls at the same time are counted, and the same call is asked once. */
+  inTurn<T>(ask: () => Promise<T>): Promise<T> {
+    const asked = this.#turn.then(ask);
+    this.#turn = asked.catch(() => undefined);
+    return asked;
   }
 
   /** Throws RATE_LIMITED when as many wait as may. */

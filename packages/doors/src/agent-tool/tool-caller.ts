@@ -1,6 +1,6 @@
 import { AGENT_TOOLS, isToolName, type ToolName } from "@doorward/contracts";
 import type { AgentSession, ClientInfo } from "./agent-session.ts";
-import { allowanceOf } from "./allowance.ts";
+import { allowanceOf, waitsForOperator } from "./allowance.ts";
 import { noSuchTool, failureOf } from "./call-failure.ts";
 import { mayPend } from "./pending-answer.ts";
 import { RefusedCalls } from "./refused-calls.ts";
@@ -65,9 +65,7 @@ class ToolCalls implements ToolCaller {
     return [...this.#tools.values()]
       .filter(({ name, offered }) => allowanceOf(session.door, name).allowed && (offered?.(session) ?? true))
       .map((tool) =>
-        agentTool?.approvalRequired.includes(tool.name) === true
-          ? (this.#pending.get(tool.name) ?? tool)
-          : tool,
+        waitsForOperator(agentTool, tool.name) ? (this.#pending.get(tool.name) ?? tool) : tool,
       );
   }
 

@@ -1,12 +1,12 @@
 import { AGENT_TOOLS } from "@doorward/contracts";
 import type { AgentSession } from "../agent-session.ts";
+import { waitsForOperator } from "../allowance.ts";
 import type { Tool } from "../tool.ts";
 
 /** What a model is told of the door before it uses it: where it works, from which folder, and what waits for a person. */
 export function instructionsFor({ door }: AgentSession, tools: readonly Tool[]): string {
   const { machine, reach, agentTool } = door;
-  const names = new Set<string>(tools.map(({ name }) => name));
-  const asked = (agentTool?.approvalRequired ?? []).filter((name) => names.has(name));
+  const asked = tools.map(({ name }) => name).filter((name) => waitsForOperator(agentTool, name));
   const acts = tools.filter(({ name }) => AGENT_TOOLS[name].effect === "acts").map(({ name }) => name);
   return [
     `All tools work inside the isolated machine "${machine.name}", never on the host. Paths are paths of that machine; relative ones start at ${reach.workdir}.`,

@@ -8,6 +8,7 @@ import {
 } from "@modelcontextprotocol/server";
 import { toDoorwardError } from "@doorward/contracts";
 import type { AgentSession } from "../agent-session.ts";
+import { waitsForOperator } from "../allowance.ts";
 import { failureOf } from "../call-failure.ts";
 import type { CallOutcome, ToolCaller } from "../tool-caller.ts";
 import { pathOfResource, resourceUriOf } from "./resource-uri.ts";
@@ -42,6 +43,9 @@ export async function readResource(
   const signal = AbortSignal.any([cancelled, session.door.signal]);
   try {
     const path = pathOfResource(uri, session.door.machine.name);
+    // A resource is read whole, which is more than the operator would be shown of the call.
+    if (waitsForOperator(session.door.agentTool, "read_file"))
+      throw refused("TOOL_NOT_ALLOWED", "a person approves each reading", "Call read_file, which asks");
     const call = {
       session,
       name: "read_file",
