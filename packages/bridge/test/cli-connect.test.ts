@@ -290,7 +290,7 @@ test("openclaw's own tools: what its plugin reads, without a token, and taken ba
   assert.match(await done("openclaw", "shop", "--own-tools", "--write"), /plugins install/);
   assert.match(await done("openclaw", "shop", "--own-tools", "--write"), /already has/);
   const written = await readFile(file, "utf8");
-  assert.match(written, /"doorward": \{\s*"enabled": true,\s*"config": \{\s*"machine": "shop"/);
+  assert.match(written, /"doorward": \{\s*"config": \{\s*"machine": "shop"/);
   assert.doesNotMatch(written, /dwg_/);
   await done("openclaw", "shop", "--remove");
   assert.equal(await readFile(file, "utf8"), PRESENT.openclaw);

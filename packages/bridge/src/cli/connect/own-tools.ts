@@ -46,15 +46,14 @@ export const openclawOwnTools: ClientKind = {
   transports: ["stdio"],
   holdsToken: false,
   place: (scope, { env }) =>
-    scope === "project" ? undefined : { file: openclawConfig(env), path: ["plugins", "entries", "doorward"] },
+    scope === "project"
+      ? undefined
+      : { file: openclawConfig(env), path: ["plugins", "entries", "doorward", "config"] },
   entry: (offer) => {
     if (offer.transport !== "stdio") return {};
     const { DOORWARD_HOME: home } = offer.env;
     const command = [offer.command, ...offer.args];
-    return {
-      enabled: true,
-      config: { machine: offer.machine, command, ...(home === undefined ? {} : { home }) },
-    };
+    return { machine: offer.machine, command, ...(home === undefined ? {} : { home }) };
   },
   command: () => undefined,
   notes: () => [
