@@ -5,6 +5,7 @@ import { echoPart } from "./echo.bench.ts";
 import { egressPart } from "./egress.bench.ts";
 import { evidencePart } from "./evidence.bench.ts";
 import { execPart } from "./exec.bench.ts";
+import { filesPart } from "./files.bench.ts";
 import { idlePart } from "./idle.bench.ts";
 import { launchPart } from "./launch.bench.ts";
 import { Bench, type Size } from "./lib/bench.ts";
@@ -20,6 +21,7 @@ const PARTS = [
   throughputPart,
   execPart,
   mcpPart,
+  filesPart,
   revokePart,
   evidencePart,
   egressPart,
