@@ -214,6 +214,17 @@ test("openclaw over http has its token in its configuration, and that is said", 
   await done("openclaw", "shop", "--remove");
 });
 
+test("openclaw over http: a configuration that others could read is closed to them with its token", async () => {
+  const file = join(home, FILES.openclaw);
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, PRESENT.openclaw);
+  await chmod(file, 0o644);
+  await done("openclaw", "shop", "--transport", "http", "--write");
+  assert.match(await readFile(file, "utf8"), /Bearer dwg_/);
+  assert.equal((await stat(file)).mode & 0o777, 0o600);
+  await done("openclaw", "shop", "--remove");
+});
+
 test("printing changes nothing and mints nothing", async () => {
   const before = lab.authority.list({ includeEnded: true }).length;
   for (const client of [...Object.keys(FILES), "generic"]) {

@@ -29,15 +29,17 @@ export function readConfig(path: string): string | undefined {
 
 /**
  * Puts a configuration file in place: the old or the new one after a crash, through a symlink to its target, with its
- * mode; a new one is closed to other users. Refused when it is not any more what was read.
+ * mode; a new one is closed to other users, and so is one that gets a `secret`. Refused when it is not any more what was
+ * read.
  */
-export function writeConfig(path: string, before: string | undefined, text: string): void {
+export function writeConfig(path: string, before: string | undefined, text: string, secret = false): void {
   const folder = dirname(path);
   if (!existsSync(folder)) mkdirSync(folder, { recursive: true, mode: 0o700 });
   if (readConfig(path) !== before)
     throw unusable(path, "it was changed by another program at this moment; try again");
   const target = before === undefined ? path : realpathSync(path);
-  const mode = before === undefined ? 0o600 : statSync(target).mode & 0o777;
+  const kept = secret ? 0o700 : 0o777;
+  const mode = before === undefined ? 0o600 : statSync(target).mode & kept;
   writeDurably(target, text);
   if (mode !== 0o600) chmodSync(target, mode);
 }

@@ -84,6 +84,7 @@ function put(
 ): Written {
   const kind = CLIENTS[ask.client];
   const entry = kind.entry(offer, ask.name);
+  const secret = kind.holdsToken && offer.transport !== "stdio";
   if (ask.client === "claude-code" && offer.transport !== "stdio") writeHelper(run, store, id);
   const there = known?.place ?? undefined;
   // An entry in another place would be forgotten with the record of it.
@@ -92,7 +93,7 @@ function put(
   const put =
     place === undefined
       ? undefined
-      : orRefuse(ask, place, () => putEntry(kind, place, entry, there?.entry, ask.force));
+      : orRefuse(ask, place, () => putEntry(kind, place, entry, there?.entry, { force: ask.force, secret }));
   const before = (moved ? undefined : there) ?? put?.before;
   store.save({
     id,

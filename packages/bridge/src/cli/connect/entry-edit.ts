@@ -19,14 +19,14 @@ export interface Before {
 
 /**
  * Puts an entry into a client's configuration. One of the same name stays as it is unless it is the one that was written
- * before (`known`, its digest), or `force` says so.
+ * before (`known`, its digest), or `force` says so. One with a `secret` closes the file to other users.
  */
 export function putEntry(
   kind: ClientKind,
   place: Place,
   entry: ConfigEntry,
   known: string | undefined,
-  force: boolean,
+  { force, secret }: { readonly force: boolean; readonly secret: boolean },
 ): { readonly written: Written; readonly before: Before } {
   return guarded(kind, place, () => {
     const text = readConfig(place.file);
@@ -39,7 +39,7 @@ export function putEntry(
     const after = kind.format.set(text ?? "", place.path, entry);
     if (entryDigest(kind.format.get(after, place.path)) !== entryDigest(entry))
       throw new UnreadableConfig(`"${place.path.join(".")}" would not be read back as it was written`);
-    writeConfig(place.file, text, after);
+    writeConfig(place.file, text, after, secret);
     return { written: found === undefined ? "added" : "changed", before };
   });
 }
