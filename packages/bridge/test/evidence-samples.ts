@@ -123,6 +123,20 @@ export const samples: readonly (readonly [EvidenceInput, RegExp])[] = [
   ],
   [
     {
+      type: "forward",
+      ...common,
+      machine,
+      session: "s_aaaaaaaaaa",
+      execution: "operator",
+      port: 3000,
+      outcome: "refused",
+      code: "PORT_CLOSED",
+      durationMs: 500,
+    },
+    /^operator:tester did not reach port 3000 of demo \(PORT_CLOSED\)$/,
+  ],
+  [
+    {
       type: "terminal",
       ...common,
       machine,

@@ -155,6 +155,20 @@ test("a port without a program is refused with PORT_CLOSED, and says so on the c
   assert.ok(code === 0 || code === 130, String(code));
 });
 
+test("the record of each connection names its port and how it ended", async () => {
+  const found = (await lab.records("forward", 500)).map(({ summary }) => summary);
+  for (const line of [
+    /^operator:\S+ was connected to port 3001 of shop for \S+$/,
+    /^operator:\S+ was connected to port 3002 of shop for \S+, cut \(GUEST_UNREACHABLE\)$/,
+    /^operator:\S+ did not reach port 4999 of shop \(PORT_CLOSED\)$/,
+  ]) {
+    assert.ok(
+      found.some((summary) => line.test(summary)),
+      found.join("\n"),
+    );
+  }
+});
+
 test("a local port that is taken is refused and a free one is named", async () => {
   const squatter = createServer().listen(0, "127.0.0.1");
   await once(squatter, "listening");

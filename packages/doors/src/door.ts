@@ -201,8 +201,18 @@ export interface ToolCallRecord {
   readonly approval: string | null;
 }
 
+/** A connection to a port of the machine that ended, or was not made. */
+export interface ForwardRecord {
+  readonly type: "forward";
+  readonly execution: SessionKind;
+  readonly port: number;
+  readonly outcome: "ended" | "cut" | "refused";
+  readonly code: string | null;
+  readonly durationMs: number;
+}
+
 /** What doors append to the evidence. */
-export type DoorRecord = CommandRecord | TerminalRecord | ToolCallRecord;
+export type DoorRecord = CommandRecord | ForwardRecord | TerminalRecord | ToolCallRecord;
 
 /** One kind of host surface, adapted to machines. */
 export interface Door extends AsyncDisposable {

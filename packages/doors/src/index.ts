@@ -1,6 +1,7 @@
 export type {
   ApprovalRequest,
   CommandRecord,
+  ForwardRecord,
   Door,
   DoorEndpoint,
   DoorEntry,

@@ -1,5 +1,11 @@
 import { MachinePath, type EvidenceInput } from "@doorward/contracts";
-import type { CommandRecord, DoorRecord, TerminalRecord, ToolCallRecord } from "@doorward/doors";
+import type {
+  CommandRecord,
+  DoorRecord,
+  ForwardRecord,
+  TerminalRecord,
+  ToolCallRecord,
+} from "@doorward/doors";
 import type { EvidenceLog } from "../evidence/index.ts";
 import type { SessionOpened } from "../gateway/index.ts";
 
@@ -27,6 +33,8 @@ export function doorRecord(
       return { type: "terminal", ...common, ...terminalPart(log, record) };
     case "command":
       return { type: "command", ...common, ...commandPart(log, record) };
+    case "forward":
+      return { type: "forward", ...common, ...forwardPart(record) };
     case "tool-call":
       return { type: "tool-call", ...common, door: session.door, ...toolCallPart(log, record) };
   }
@@ -52,6 +60,10 @@ function commandPart(log: DoorDigests, record: CommandRecord) {
     stderrBytes,
     detail: detail?.slice(0, 500) ?? null,
   };
+}
+
+function forwardPart({ port, outcome, code, durationMs }: ForwardRecord) {
+  return { port, outcome, code, durationMs: whole(durationMs) };
 }
 
 function toolCallPart(log: DoorDigests, record: ToolCallRecord) {

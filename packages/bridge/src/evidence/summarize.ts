@@ -25,6 +25,8 @@ function story(record: EvidenceStatement): string {
       return terminal(record.predicate);
     case "https://doorward.dev/evidence/command/v1":
       return command(record.predicate);
+    case "https://doorward.dev/evidence/forward/v1":
+      return forward(record.predicate);
     case "https://doorward.dev/evidence/tool-call/v1":
       return toolCall(record.predicate);
     case "https://doorward.dev/evidence/host-action/v1":
@@ -104,6 +106,13 @@ const terminalEvents = {
 
 const terminal = (p: EvidencePredicate<"terminal">) =>
   `${p.subject} ${terminalEvents[p.event]} terminal ${p.terminal} of ${p.machine.name}${p.program === null ? "" : ` running ${p.program}`}`;
+
+const forward = (p: EvidencePredicate<"forward">) => {
+  const port = `port ${String(p.port)} of ${p.machine.name}`;
+  const code = p.code === null ? "" : ` (${p.code})`;
+  if (p.outcome === "refused") return `${p.subject} did not reach ${port}${code}`;
+  return `${p.subject} was connected to ${port} for ${seconds(p.durationMs)}${p.outcome === "cut" ? ", cut" : ""}${code}`;
+};
 
 const command = (p: EvidencePredicate<"command">) =>
   `${p.subject} ran ${p.program} in ${p.machine.name}: ${commandEnd(p)}`;

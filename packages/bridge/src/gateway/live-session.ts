@@ -56,6 +56,7 @@ export class LiveSession {
 
   /** Remembers how the session's program exited, for the record of its end. */
   observe(record: DoorRecord): void {
+    if (record.type === "forward") return;
     if (record.type === "terminal" && record.event !== "exited") return;
     if (record.type === "tool-call" && record.exitCode === null) return;
     this.#exitCode = record.exitCode;

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { MachinePath, SessionId, Sha256 } from "../text.ts";
-import { Count, Note, RecordMachine, Reference, Word, recordFields } from "./common.ts";
+import { Code, Count, Note, RecordMachine, Reference, Word, recordFields } from "./common.ts";
 
 const execution = z.enum(["operator", "agent"]).describe("Whether a person or an agent acts");
 
@@ -65,6 +65,20 @@ export const CommandPredicate = z.strictObject({
   stdoutBytes: Count.describe("Bytes it wrote to standard output"),
   stderrBytes: Count.describe("Bytes it wrote to standard error"),
   detail: Note.nullable().describe("Why it did not start or was cut; null otherwise"),
+});
+
+/** A connection to a port of a machine's loopback ended, or was not made. */
+export const ForwardPredicate = z.strictObject({
+  ...recordFields,
+  machine: RecordMachine,
+  session: SessionId,
+  execution,
+  port: z.int().min(1).max(65_535).describe("Port of the machine's loopback"),
+  outcome: z
+    .enum(["ended", "cut", "refused"])
+    .describe("Both directions ended in order; it broke off, on either side; it was never made"),
+  code: Code.nullable().describe("Error code of one that was cut or refused, where there is one"),
+  durationMs: Count.describe("Milliseconds from the request to its end"),
 });
 
 /** What a session did with a terminal; `created` tells who opened it, for as long as evidence is kept. */

@@ -24,6 +24,7 @@ import {
 import { PluginHostCallPredicate, PluginLifecyclePredicate } from "./plugin-records.ts";
 import {
   CommandPredicate,
+  ForwardPredicate,
   SessionClosePredicate,
   SessionOpenPredicate,
   TerminalPredicate,
@@ -39,6 +40,7 @@ export const EVIDENCE_PREDICATES = {
   "session-close": SessionClosePredicate,
   terminal: TerminalPredicate,
   command: CommandPredicate,
+  forward: ForwardPredicate,
   "tool-call": ToolCallPredicate,
   "host-action": HostActionPredicate,
   "plugin-lifecycle": PluginLifecyclePredicate,
@@ -123,6 +125,7 @@ export const EvidenceStatement = z.discriminatedUnion("predicateType", [
   statement("session-close", SessionClosePredicate),
   statement("terminal", TerminalPredicate),
   statement("command", CommandPredicate),
+  statement("forward", ForwardPredicate),
   statement("tool-call", ToolCallPredicate),
   statement("host-action", HostActionPredicate),
   statement("plugin-lifecycle", PluginLifecyclePredicate),

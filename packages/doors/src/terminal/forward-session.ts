@@ -1,8 +1,13 @@
 import type { Duplex } from "node:stream";
-import { DoorwardError, ForwardClientMessage, MAX_WIRE_CHUNK_BYTES } from "@doorward/contracts";
-import { dialPort } from "@doorward/guest";
+import {
+  DoorwardError,
+  ForwardClientMessage,
+  MAX_WIRE_CHUNK_BYTES,
+  toDoorwardError,
+} from "@doorward/contracts";
+import { abortError, dialPort } from "@doorward/guest";
 import type { WebSocket } from "ws";
-import type { DoorSession } from "../door.ts";
+import type { DoorSession, ForwardRecord } from "../door.ts";
 import { authoriseForward } from "./authorise.ts";
 import { DoorSocket } from "./door-socket.ts";
 import { noticeMessage } from "./notice-message.ts";
@@ -28,18 +33,46 @@ export class ForwardSession {
       const hello = await socket.first();
       if (hello.type !== "dial") throw outOfTurn(hello.type, "the first message is dial");
       authoriseForward(session);
-      const stream = await dialPort(session.host, hello.port, session.signal);
-      try {
-        using _notices = session.host.onNotice((notice) => socket.send(noticeMessage(notice)));
-        new ForwardSession(socket, stream).#begin(session);
-        await socket.ended.catch(() => undefined);
-      } finally {
-        stream.destroy();
-      }
+      await ForwardSession.#connect(session, socket, hello.port);
     } catch (error) {
       socket.fail(error);
     }
     await socket.ended;
+  }
+
+  /** One connection, and the record of what became of it. */
+  static async #connect(session: DoorSession, socket: ForwardSocket, port: number): Promise<void> {
+    const began = performance.now();
+    const record = (outcome: ForwardRecord["outcome"], code: string | null): Promise<void> => {
+      const durationMs = Math.round(performance.now() - began);
+      return session.host.record({
+        type: "forward",
+        execution: session.kind,
+        ...{ port, outcome, code, durationMs },
+      });
+    };
+    const stream = await dialPort(session.host, port, session.signal).catch(async (error: unknown) => {
+      await record("refused", toDoorwardError(error).code);
+      throw error;
+    });
+    const connection = new ForwardSession(socket, stream);
+    const code = await connection.#carry(session);
+    if (connection.#clientEnded && connection.#machineEnded) await record("ended", null);
+    else await record("cut", code);
+  }
+
+  /** Carries until the end; answers the code of what broke it off, null for an end of the client's own. */
+  async #carry(session: DoorSession): Promise<string | null> {
+    try {
+      using _notices = session.host.onNotice((notice) => this.#socket.send(noticeMessage(notice)));
+      this.#begin(session);
+      await this.#socket.ended;
+      return session.signal.aborted ? abortError(session.signal).code : null;
+    } catch (error) {
+      return toDoorwardError(error).code;
+    } finally {
+      this.#stream.destroy();
+    }
   }
 
   private constructor(socket: ForwardSocket, stream: Duplex) {
