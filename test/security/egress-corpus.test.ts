@@ -11,7 +11,8 @@ import {
   startProxyLab,
   type ProxyLab,
 } from "../../packages/bridge/test/egress-proxy-lab.ts";
-import { attempts, SMUGGLED, type Attempt } from "./egress-corpus-attempts.ts";
+import { SMUGGLED, type Attempt } from "./egress-corpus-attempt.ts";
+import { attempts } from "./egress-corpus-attempts.ts";
 
 const LIMITS = { headMs: 400, helloMs: 400, bodyMs: 400, keepAliveMs: 400 };
 
