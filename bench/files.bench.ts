@@ -27,29 +27,37 @@ export const filesPart: BenchPart = {
   id: "files",
   title: "files of a machine",
   async run(bench) {
-    const base = realpathSync(mkdtempSync(join(tmpdir(), "doorward-bench-files-")));
+    await using folder = bench.own(tempFolder());
+    const base = folder.path;
     const repo = join(base, "repo");
-    try {
-      await using lab = await startLab();
-      const open = (path: string): Promise<GuestFiles> =>
-        openGuestFiles(lab.link, { roots: [{ path, access: "rw" }], workdir: repo }, never);
-      const [count, bytes] = [bench.pick({ quick: 1000, normal: 10_000 }), 100_000_000];
-      prepare(repo, count, bytes);
-      await using narrow = await open(repo);
-      await using wide = await open("/");
-      const rows: BenchRow[] = [];
-      for (const work of [...transfers(narrow, base, count, bytes), ...searches(narrow, wide, repo, count)])
-        rows.push(await measured(bench, work));
-      const { rssBytes } = await lab.link.health(never);
-      return [
-        ...rows,
-        { name: "guest, resident after all that", unit: "MiB", value: rssBytes / 1_048_576, beside: [] },
-      ];
-    } finally {
-      rmSync(base, { recursive: true, force: true });
-    }
+    await using lab = bench.own(await startLab());
+    const open = (path: string): Promise<GuestFiles> =>
+      openGuestFiles(lab.link, { roots: [{ path, access: "rw" }], workdir: repo }, never);
+    const [count, bytes] = [bench.pick({ quick: 1000, normal: 10_000 }), 100_000_000];
+    prepare(repo, count, bytes);
+    await using narrow = await open(repo);
+    await using wide = await open("/");
+    const rows: BenchRow[] = [];
+    for (const work of [...transfers(narrow, base, count, bytes), ...searches(narrow, wide, repo, count)])
+      rows.push(await measured(bench, work));
+    const { rssBytes } = await lab.link.health(never);
+    return [
+      ...rows,
+      { name: "guest, resident after all that", unit: "MiB", value: rssBytes / 1_048_576, beside: [] },
+    ];
   },
 };
+
+function tempFolder(): AsyncDisposable & { readonly path: string } {
+  const path = realpathSync(mkdtempSync(join(tmpdir(), "doorward-bench-files-")));
+  return {
+    path,
+    [Symbol.asyncDispose]() {
+      rmSync(path, { recursive: true, force: true });
+      return Promise.resolve();
+    },
+  };
+}
 
 function transfers(files: GuestFiles, base: string, count: number, bytes: number): Work[] {
   const from = (name: string): string => join(base, "repo", name);

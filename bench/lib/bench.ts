@@ -14,6 +14,7 @@ export class Bench implements AsyncDisposable {
   readonly install: boolean;
   readonly #say: (text: string) => void;
   readonly #labs: Promise<Lab>[] = [];
+  readonly #owned = new Set<AsyncDisposable>();
   #lab: Promise<Lab> | undefined;
   #machine: Promise<MachineView> | undefined;
   #client: DoorwardClient | undefined;
@@ -66,6 +67,12 @@ export class Bench implements AsyncDisposable {
     return (this.#sshd ??= openSshd(this.install));
   }
 
+  /** Keeps something to be disposed with the bench, also when that is interrupted; its owner may do so before. */
+  own<Owned extends AsyncDisposable>(owned: Owned): Owned {
+    this.#owned.add(owned);
+    return owned;
+  }
+
   async #launch(): Promise<MachineView> {
     const lab = await this.lab();
     this.say("launching a machine");
@@ -74,6 +81,7 @@ export class Bench implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#client?.[Symbol.asyncDispose]();
+    for (const owned of [...this.#owned].reverse()) await owned[Symbol.asyncDispose]();
     const sshd = await this.#sshd?.catch(() => undefined);
     if (sshd !== undefined && !missing(sshd)) await sshd[Symbol.asyncDispose]();
     for (const opening of this.#labs) {
