@@ -6,8 +6,9 @@ export const CALL_VARIABLE = "DOORWARD_CALL";
 
 /**
  * Reads marks, a line each, and kills what has one in its environment; at the end of its input, all that has the
- * session's. What is found is stopped first, so that it can't fork while the others are looked for, and it looks until
- * there is nothing left. In bash it starts no program of its own, as a fork bomb leaves no room for one.
+ * session's. What is found is stopped first, so that it can't fork while the others are looked for, and killed when no more
+ * come; it looks until there is nothing left. A fork bomb leaves it little time and no room for programs of its own: in bash
+ * it starts none, and reads no process twice that it stopped.
  */
 const PROGRAM = `trap '' TERM HUP INT
 marked() {
@@ -16,23 +17,32 @@ marked() {
   case " \${variables[*]}" in *" ${CALL_VARIABLE}=$2"*) return 0 ;; esac
   return 1
 }
-signal() {
-  hit=
+stop() {
+  new=
   for file in /proc/[0-9]*/environ; do
-    marked "$file" "$2" || continue
     pid=\${file#/proc/}
-    kill "-$1" "\${pid%/environ}" 2>/dev/null
-    hit=1
+    pid=\${pid%/environ}
+    if [ -n "$BASH_VERSION" ] && [ -n "\${stopped[$pid]}" ]; then continue; fi
+    marked "$file" "$1" || continue
+    kill -STOP "$pid" 2>/dev/null
+    if [ -n "$BASH_VERSION" ]; then stopped[$pid]=1; fi
+    found="$found $pid"
+    new=1
   done
 }
 end() {
   left=50
   while [ "$left" -gt 0 ]; do
-    signal STOP "$1"
-    [ -z "$hit" ] && return
-    signal STOP "$1"
-    signal STOP "$1"
-    signal KILL "$1"
+    found=
+    unset stopped
+    tries=5
+    while [ "$tries" -gt 0 ]; do
+      stop "$1"
+      if [ -z "$new" ]; then break; fi
+      tries=$((tries - 1))
+    done
+    if [ -z "$found" ]; then return; fi
+    kill -KILL $found 2>/dev/null
     left=$((left - 1))
   done
 }
