@@ -125,5 +125,5 @@ function stateful(
 
 function declared({ envelope }: ServerContext["mcpReq"]): { elicitation?: unknown; sampling?: unknown } {
   const found: unknown = Reflect.get(envelope ?? {}, "io.modelcontextprotocol/clientCapabilities");
-  return (found ?? {});
+  return found ?? {};
 }

@@ -54,7 +54,7 @@ test("a call is recorded with its argument, result, client, time and target befo
   });
   await lab.answer("write_file", { path: "/workspace/shop/a" });
   assert.equal(durable, true);
-  const [record] = lab.calls();
+  const record = lab.calls()[0]!;
   assert.equal(record.outcome, "completed");
   assert.equal(record.client, "lab-client");
   assert.equal(record.target, "/workspace/shop/a");
@@ -178,7 +178,7 @@ test("an approved call runs exactly as it was asked, once, and its result is fet
     calls.map(({ outcome }) => outcome),
     ["pending", "completed"],
   );
-  assert.equal(calls[1].approval, id);
+  assert.equal(calls[1]?.approval, id);
 });
 
 test("a refusal is final for the call, and the same call is not asked about again", async () => {
@@ -236,7 +236,10 @@ test("where readings are asked about, a file is not read whole as a resource", a
   await using lab = open([readFile], { spec: { approvalRequired: ["read_file"] } });
   const client = { session: lab.session, client: () => null };
   const { signal } = new AbortController();
-  await assert.rejects(readResource("doorward://lab/etc/passwd", lab.caller, client, signal), /approves each reading/);
+  await assert.rejects(
+    readResource("doorward://lab/etc/passwd", lab.caller, client, signal),
+    /approves each reading/,
+  );
   assert.deepEqual([lab.asked.length, lab.records.length], [0, 0]);
 });
 

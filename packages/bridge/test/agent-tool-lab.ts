@@ -23,7 +23,9 @@ import {
 } from "../../doors/src/agent-tool/tool-caller.ts";
 import type { Tool } from "../../doors/src/agent-tool/tool.ts";
 
-export const ALL_OPERATIONS: readonly Operation[] = DEFAULT_AGENT_TOOL_DOOR.allowedOperations;
+export const ALL_OPERATIONS: readonly Operation[] = DEFAULT_AGENT_TOOL_DOOR.allowedOperations.filter(
+  (each) => each !== "agent-tool.plugin",
+);
 
 /** A question that a session asked, and how the test decides it. */
 export interface AskedHere {
@@ -78,6 +80,8 @@ export function agentLab(options: AgentLabOptions): AgentLab {
   const door: DoorSession = {
     id: `s_lab${String(count)}`,
     protocol: "http",
+    query: "",
+    announced: null,
     machine: { id: "m_lab0000000", name: "lab" },
     subject: options.subject ?? "agent:codex:s1",
     grantId: "g_lab",

@@ -254,7 +254,7 @@ test("codex's own tools: an environment in the machine by a pipe, and no other",
   assert.match(said, /npm install/);
   const text = await environments();
   assert.equal((await stat(join(home, ".codex/environments.toml"))).mode & 0o777, 0o600);
-  const config = parseToml(text) as {
+  const config = parseToml(text) as unknown as {
     readonly default: string;
     readonly include_local: boolean;
     readonly environments: readonly { id: string; url: string; auth_bearer_token: string }[];

@@ -120,6 +120,9 @@ async function serve(socket: WebSocket): Promise<void> {
         });
       },
       dial: (open, signal) => lab.link.dial(open, signal),
+      ask: () => assert.fail("no questions here"),
+      hostAction: () => Promise.reject(new Error("no host actions here")),
+      requestEgress: () => Promise.reject(new Error("no way out here")),
       runningTerminals: async (signal) =>
         (await lab.link.terminals(signal)).filter(({ exit }) => exit === null).map(({ id }) => id),
       record: (record) => {

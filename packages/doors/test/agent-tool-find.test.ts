@@ -230,7 +230,13 @@ test("a cancelled call ends with its signal, and changes nothing", async () => {
     ["git_status", {}],
   ] as const) {
     const tool = FILE_TOOLS.find((each) => each.name === name)!;
-    const call = { session: at.session, signal, progress: () => undefined, pend: () => assert.fail() };
+    const call = {
+      session: at.session,
+      signal,
+      shown: null,
+      progress: () => undefined,
+      pend: () => assert.fail(),
+    };
     await assert.rejects(tool.call(tool.input.parse(args), call), failing("ABORTED", /./));
   }
   assert.equal(String(await readFile(join(at.path, "a.ts"))), TREE["a.ts"]);
