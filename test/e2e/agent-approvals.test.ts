@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { connect, type DoorwardClient } from "@doorward/client";
 import { AgentClient } from "../support/agent-client.ts";
-import { openLab, type Lab } from "../support/lab.ts";
+import { needsRoot, openLab, REPO_OWNER, type Lab } from "../support/lab.ts";
 
 const OPERATIONS = ["agent-tool.list", "agent-tool.read", "agent-tool.write", "agent-tool.exec"];
 
@@ -90,9 +90,15 @@ describe("calls that wait for the operator, decided on the command line", { time
   });
 
   it("a write that was approved does not touch what came, went, or is reached by another way meanwhile", async () => {
-    writeFileSync(join(repo, "seen.txt"), "seen\n");
-    writeFileSync(join(repo, "other.txt"), "seen\n");
-    writeFileSync(join(repo, "goes.txt"), "goes\n");
+    // files of the host's root have no owner in the machine
+    for (const [name, text] of Object.entries({
+      "seen.txt": "seen\n",
+      "other.txt": "seen\n",
+      "goes.txt": "goes\n",
+    })) {
+      writeFileSync(join(repo, name), text);
+      if (needsRoot === false) chownSync(join(repo, name), REPO_OWNER, REPO_OWNER);
+    }
     symlinkSync("seen.txt", join(repo, "link"));
     const ids: unknown[] = [];
     for (const path of ["comes.txt", "goes.txt", "link"])
