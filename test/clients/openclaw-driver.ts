@@ -32,6 +32,9 @@ export interface OpenClawOptions {
   readonly mcp: object;
 }
 
+/** Ten tries a second; it starts in ten seconds on a quiet host, and in minutes on a busy one. */
+const START_TRIES = 2400;
+
 /** The real OpenClaw: a gateway of its own on loopback, its model the scripted one. */
 export class OpenClaw implements AsyncDisposable {
   readonly #child: ChildProcess;
@@ -90,7 +93,7 @@ export class OpenClaw implements AsyncDisposable {
   }
 
   async #listening(): Promise<void> {
-    for (let tries = 0; tries < 600; tries += 1) {
+    for (let tries = 0; tries < START_TRIES; tries += 1) {
       if (this.#child.exitCode !== null) break;
       const ready = await fetch(`http://127.0.0.1:${String(this.#port)}/healthz`).then(
         ({ ok }) => ok,

@@ -22,17 +22,20 @@ const policy = `grants:
 const call = (name: string, args: Readonly<Record<string, unknown>>): ScriptedCall => ({ name, args });
 const exec = (command: string): ScriptedCall => call("exec", { command });
 
-describe("OpenClaw from npm", { skip, timeout: 420_000 }, () => {
+describe("OpenClaw from npm", { skip, timeout: 720_000 }, () => {
   let lab: Lab;
   let model: ScriptedModel;
   let gateway: OpenClaw;
   let options: OpenClawOptions;
   let workspace: string;
   let elsewhere: string;
+  const opened: (() => Promise<void>)[] = [];
 
   before(async () => {
     lab = await openLab({ policy });
+    opened.push(() => lab[Symbol.asyncDispose]());
     model = await ScriptedModel.open();
+    opened.push(() => model[Symbol.asyncDispose]());
     workspace = lab.repo("notes", { "todo.txt": "buy milk\n" });
     elsewhere = lab.repo("by-ssh", { "seed.txt": "seed\n" });
     const home = join(lab.root, "openclaw");
@@ -51,12 +54,12 @@ describe("OpenClaw from npm", { skip, timeout: 420_000 }, () => {
       mcp: { door: await door() },
     };
     gateway = await OpenClaw.start(options);
+    opened.push(() => gateway[Symbol.asyncDispose]());
   });
 
+  // In reverse, and also what a failed set-up had opened by then.
   after(async () => {
-    await gateway[Symbol.asyncDispose]();
-    await model[Symbol.asyncDispose]();
-    await lab[Symbol.asyncDispose]();
+    for (const close of opened.reverse()) await close();
   });
 
   /** What OpenClaw's own ssh backend is given, as docs/ssh.md has it. */
