@@ -134,6 +134,6 @@ describe("an agent's client on the streams of doorward mcp", { timeout: 600_000 
     await using agent = new StdioAgent(lab, ["shop", "--as", "hermes"]);
     const { error } = await agent.begin();
     assert.equal(error?.data?.code, "GRANT_TOO_WIDE");
-    assert.match(error.data.hint ?? "", /to: "agent:hermes:\*"/);
+    assert.match(error.data.hint ?? "", /doorward connect hermes shop --allow/);
   });
 });

@@ -109,6 +109,12 @@ async function serve(socket: WebSocket): Promise<void> {
     kind,
     operations: new Set(operations),
     spec,
+    query: "",
+    announced: null,
+    agentTool: null,
+    reach: { workdir: "/", folders: [], narrowed: false },
+    capabilities: new Set(),
+    tools: null,
     signal: controller.signal,
     host: {
       check: (operation) => {

@@ -67,6 +67,12 @@ async function serve(socket: WebSocket, path: string): Promise<void> {
       kind: "operator",
       operations: new Set(["terminal.attach", "terminal.observe", "terminal.input"]),
       spec: { ...DEFAULT_TERMINAL_DOOR, attach: { ...DEFAULT_TERMINAL_DOOR.attach, ...limits } },
+      query: "",
+      announced: null,
+      agentTool: null,
+      reach: { workdir: "/", folders: [], narrowed: false },
+      capabilities: new Set(),
+      tools: null,
       signal: controller.signal,
       host: {
         check: () => undefined,
