@@ -1,7 +1,7 @@
 // What OpenClaw spawns for one exec: carries its stdin, output, signals and exit to a command in the machine.
 import { connect, type ExecSession } from "@doorward/client";
 import { toDoorwardError } from "@doorward/contracts";
-import { EXEC_REQUEST_VARIABLE, ExecRequest } from "./exec-request.ts";
+import { takeOver } from "./exec-request.ts";
 import { exitCode } from "./run-in-machine.ts";
 
 /** Exit code when Doorward, not the command, failed. */
@@ -13,8 +13,7 @@ process.stdin.destroy();
 
 async function main(): Promise<number> {
   try {
-    const request = ExecRequest.parse(JSON.parse(process.env[EXEC_REQUEST_VARIABLE] ?? "{}"));
-    const { url, token, machine, argv, cwd, env } = request;
+    const { url, token, machine, argv, cwd, env } = takeOver(process.argv[2] ?? "");
     await using client = connect({ url, token });
     const session = await client.startExec(machine, argv, {
       stdin: process.stdin,

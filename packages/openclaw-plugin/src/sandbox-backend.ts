@@ -4,7 +4,7 @@ import {
   createRemoteShellSandboxFsBridge,
 } from "openclaw/plugin-sdk/sandbox";
 import type { Access } from "./access.ts";
-import { EXEC_REQUEST_VARIABLE, type ExecRequest } from "./exec-request.ts";
+import { handOver, type ExecRequest } from "./exec-request.ts";
 import type { Machine } from "./machine.ts";
 import { runArgv, runScript, type Place, type ShellScript } from "./run-in-machine.ts";
 
@@ -78,8 +78,8 @@ async function execSpec(
     env: usePty ? { TERM: "xterm-256color", ...env } : { ...env },
   };
   return {
-    argv: [process.execPath, execChild],
-    env: { PATH: process.env["PATH"] ?? "", [EXEC_REQUEST_VARIABLE]: JSON.stringify(request) },
+    argv: [process.execPath, execChild, handOver(request)],
+    env: { PATH: process.env["PATH"] ?? "" },
     cwd: "/",
     stdinMode: "pipe-open",
     assertCurrent,
