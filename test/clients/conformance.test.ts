@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
 import { AGENT_OPERATIONS, startMcp, type McpBench } from "../support/mcp-bench.ts";
 import { clientsMissing, runClient } from "./client-programs.ts";
 import { conformanceServer } from "../support/conformance-fixture.ts";
@@ -54,7 +55,7 @@ describe("the MCP conformance suite at the door's own gateway", { skip: clientsM
       { timeout: 240_000 },
       async () => {
         const folder = mkdtempSync(join(out, "run-"));
-        const expected = new URL(baseline, import.meta.url).pathname;
+        const expected = fileURLToPath(new URL(baseline, import.meta.url));
         const run = await runClient(program, [
           ...["server", "--url", shim.url, "-o", folder, "--expected-failures", expected],
           ...args,
