@@ -63,8 +63,11 @@ export const readFile = defineTool({
   hints: { idempotent: true, destructive: false },
   call: async (input, call) => {
     const files = await call.session.files(call.signal);
+    // Both are on their way to the machine at once; what the path is decides first.
+    const reading = files.read(input.path, { offset: 0, length: WHOLE_BYTES }, call.signal);
+    reading.catch(() => undefined);
     const stat = await requireFile(files, input.path, call);
-    const first = await files.read(input.path, { offset: 0, length: WHOLE_BYTES }, call.signal);
+    const first = await reading;
     const shown = { path: stat.path, size: first.size, digest: first.digest };
     const image = imageType(first.bytes);
     if (image !== null) return await imageAnswer(image, shown, files, call);
