@@ -317,6 +317,25 @@ describe("hostile clients at the MCP door", () => {
     client.terminate();
   });
 
+  it("a socket that floods is read at its share a second, and loses nothing of it", async () => {
+    const client = await socket();
+    const answered: number[] = [];
+    const all = new Promise<void>((resolve) => {
+      client.on("message", () => {
+        answered.push(performance.now());
+        if (answered.length === 6000) resolve();
+      });
+    });
+    const began = performance.now();
+    for (let id = 1; id <= 6000; id += 1) client.send(JSON.stringify({ jsonrpc: "2.0", id, method: 7 }));
+    await all;
+    // What was in a buffer when the share was used up is still read.
+    const early = answered.filter((at) => at - began < 900).length;
+    assert.ok(early < 4000, `${String(early)} of 6000 in the first second`);
+    assert.ok((answered.at(-1) ?? 0) - began > 1000, "the rest waited for another second");
+    client.terminate();
+  });
+
   it("the socket wants its subprotocol", async () => {
     for (const protocols of [[], ["doorward.exec.v1"], ["mcp2"]]) {
       assert.equal((await refusal(socket({ protocols }))).json.code, "PROTOCOL_ERROR");

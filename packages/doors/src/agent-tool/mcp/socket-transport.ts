@@ -21,6 +21,8 @@ const UNREAD_BYTES = 4 * MCP_MESSAGE_BYTES;
 /** Requests of one socket that are served at the same time, and their bytes. */
 const RUNNING = 128;
 const RUNNING_BYTES = 8 * MCP_MESSAGE_BYTES;
+/** Messages that are read of one socket in a second; what is more waits at its sender. */
+const MESSAGES_PER_SECOND = 2000;
 
 /** MCP over a WebSocket: one JSON-RPC message in each text frame. */
 export class SocketTransport implements Transport {
@@ -31,6 +33,7 @@ export class SocketTransport implements Transport {
   /** Bytes of each request that was not answered yet. */
   readonly #running = new Map<RequestId, number>();
   #runningBytes = 0;
+  #window = { since: 0, messages: 0 };
   #client: ClientInfo | null = null;
   #over = false;
   #end: (fault?: DoorwardError) => void = () => undefined;
@@ -85,6 +88,7 @@ export class SocketTransport implements Transport {
 
   #received(data: Buffer | ArrayBuffer | Buffer[], isBinary: boolean): void {
     if (this.#over) return;
+    this.#pace();
     if (isBinary) {
       this.#end(protocolError("it takes text messages alone"));
       return;
@@ -98,6 +102,16 @@ export class SocketTransport implements Transport {
     if (isJSONRPCNotification(message) && message.method === "notifications/cancelled")
       this.#served(field(message.params, "requestId"));
     this.onmessage?.(message);
+  }
+
+  /** Holds the socket back for the rest of a second in which it sent its share. */
+  #pace(): void {
+    const now = performance.now();
+    if (now - this.#window.since >= 1000) this.#window = { since: now, messages: 0 };
+    this.#window.messages += 1;
+    if (this.#window.messages !== MESSAGES_PER_SECOND) return;
+    this.#socket.pause();
+    setTimeout(() => this.#socket.resume(), 1000 - (now - this.#window.since));
   }
 
   /** Counts a request until it is answered; false when it was refused. */
