@@ -88,7 +88,8 @@ describe("malformed input at every edge gets an error, and the bridge goes on", 
 
   it("bodies of any JSON value to every route", { timeout: 120_000 }, async () => {
     const hostile = fc.oneof(
-      fc.json(),
+      // An empty object is a whole request of some routes, and does what they do.
+      fc.json().filter((body) => body !== "{}"),
       fc.string().map((text) => JSON.stringify({ path: text, repos: text, for: text })),
     );
     await fc.assert(
