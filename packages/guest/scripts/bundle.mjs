@@ -1,4 +1,7 @@
 // Bundles the guest into one file beside node-pty's native module: what the runtime folder of a machine is made from.
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import process from "node:process";
 import { URL, fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -17,7 +20,9 @@ const shakeContracts = {
   },
 };
 
-await build({
+const {
+  outputFiles: [bundle],
+} = await build({
   entryPoints: [here("../src/inside/main.ts")],
   outfile: here("../dist/guest.mjs"),
   bundle: true,
@@ -30,4 +35,21 @@ await build({
   legalComments: "none",
   plugins: [shakeContracts],
   logLevel: "warning",
+  write: false,
 });
+
+// In one step and only when it differs: guests may be starting from it, and bridges copying it, right now.
+if (!isAlready(bundle.contents)) {
+  const temporary = `${bundle.path}.${process.pid}`;
+  mkdirSync(dirname(bundle.path), { recursive: true });
+  writeFileSync(temporary, bundle.contents);
+  renameSync(temporary, bundle.path);
+}
+
+function isAlready(contents) {
+  try {
+    return readFileSync(bundle.path).equals(contents);
+  } catch {
+    return false;
+  }
+}
