@@ -22,6 +22,7 @@ import {
   type ToolCaller,
 } from "../../doors/src/agent-tool/tool-caller.ts";
 import type { Tool } from "../../doors/src/agent-tool/tool.ts";
+import { begunUnnoted } from "./begun-unnoted.ts";
 
 export const ALL_OPERATIONS: readonly Operation[] = DEFAULT_AGENT_TOOL_DOOR.allowedOperations.filter(
   (each) => each !== "agent-tool.plugin",
@@ -106,6 +107,9 @@ export function agentLab(options: AgentLabOptions): AgentLab {
       record: async (record) => {
         await options.record?.(record);
         records.push(record);
+      },
+      begin() {
+        return begunUnnoted((record) => this.record(record));
       },
       transcript: () => Promise.reject(new Error("no transcripts here")),
       approve: () => Promise.reject(new Error("not used")),

@@ -26,6 +26,7 @@ import { runProgram, splitArguments } from "../src/cli/program.ts";
 import { createGateway, type Gateway, type GatewayMachine, type Handlers } from "../src/gateway/index.ts";
 import { GrantAuthority } from "../src/grants/authority.ts";
 import { Store } from "../src/store/index.ts";
+import { begunUnnoted } from "./begun-unnoted.ts";
 import { startLab, type Lab } from "./guest-harness.ts";
 
 const require = createRequire(import.meta.url);
@@ -238,6 +239,7 @@ function openGateway(
       denied: nothing,
       countDenial: () => undefined,
       sessionEvent: nothing,
+      sessionBegins: () => begunUnnoted(nothing),
       transcript: () => Promise.reject(new Error("no transcripts here")),
     },
     config: { login: "ada" },

@@ -12,7 +12,15 @@ import {
   type Operation,
   type Problem,
 } from "@doorward/contracts";
-import type { Door, DoorEntry, DoorRecord, DoorSession, MachineReach, TranscriptFile } from "@doorward/doors";
+import type {
+  Begun,
+  Door,
+  DoorEntry,
+  DoorRecord,
+  DoorSession,
+  MachineReach,
+  TranscriptFile,
+} from "@doorward/doors";
 import { pino } from "pino";
 import { WebSocket, type ClientOptions } from "ws";
 import {
@@ -32,6 +40,7 @@ import {
 import { GrantAuthority } from "../src/grants/authority.ts";
 import type { GrantMachine } from "../src/grants/ports.ts";
 import { Store } from "../src/store/index.ts";
+import { begunUnnoted } from "./begun-unnoted.ts";
 
 const terminal = DEFAULT_TERMINAL_DOOR;
 const agentTool = DEFAULT_AGENT_TOOL_DOOR;
@@ -106,6 +115,9 @@ export class TestEvidence implements GatewayEvidence {
   sessionEvent(_session: SessionOpened, event: DoorRecord): Promise<void> {
     this.events.push(event);
     return Promise.resolve();
+  }
+  sessionBegins(session: SessionOpened): Begun {
+    return begunUnnoted((record) => this.sessionEvent(session, record));
   }
   transcript(): Promise<TranscriptFile> {
     return Promise.reject(new Error("no transcripts here"));

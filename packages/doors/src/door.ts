@@ -84,6 +84,11 @@ export interface DoorHost {
   runningTerminals(signal: AbortSignal): Promise<readonly string[]>;
   /** Appends to the evidence; resolves once the record is durable. */
   record(record: DoorRecord): Promise<void>;
+  /**
+   * Notes that something begins, before it does: it gets a record even when the bridge is killed in the middle of it.
+   * Throws EVIDENCE_UNWRITABLE where nothing can be noted, and then it must not begin.
+   */
+  begin(beginning: DoorBeginning): Begun;
   /** Begins the transcript of this session; throws EVIDENCE_UNWRITABLE where nothing more can be kept. */
   transcript(about: TranscriptStart): Promise<TranscriptFile>;
   /** Waits until somebody approves; throws a DenialError when it is refused. */
@@ -213,6 +218,20 @@ export interface ForwardRecord {
 
 /** What doors append to the evidence. */
 export type DoorRecord = CommandRecord | ForwardRecord | TerminalRecord | ToolCallRecord;
+
+/** What begins, with everything that its record says however it ends. */
+export type DoorBeginning =
+  | Pick<CommandRecord, "type" | "execution" | "argv" | "program" | "cwd">
+  | Pick<ForwardRecord, "type" | "execution" | "port">
+  | Omit<ToolCallRecord, "result" | "outcome" | "code" | "exitCode" | "durationMs">;
+
+/** Something that was begun; disposing forgets it when nothing was recorded of it. */
+export interface Begun extends Disposable {
+  /** The operator approved it meanwhile. */
+  approved(approval: string): void;
+  /** Appends how it ended, as its only record; resolves once the record is durable. */
+  record(record: DoorRecord): Promise<void>;
+}
 
 /** One kind of host surface, adapted to machines. */
 export interface Door extends AsyncDisposable {

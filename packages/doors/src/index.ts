@@ -1,8 +1,10 @@
 export type {
   ApprovalRequest,
+  Begun,
   CommandRecord,
   ForwardRecord,
   Door,
+  DoorBeginning,
   DoorEndpoint,
   DoorEntry,
   DoorHost,

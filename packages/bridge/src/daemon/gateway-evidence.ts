@@ -45,6 +45,13 @@ export function gatewayEvidence(sources: GatewayEvidenceSources): GatewayEvidenc
     sessionEvent: async (session, event) => {
       await log.append(doorRecord(log, session, policyHash(), event));
     },
+    sessionBegins: (session) => ({
+      approved: () => undefined,
+      record: async (record) => {
+        await log.append(doorRecord(log, session, policyHash(), record));
+      },
+      [Symbol.dispose]: () => undefined,
+    }),
     transcript: (session, spec, about) => transcripts.begin(session, spec, about),
     denied: async ({ at: _at, ...denial }) => {
       await log.append({ type: "denial", ...denial, policyHash: policyHash() });

@@ -16,6 +16,8 @@ import type {
 } from "@doorward/contracts";
 import type {
   ApprovalRequest,
+  Begun,
+  DoorBeginning,
   DoorRecord,
   MachineReach,
   PendingQuestion,
@@ -162,6 +164,8 @@ export interface GatewayEvidence {
   countDenial(denial: AnonymousDenial): void;
   /** What a door did in a session; resolves once the record is durable. */
   sessionEvent(session: SessionOpened, event: DoorRecord): Promise<void>;
+  /** Notes what a door begins in a session; what the bridge is killed in gets its record from the next one. */
+  sessionBegins(session: SessionOpened, beginning: DoorBeginning): Begun;
   /** Begins the transcript of a session; `sessionClosed` keeps it and names it in its record. */
   transcript(
     session: SessionOpened,

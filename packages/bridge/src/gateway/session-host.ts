@@ -94,6 +94,17 @@ function hostOf(session: LiveSession, { terminal }: GatewayMachine, options: Ses
       session.observe(record);
       return evidence.sessionEvent(opened, record);
     },
+    begin: (beginning) => {
+      const begun = evidence.sessionBegins(opened, beginning);
+      return {
+        approved: (approval) => begun.approved(approval),
+        record: (record) => {
+          session.observe(record);
+          return begun.record(record);
+        },
+        [Symbol.dispose]: () => begun[Symbol.dispose](),
+      };
+    },
     transcript: async (about) => {
       over.throwIfAborted();
       return evidence.transcript(opened, terminal.transcript, about);

@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { AGENT_TOOLS, DenialError, DoorwardError, toDoorwardError } from "@doorward/contracts";
-import type { ToolCallRecord } from "../door.ts";
+import type { DoorBeginning, ToolCallRecord } from "../door.ts";
 import type { AgentSession, ClientInfo } from "./agent-session.ts";
 import { programOf } from "./commands/program-of.ts";
 import type { Tool, ToolAnswer } from "./tool.ts";
@@ -32,6 +32,12 @@ export function objectOf(tool: Tool, input: Readonly<Record<string, unknown>>, w
   const program = typeof command === "string" ? programOf(command, "sh") : null;
   const place = program === null ? path : (cwd ?? ".");
   return { program, target: typeof place === "string" ? posix.resolve(workdir, place) : null };
+}
+
+/** What is noted of a call before it runs. */
+export function beginningOf(facts: CallFacts): DoorBeginning {
+  const { durationMs: _durationMs, ...common } = commonOf(facts);
+  return { ...common, ...facts.object, approval: facts.approval };
 }
 
 /** The record of a call that answered. */

@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import { AGENT_TOOLS, DenialError, DoorwardError, toDoorwardError } from "@doorward/contracts";
-import type { PendingQuestion, ToolCallRecord } from "../door.ts";
+import type { Begun, PendingQuestion, ToolCallRecord } from "../door.ts";
 import { allowanceOf, waitsForOperator } from "./allowance.ts";
 import { approvalRequest } from "./approval-text.ts";
 import { parseArguments } from "./call-arguments.ts";
 import { failureOf, noSuchTool, notAllowed } from "./call-failure.ts";
 import {
   answeredRecord,
+  beginningOf,
   objectOf,
   thrownRecord,
   type CallEnd,
@@ -28,6 +29,14 @@ export interface CallShared {
 }
 
 type Input = Readonly<Record<string, unknown>>;
+
+/** Under which approval a call runs, and what was noted of its beginning. */
+interface Under {
+  readonly approval: string | null;
+  readonly begun: Begun | null;
+}
+
+const NOT_BEGUN: Under = { approval: null, begun: null };
 
 /** One call of a tool on its way: judged, parsed, approved, judged again, run, recorded. */
 export class OneCall {
@@ -58,7 +67,7 @@ export class OneCall {
       this.#object = objectOf(this.#tool, input, session.door.reach.workdir);
       places = this.#shared.running.take(session.door.id, session.door.machine.id);
     } catch (error) {
-      return await this.#failed(error, signal, null);
+      return await this.#failed(error, signal, NOT_BEGUN);
     }
     using _places = places;
     return await this.#decided(input);
@@ -66,16 +75,21 @@ export class OneCall {
 
   async #decided(input: Input): Promise<CallOutcome> {
     const { signal } = this.#request;
+    let begun: Begun | null = null;
     try {
+      begun = this.#begin(null);
       this.#key = this.#keyOf(input);
       const waiting = this.#mayAsk() ? this.#alreadyAsked() : null;
-      if (waiting !== null) return await this.#answered(waiting, null);
+      if (waiting !== null) return await this.#answered(waiting, { approval: null, begun });
       const { pending } = this.#request.session;
       const asked = this.#mustAsk() ? await pending.inTurn(() => this.#ask(input)) : null;
-      if (asked?.pending === true) return await this.#answered(asked.answer, null);
-      return await this.#run(input, signal, asked?.approval ?? null);
+      if (asked?.pending === true) return await this.#answered(asked.answer, { approval: null, begun });
+      if (asked !== null) begun.approved(asked.approval);
+      return await this.#run(input, signal, { approval: asked?.approval ?? null, begun });
     } catch (error) {
-      return await this.#failed(error, signal, null);
+      return await this.#failed(error, signal, { approval: null, begun });
+    } finally {
+      begun?.[Symbol.dispose]();
     }
   }
 
@@ -144,11 +158,12 @@ export class OneCall {
       this.#began = performance.now();
       this.#judge();
       using _places = running.take(this.#request.session.door.id, this.#request.session.door.machine.id);
-      handle.ended("done", await this.#run(input, signal, id));
+      using begun = this.#begin(id);
+      handle.ended("done", await this.#run(input, signal, { approval: id, begun }));
     } catch (error) {
       this.#refusedLater(error, handle);
       if (!isRefusal(error) && !signal.aborted)
-        await this.#failed(error, signal, asked.id).catch(() => undefined);
+        await this.#failed(error, signal, { approval: asked.id, begun: null }).catch(() => undefined);
     }
   }
 
@@ -170,7 +185,7 @@ export class OneCall {
     return pendingAnswer(call, session.door.machine.name);
   }
 
-  async #run(input: Input, caller: AbortSignal, approval: string | null): Promise<CallOutcome> {
+  async #run(input: Input, caller: AbortSignal, under: Under): Promise<CallOutcome> {
     const { session } = this.#request;
     const signal = AbortSignal.any([caller, session.door.signal]);
     let answer: ToolAnswer<unknown>;
@@ -186,21 +201,21 @@ export class OneCall {
       // What came after the grant's end was never asked for under it.
       session.door.signal.throwIfAborted();
     } catch (error) {
-      return await this.#failed(error, caller, approval);
+      return await this.#failed(error, caller, under);
     }
-    return await this.#answered(answer, approval);
+    return await this.#answered(answer, under);
   }
 
-  async #answered(answer: ToolAnswer<unknown>, approval: string | null): Promise<CallOutcome> {
-    const unrecorded = await this.#record(answeredRecord(this.#facts(approval), answer));
+  async #answered(answer: ToolAnswer<unknown>, under: Under): Promise<CallOutcome> {
+    const unrecorded = await this.#record(answeredRecord(this.#facts(under.approval), answer), under);
     return unrecorded ?? { kind: "answered", answer };
   }
 
-  async #failed(thrown: unknown, caller: AbortSignal, approval: string | null): Promise<CallOutcome> {
+  async #failed(thrown: unknown, caller: AbortSignal, under: Under): Promise<CallOutcome> {
     const ended = this.#endOf(thrown, caller);
     if (this.#denied) return failureOf(thrown);
     const error = ended === "cut" ? toDoorwardError(this.#request.session.door.signal.reason) : thrown;
-    const unrecorded = await this.#record(thrownRecord(this.#facts(approval), error, ended));
+    const unrecorded = await this.#record(thrownRecord(this.#facts(under.approval), error, ended), under);
     return unrecorded ?? failureOf(error);
   }
 
@@ -211,13 +226,18 @@ export class OneCall {
   }
 
   /** Answers the failure to record, if it failed: what is not recorded is not given out. */
-  async #record(record: ToolCallRecord): Promise<CallOutcome | null> {
+  async #record(record: ToolCallRecord, { begun }: Under): Promise<CallOutcome | null> {
     try {
-      await this.#request.session.door.host.record(record);
+      await (begun ?? this.#request.session.door.host).record(record);
       return null;
     } catch (error) {
       return failureOf(error);
     }
+  }
+
+  /** Notes the call, so that it has a record even if the bridge is killed before it ends. */
+  #begin(approval: string | null): Begun {
+    return this.#request.session.door.host.begin(beginningOf(this.#facts(approval)));
   }
 
   #facts(approval: string | null): CallFacts {

@@ -1,4 +1,4 @@
-import type { CommandRecord, DoorSession } from "../door.ts";
+import type { Begun, CommandRecord, DoorSession } from "../door.ts";
 
 /** What a command is started with, as far as its record tells. */
 export interface AccountedCommand {
@@ -10,17 +10,20 @@ export interface AccountedCommand {
 export type CommandEnd = Pick<CommandRecord, "outcome"> &
   Partial<Pick<CommandRecord, "exitCode" | "signal" | "detail">>;
 
-/** What the evidence says of one command; written once. */
+/** What the evidence says of one command, noted before it begins; written once. */
 export class CommandAccount {
   readonly #session: DoorSession;
   readonly #command: AccountedCommand;
+  readonly #begun: Begun;
   readonly #began = performance.now();
   readonly #bytes = { stdin: 0, stdout: 0, stderr: 0 };
   #closing: Promise<void> | undefined;
 
+  /** EVIDENCE_UNWRITABLE when the command can't be noted. */
   constructor(session: DoorSession, command: AccountedCommand) {
     this.#session = session;
     this.#command = command;
+    this.#begun = session.host.begin({ type: "command", execution: session.kind, ...command });
   }
 
   get closed(): boolean {
@@ -39,7 +42,7 @@ export class CommandAccount {
   }
 
   async #write(end: CommandEnd): Promise<void> {
-    await this.#session.host.record({
+    await this.#begun.record({
       type: "command",
       execution: this.#session.kind,
       argv: this.#command.argv,

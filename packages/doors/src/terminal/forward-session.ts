@@ -42,10 +42,11 @@ export class ForwardSession {
 
   /** One connection, and the record of what became of it. */
   static async #connect(session: DoorSession, socket: ForwardSocket, port: number): Promise<void> {
+    const begun = session.host.begin({ type: "forward", execution: session.kind, port });
     const began = performance.now();
     const record = (outcome: ForwardRecord["outcome"], code: string | null): Promise<void> => {
       const durationMs = Math.round(performance.now() - began);
-      return session.host.record({
+      return begun.record({
         type: "forward",
         execution: session.kind,
         ...{ port, outcome, code, durationMs },

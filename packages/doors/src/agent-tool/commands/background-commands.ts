@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { DenialError, DoorwardError } from "@doorward/contracts";
-import type { DoorSession } from "../../door.ts";
+import type { Begun, DoorBeginning, DoorSession } from "../../door.ts";
 import { CALL_VARIABLE, Keeper } from "./keeper.ts";
 import { MachineCommand, type CommandEnd } from "./machine-command.ts";
 import { programOf } from "./program-of.ts";
@@ -110,9 +110,9 @@ export class BackgroundCommands implements AsyncDisposable {
   /** Keeps a command so that it can be asked about: one in the background, or one whose output is too long for one answer. */
   keep(started: StartedCommand, background: boolean): KeptCommand {
     const kept: KeptCommand = { ...started, background, stopped: null, cursor: 0 };
+    if (background) this.#record(kept);
     this.#kept.set(kept.id, kept);
     this.#forget();
-    if (background) this.#record(kept);
     return kept;
   }
 
@@ -185,15 +185,19 @@ export class BackgroundCommands implements AsyncDisposable {
 
   /** A command in the background outlives the call that started it, so its end is a record of its own. */
   #record(kept: KeptCommand): void {
-    const recorded = kept.process.ended.then(async (end) => {
-      const { line, shell, process } = kept;
-      await this.#door.host
+    const { line, shell, process } = kept;
+    const beginning = {
+      type: "command",
+      execution: this.#door.kind,
+      argv: [shell, "-c", line.command],
+      program: programOf(line.command, shell),
+      cwd: line.cwd,
+    } as const;
+    const begun = this.#begun(beginning, process);
+    const recorded = process.ended.then(async (end) => {
+      await begun
         .record({
-          type: "command",
-          execution: this.#door.kind,
-          argv: [shell, "-c", line.command],
-          program: programOf(line.command, shell),
-          cwd: line.cwd,
+          ...beginning,
           outcome: outcomeOf(end, this.#closed),
           exitCode: exitCodeOf(end),
           signal: end.kind === "signalled" ? end.signal : null,
@@ -207,6 +211,16 @@ export class BackgroundCommands implements AsyncDisposable {
     });
     this.#recording.add(recorded);
     void recorded.finally(() => this.#recording.delete(recorded));
+  }
+
+  /** What can't be noted does not go on. */
+  #begun(beginning: DoorBeginning, process: MachineCommand): Begun {
+    try {
+      return this.#door.host.begin(beginning);
+    } catch (error) {
+      process[Symbol.dispose]();
+      throw error;
+    }
   }
 }
 
