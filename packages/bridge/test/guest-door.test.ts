@@ -27,6 +27,7 @@ import {
 } from "@doorward/doors";
 import fc from "fast-check";
 import { WebSocket, WebSocketServer } from "ws";
+import { begunUnnoted } from "./begun-unnoted.ts";
 import { newId, soon, startLab, type Lab } from "./guest-harness.ts";
 
 const ALL: Operation[] = [
@@ -136,6 +137,9 @@ async function serve(socket: WebSocket): Promise<void> {
           return Promise.reject(new DoorwardError({ code: "EVIDENCE_UNWRITABLE", message: "disk full" }));
         records.push({ ...record, session: id });
         return Promise.resolve();
+      },
+      begin() {
+        return begunUnnoted((record) => this.record(record));
       },
       transcript: () =>
         Promise.resolve({
