@@ -1,10 +1,10 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../support/free-port.ts";
 import type { ScriptedCall, ScriptedModel } from "./scripted-model.ts";
 
 /** Node 24, which OpenClaw needs: the one that machines run. */
@@ -166,12 +166,4 @@ function writeConfig(options: OpenClawOptions, port: number): void {
   };
   mkdirSync(join(home, ".openclaw"), { recursive: true });
   writeFileSync(join(home, ".openclaw", "openclaw.json"), JSON.stringify(whole, null, 2), { mode: 0o600 });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 }

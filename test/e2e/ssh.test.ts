@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { connect as dial, createServer, type AddressInfo } from "node:net";
+import { connect as dial } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { freePort } from "../support/free-port.ts";
 import { openLab, type Lab } from "../support/lab.ts";
 import { ended, needsPrograms, OpenSsh, wrote } from "../support/openssh.ts";
 
@@ -273,14 +274,6 @@ describe("OpenSSH's own programs on a machine", { timeout: 600_000, skip }, () =
     assert.equal(existsSync(join(lab.home, "state", "ssh")), false);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");

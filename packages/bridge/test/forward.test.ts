@@ -8,9 +8,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { connect } from "@doorward/client";
 import { DoorwardError, FORWARD_PROTOCOL } from "@doorward/contracts";
 import { WebSocket } from "ws";
+import { freePort } from "../../../test/support/free-port.ts";
 import { openLab, type Lab } from "../../../test/support/lab.ts";
 import { doorward } from "../../../test/support/shared-image.ts";
-import { freePort } from "./guest-harness.ts";
 
 const policy = `grants:
   - to: "agent:test:*"

@@ -28,7 +28,7 @@ import {
 import fc from "fast-check";
 import { WebSocket, WebSocketServer } from "ws";
 import { begunUnnoted } from "./begun-unnoted.ts";
-import { newId, soon, startLab, type Lab } from "./guest-harness.ts";
+import { newId, settled, soon, startLab, until, type Lab } from "./guest-harness.ts";
 
 const ALL: Operation[] = [
   "terminal.attach",
@@ -207,7 +207,7 @@ class Client implements Disposable {
     );
   }
 
-  async until(what: string, holds: () => boolean, ms = 10_000): Promise<void> {
+  async until(what: string, holds: () => boolean, ms = 30_000): Promise<void> {
     const end = performance.now() + ms;
     while (!holds()) {
       if (performance.now() > end) {
@@ -350,8 +350,8 @@ test("a slow viewer of a flood costs bounded memory, Ctrl-C acts at once, and an
   slow.keep = false;
   const before = process.memoryUsage.rss();
   slow.type("yes | head -c 200M\r");
-  await sleep(1000);
-  const stalled = slow.total;
+  await slow.until("the flood", () => slow.total > 100_000);
+  const stalled = await settled(() => slow.total);
   assert.ok(stalled <= 262_144 + 131_072 + 1000, `the door sent ${String(stalled)} bytes without an ack`);
   await sleep(300);
   assert.equal(slow.total, stalled);
@@ -539,8 +539,7 @@ test("a revoked session is closed at once with its reason; its terminal lives on
   await command.end();
   await command.until("record", () => records.length > 0);
   assert.ok(records[0]?.type === "command" && records[0].outcome === "cut");
-  for (let i = 0; i < 50 && (await lab.link.health(soon())).commands > 0; i++) await sleep(20);
-  assert.equal((await lab.link.health(soon())).commands, 0);
+  await until("no command is left", async () => (await lab.link.health(soon())).commands === 0);
 });
 
 test("malformed first messages are refused with the field's path", async () => {
@@ -688,9 +687,9 @@ test("a command whose client does not acknowledge is held", async () => {
   const client = new Client(EXEC_PROTOCOL);
   client.autoAck = false;
   await client.open({ type: "exec", argv: ["cat", "/dev/zero"], window: 65_536 });
-  await sleep(500);
-  assert.ok(client.total > 0 && client.total <= 65_536 * 3, String(client.total));
-  const before = client.total;
+  await client.until("its first bytes", () => client.total > 0);
+  const before = await settled(() => client.total);
+  assert.ok(before <= 65_536 * 3, String(before));
   await sleep(200);
   assert.equal(client.total, before);
   client.socket.terminate();

@@ -398,6 +398,6 @@ test("a guest of the previous protocol has no files, and the error says what to 
 });
 
 async function soonFalse(): Promise<boolean> {
-  await new Promise((resolve) => setTimeout(resolve, 5000).unref());
+  await new Promise((resolve) => setTimeout(resolve, 30_000).unref());
   return false;
 }

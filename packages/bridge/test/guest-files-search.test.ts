@@ -4,7 +4,7 @@ import { symlinkSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import type { GuestFiles, SearchRequest } from "@doorward/guest";
 import { FilesLab, code } from "./guest-files-lab.ts";
-import { soon, startLab, type Lab } from "./guest-harness.ts";
+import { soon, startLab, until, type Lab } from "./guest-harness.ts";
 
 let lab: Lab;
 before(async () => {
@@ -149,15 +149,12 @@ test("a search that is given up kills its program", async () => {
       stop.signal,
     ),
   );
-  setTimeout(() => stop.abort(), 200);
+  const own = `ps -o comm= --ppid ${String(lab.guest.pid)} | grep -cx rg || true`;
+  const running = (): number => Number(execFileSync("bash", ["-c", own]).toString());
+  await until("ripgrep runs", () => running() > 0);
+  stop.abort();
   for (const { status } of await Promise.allSettled(searches)) assert.equal(status, "rejected");
-  const own = `ps -o comm= --ppid ${String(lab.guest.pid)} | grep -cx rg`;
-  for (let tries = 0; tries < 50; tries += 1) {
-    const { stdout } = { stdout: execFileSync("bash", ["-c", `${own} || true`]).toString() };
-    if (stdout.trim() === "0") return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  assert.fail("ripgrep still runs");
+  await until("ripgrep is gone", () => running() === 0);
 });
 
 test("settings of ripgrep and programs that it could run are not taken from the machine", async () => {

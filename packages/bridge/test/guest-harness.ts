@@ -2,13 +2,13 @@ import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ExitStatus } from "@doorward/contracts";
 import { GuestTerminal, type GuestLink, type TerminalOpen } from "@doorward/guest";
 import { pino } from "pino";
+import { freePort } from "../../../test/support/free-port.ts";
 import { listenForGuest } from "../src/machines/guest/index.ts";
 
 const guestPackage = fileURLToPath(new URL("../../guest/", import.meta.url));
@@ -56,15 +56,6 @@ export interface Lab extends AsyncDisposable {
 
 /** A log that says nothing. */
 export const quiet = pino({ level: "silent" });
-
-/** A loopback port that nobody listens on. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** Starts a guest against a temporary socket and waits until it is ready. */
 export async function startLab(port?: number): Promise<Lab> {
@@ -114,8 +105,28 @@ export async function stop(guest: ChildProcess): Promise<void> {
 }
 
 /** A signal that ends a wait that would otherwise hang the tests. */
-export function soon(ms = 10_000): AbortSignal {
+export function soon(ms = 30_000): AbortSignal {
   return AbortSignal.timeout(ms);
+}
+
+/** Waits until something holds. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  const end = performance.now() + 30_000;
+  while (!(await holds())) {
+    if (performance.now() > end) throw new Error(`never: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** Waits until a value has been the same for a second, and answers it: what came to a stop has done so. */
+export async function settled(value: () => number | Promise<number>): Promise<number> {
+  let [last, since] = [await value(), performance.now()];
+  await until("it comes to a stop", async () => {
+    const now = await value();
+    if (now !== last) [last, since] = [now, performance.now()];
+    return performance.now() - since > 1000;
+  });
+  return last;
 }
 
 let counter = 0;
@@ -231,7 +242,7 @@ export class Watcher implements Disposable {
   }
 
   /** Waits until something holds, with everything seen so far in the error. */
-  async until(what: string, holds: () => boolean, ms = 10_000): Promise<void> {
+  async until(what: string, holds: () => boolean, ms = 30_000): Promise<void> {
     const end = performance.now() + ms;
     while (!holds()) {
       if (performance.now() > end)

@@ -21,6 +21,7 @@ import {
   type GuestLink,
 } from "@doorward/guest";
 import fc from "fast-check";
+import { freePort } from "../../../test/support/free-port.ts";
 import { listenForGuest } from "../src/machines/guest/index.ts";
 import {
   Watcher,
@@ -32,6 +33,7 @@ import {
   soon,
   startLab,
   stop,
+  until,
   type Lab,
 } from "./guest-harness.ts";
 
@@ -235,12 +237,7 @@ test("a control connection that does not answer gives way to a new one", async (
   next.write(encodeMessage(FRAME.hello, { ...controlHello, instance: "9876543210" }));
   await lost;
   await closes(stuck);
-  for (let i = 0; i < 100; i++) {
-    const hello = await link.ready(soon());
-    if (hello.instance === "9876543210") break;
-    await sleep(20);
-  }
-  assert.equal((await link.ready(soon())).instance, "9876543210");
+  await until("the new one", async () => (await link.ready(soon())).instance === "9876543210");
   next.destroy();
   await link[Symbol.asyncDispose]();
 });
@@ -421,8 +418,7 @@ test("terminals survive a bridge process that is killed with SIGKILL", async () 
   const bridge = spawnBridge();
   let seen = "";
   bridge.stdout.on("data", (chunk: Buffer) => (seen += chunk.toString()));
-  for (let i = 0; i < 200 && !seen.includes("line 100\r\n"); i++) await sleep(50);
-  assert.ok(seen.includes("line 100\r\n"));
+  await until("line 100", () => seen.includes("line 100\r\n"));
   bridge.kill("SIGKILL");
   await once(bridge, "exit");
   const link = await listenForGuest({ socketPath: path, log: quiet });
@@ -440,9 +436,11 @@ test("terminals survive a bridge process that is killed with SIGKILL", async () 
 
 test("a guest that starts before its bridge connects as soon as the bridge listens", async () => {
   const path = nextSocket();
-  const guest = spawn(process.execPath, [guestBundle(), "--socket", path, "--pty", nativePty], {
-    stdio: "ignore",
-  });
+  const port = await freePort();
+  const args = ["--socket", path, "--pty", nativePty, "--egress-port", String(port)];
+  const guest = spawn(process.execPath, [guestBundle(), ...args], { stdio: "ignore" });
+  // It listens there as soon as it found no bridge for the first time.
+  await until("it has tried", () => answers(port));
   await sleep(400);
   const link = await listenForGuest({ socketPath: path, log: quiet });
   const began = performance.now();
@@ -463,3 +461,16 @@ test("a guest that is killed is reported lost, and its streams end", async () =>
   await assert.rejects(lab.link.health(soon()), code("GUEST_UNREACHABLE"));
   await lab[Symbol.asyncDispose]();
 });
+
+/** Whether somebody listens on a port. */
+async function answers(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}

@@ -122,7 +122,7 @@ class Client implements Disposable {
   }
 
   async until(what: string, holds: () => boolean): Promise<void> {
-    for (let tries = 0; tries < 2000; tries += 1) {
+    for (let tries = 0; tries < 6000; tries += 1) {
       if (holds()) return;
       await sleep(5);
     }
@@ -278,6 +278,7 @@ test("revocation ends the program and all that it started", async () => {
   cut(new DoorwardError({ code: "GRANT_REVOKED", message: "revoked" }));
   assert.equal(await client.end(), "4410 GRANT_REVOKED");
   await client.until("nothing of it runs", () => pids.every((pid) => !runs(pid)));
+  await client.until("its record", () => records.length === 1);
   assert.equal(records[0]?.outcome, "cut");
 });
 

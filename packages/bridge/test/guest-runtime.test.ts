@@ -54,9 +54,11 @@ test("the digest does not depend on time or place", async () => {
 
 test("a whole folder is used again, quickly", async () => {
   const { ino } = await stat(runtime.path);
-  const began = performance.now();
+  // Time that was computed: on a busy host others take their share of what passes.
+  const before = process.cpuUsage();
   const again = await ensureGuestRuntime({ stateDir, log: quiet });
-  assert.ok(performance.now() - began < 500);
+  const { user, system } = process.cpuUsage(before);
+  assert.ok((user + system) / 1000 < 500);
   assert.equal((await stat(again.path)).ino, ino);
 });
 
