@@ -5,7 +5,7 @@ import {
   type AgentToolDoorSpec,
   type ToolName,
 } from "@doorward/contracts";
-import type { ActionAsker, HostActions } from "../actions/index.ts";
+import { askingPlugin, type ActionAsker, type HostActions } from "../actions/index.ts";
 import type { Egress } from "../egress/index.ts";
 import type { HostPort, SessionOpened } from "../gateway/index.ts";
 import type { GrantAuthority } from "../grants/index.ts";
@@ -70,7 +70,7 @@ function askerOf(
       live.implicit && subject.startsWith("operator:") ? "all" : new Set(live.grant.capabilities ?? []),
     grant: { id, signal: live.signal, check: () => void grants.live(id) },
     machine,
-    plugin: null,
+    plugin: askingPlugin(subject),
     ...(mustConfirm(spec, request) ? { confirm: "always" as const } : {}),
   };
 }

@@ -89,13 +89,19 @@ export function refusalOf(policy: GrantPolicy, { grant, stored }: GrantEntry): s
   }
 }
 
-/** Refuses what would make evidence name the wrong one: only the operator's own grants can name the operator. */
+/**
+ * Refuses what would make evidence name the wrong one: only the operator's own grants can name the operator or a plugin,
+ * and what a plugin does stays its own.
+ */
 export function checkChildSubject(subject: string, parent: GrantEntry): void {
-  if (!subject.startsWith("operator:") || subject === parent.grant.subject) return;
+  const holder = parent.grant.subject;
+  if (subject === holder) return;
+  const ofPlugin = [subject, holder].some((one) => one.startsWith("plugin:"));
+  if (!subject.startsWith("operator:") && (!ofPlugin || holder.startsWith("operator:"))) return;
   throw new DenialError({
     code: "GRANT_TOO_WIDE",
     rule: "grant.subject",
-    message: `Cannot narrow grant "${parent.id}": its holder "${parent.grant.subject}" can't name "${subject}"`,
+    message: `Cannot narrow grant "${parent.id}": its holder "${holder}" can't name "${subject}"`,
     details: { grant: parent.id, subject },
   });
 }

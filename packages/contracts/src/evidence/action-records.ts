@@ -10,12 +10,25 @@ import {
   RecordMachine,
   RecordPlugin,
   Word,
+  beganAt,
   recordFields,
 } from "./common.ts";
 
 const program = z.string().min(1).max(255).nullable().describe("Basename of the program; null when none ran");
 const exitCode = z.int().nullable().describe("Exit code; null when nothing exited by itself");
 const approval = ApprovalId.nullable().describe("The decision it ran under; null when none was needed");
+
+/** A plugin that asks with a grant is known by its id alone; one that runs from a verified bundle by all three. */
+const askingPlugin = z
+  .strictObject({
+    id: RecordPlugin.shape.id,
+    version: RecordPlugin.shape.version.nullable().describe("Its version; null when no bundle was verified"),
+    digest: RecordPlugin.shape.digest
+      .nullable()
+      .describe("SHA-256 of its artefact; null when no bundle was verified"),
+  })
+  .nullable()
+  .describe("The plugin that asked; null when none did");
 
 /** Names of the decisions that the contract of host actions knows, and of those that need no person. */
 const confirmation = z
@@ -54,14 +67,17 @@ export const ToolCallPredicate = z.strictObject({
   program,
   target: MachinePath.nullable().describe("Path in the machine that it worked on; null when none"),
   outcome: z
-    .enum(["completed", "failed", "refused", "pending", "cancelled", "timed-out", "cut"])
-    .describe("How it ended; pending when it waits for approval"),
+    .enum(["completed", "failed", "refused", "pending", "cancelled", "timed-out", "cut", "bridge-lost"])
+    .describe(
+      "How it ended; pending when it waits for approval; bridge-lost when nobody knows, because the bridge was lost before it could record it",
+    ),
   code: Code.nullable().describe("Error code; null when it completed"),
   result: KeyedDigest.nullable().describe("Keyed digest of its result; null when there was none"),
   resultBytes: Count.describe("Bytes of its result"),
   exitCode,
   durationMs: Count.describe("Milliseconds that it took"),
   approval,
+  beganAt,
 });
 
 /** The step of a workflow that a host action record is about. */
@@ -105,7 +121,7 @@ export const HostActionPredicate = z.strictObject({
     ])
     .describe("The action"),
   via: z.enum(["command", "api", "agent-tool", "plugin"]).describe("The way it was asked for"),
-  plugin: RecordPlugin.nullable().describe("The plugin that asked; null when none did"),
+  plugin: askingPlugin,
   capabilities: z.array(z.string().min(1).max(120)).max(20).describe("Capabilities that it needs"),
   scope: z.string().min(1).max(120).nullable().describe("Id of the scope; null for actions without one"),
   scopeVersion: Sha256.nullable().describe("Digest of the scope as it was in force; null without one"),

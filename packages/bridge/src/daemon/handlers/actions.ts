@@ -1,4 +1,4 @@
-import type { HostActions, ActionAsker } from "../../actions/index.ts";
+import { askingPlugin, type ActionAsker, type HostActions } from "../../actions/index.ts";
 import type { Caller, Handlers } from "../../gateway/index.ts";
 import type { GrantAuthority } from "../../grants/index.ts";
 import type { MachineRecords } from "../../machines/life/index.ts";
@@ -23,7 +23,9 @@ export function actionHandlers(
 
 /** Who asks for an action, for a caller of the gateway; throws when its grant is over. */
 export function askerOf(caller: Caller, grants: GrantAuthority, records: MachineRecords): ActionAsker {
-  const plain = { subject: subjectOf(caller), via: "api", plugin: null } as const;
+  const subject = subjectOf(caller);
+  const plugin = askingPlugin(subject);
+  const plain = { subject, via: plugin === null ? "api" : "plugin", plugin } as const;
   if (caller.kind === "operator") return { ...plain, capabilities: "all", grant: null, machine: null };
   if (caller.kind === "anonymous") return { ...plain, capabilities: new Set(), grant: null, machine: null };
   const id = caller.grant.grantId;
