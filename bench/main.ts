@@ -36,7 +36,7 @@ Measures the built product in an installation of its own, each row beside its pe
   --quick      few samples: whether it works, not how fast
   --full       more: a million records of evidence, 200 MB of terminal output
   --json       one JSON document instead of the table
-  --install    install peers that are missing (openssh-server, tinyproxy-bin, with apt-get)
+  --install    install peers that are missing (openssh-server, tinyproxy-bin, haproxy, with apt-get)
 
 example: npm run bench -- --only echo --only exec
 `;

@@ -1,11 +1,11 @@
-/** Runs on the host or in a machine: measures one thing on the way to a host. Arguments: { mode, count, host, port, proxy }. */
+/** Runs on the host or in a machine: measures one thing on the way to a host. Arguments: { mode, count, rate, host, port, proxy }. */
 import { Buffer } from "node:buffer";
 import { connect } from "node:net";
 import { performance } from "node:perf_hooks";
 import process from "node:process";
 import { connect as secure } from "node:tls";
 
-const { mode, count, host, port, proxy } = JSON.parse(process.argv.at(-1));
+const { mode, count, rate, host, port, proxy } = JSON.parse(process.argv.at(-1));
 
 function dial() {
   return new Promise((resolve, reject) => {
@@ -28,7 +28,7 @@ const opened = async () => {
 };
 
 /** One request on a connection; resolves with the bytes of its body. */
-const ask = (socket, bytes, how = "") =>
+const ask = (socket, bytes) =>
   new Promise((resolve, reject) => {
     let got = -1;
     let head = Buffer.alloc(0);
@@ -49,7 +49,7 @@ const ask = (socket, bytes, how = "") =>
       .once("error", reject)
       .once("close", () => reject(new Error("closed")));
     socket.write(
-      `GET /${bytes}${how} HTTP/1.1\r\nHost: ${host}:${port}\r\nx-api-key: ${process.env.API_KEY ?? "none"}\r\n\r\n`,
+      `GET /${bytes}${rate === undefined ? "" : `/${rate}`} HTTP/1.1\r\nHost: ${host}:${port}\r\nx-api-key: ${process.env.API_KEY ?? "none"}\r\n\r\n`,
     );
   });
 
@@ -67,10 +67,9 @@ async function measure() {
     const socket = await opened();
     for (let at = 0; at < count; at += 1) samples.push(await timed(() => ask(socket, 100)));
   }
-  if (mode === "throughput" || mode === "paced") {
+  if (mode === "throughput") {
     const socket = await opened();
-    const how = mode === "paced" ? "/paced" : "";
-    samples.push(count / 1e6 / ((await timed(() => ask(socket, count, how))) / 1e3));
+    samples.push(count / 1e6 / ((await timed(() => ask(socket, count))) / 1e3));
   }
   if (mode === "many") {
     const runs = Array.from({ length: count }, () =>

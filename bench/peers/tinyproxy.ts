@@ -1,9 +1,8 @@
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { freePort, untilAnswers } from "./loopback-port.ts";
 import type { Missing } from "./missing.ts";
 
 const PROGRAM = "/usr/bin/tinyproxy";
@@ -34,7 +33,7 @@ export async function openTinyproxy(install: boolean): Promise<Tinyproxy | Missi
   ];
   writeFileSync(join(folder, "config"), `${lines.join("\n")}\n`);
   const server = spawn(PROGRAM, ["-d", "-c", join(folder, "config")], { stdio: "ignore" });
-  await delay(500);
+  await untilAnswers(port);
   return {
     port,
     [Symbol.asyncDispose]() {
@@ -43,13 +42,4 @@ export async function openTinyproxy(install: boolean): Promise<Tinyproxy | Missi
       return Promise.resolve();
     },
   };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }
