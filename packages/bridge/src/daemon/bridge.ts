@@ -9,6 +9,7 @@ import type { HostActions } from "../actions/index.ts";
 import { Approvals } from "../approvals/index.ts";
 import { Egress } from "../egress/index.ts";
 import { openEvidence, type EvidenceLog } from "../evidence/index.ts";
+import { InFlight, recordLost } from "../in-flight/index.ts";
 import { createGateway, type Gateway } from "../gateway/index.ts";
 import { GrantAuthority } from "../grants/index.ts";
 import type { MachineEngine } from "../machines/engine.ts";
@@ -63,6 +64,7 @@ export class Bridge implements AsyncDisposable {
   readonly #store: Store;
   readonly #settings: Settings;
   readonly #evidence: EvidenceLog;
+  readonly #inFlight: InFlight;
   readonly #policy: PolicyFile;
   readonly #denials: DenialCounter;
   readonly #grants: GrantAuthority;
@@ -85,6 +87,7 @@ export class Bridge implements AsyncDisposable {
     parts: {
       store: Store;
       evidence: EvidenceLog;
+      inFlight: InFlight;
       policy: PolicyFile;
       secrets: SecretStore;
       approvals: Approvals;
@@ -99,6 +102,7 @@ export class Bridge implements AsyncDisposable {
     this.#options = options;
     this.#store = store;
     this.#evidence = evidence;
+    this.#inFlight = parts.inFlight;
     this.#policy = policy;
     this.installation = parts.installation;
     this.#settings = new Settings(store);
@@ -176,6 +180,7 @@ export class Bridge implements AsyncDisposable {
       }),
       evidence: gatewayEvidence({
         log: evidence,
+        inFlight: this.#inFlight,
         denials: this.#denials,
         transcripts: this.#transcripts,
         policyHash,
@@ -197,9 +202,12 @@ export class Bridge implements AsyncDisposable {
     const dir = join(folders.state, "evidence");
     await mkdir(dir, { recursive: true, mode: 0o700 });
     const origin = `doorward.local/${installation}`;
-    const evidence = await openEvidence({ dir, origin, log }).catch((cause: unknown) => {
+    const inFlight = new InFlight(join(folders.state, "in-flight"), log);
+    const placing = inFlight.placing.bind(inFlight);
+    const evidence = await openEvidence({ dir, origin, log, placing }).catch((cause: unknown) => {
       throw unopened(dir, cause);
     });
+    await recordLost({ inFlight, evidence, log });
     const policy = await PolicyFile.load({
       configDir: folders.config,
       stateDir: folders.state,
@@ -224,7 +232,7 @@ export class Bridge implements AsyncDisposable {
       log,
     });
     const bridge = new Bridge(options, {
-      ...{ store, evidence, policy, secrets, approvals, actions, transcripts, installation },
+      ...{ store, evidence, inFlight, policy, secrets, approvals, actions, transcripts, installation },
     });
     await bridge.#listen();
     return bridge;
@@ -280,6 +288,7 @@ export class Bridge implements AsyncDisposable {
         this.#options.log.error({ err: error }, "the bridge's end could not be recorded"),
       );
     await this.#evidence[Symbol.asyncDispose]();
+    this.#inFlight[Symbol.dispose]();
     this.#secretStore[Symbol.dispose]();
     this.#settings.ended();
     this.#store[Symbol.dispose]();

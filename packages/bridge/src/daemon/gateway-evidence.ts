@@ -1,12 +1,15 @@
 import type { EvidenceLog } from "../evidence/index.ts";
 import { doorRecord } from "./door-evidence.ts";
+import { noteBeginning } from "./door-begun.ts";
 import type { GatewayEvidence, SessionOpened } from "../gateway/index.ts";
+import type { InFlight } from "../in-flight/index.ts";
 import type { Transcripts } from "../transcripts/index.ts";
 import type { DenialCounter } from "./denial-counter.ts";
 
 /** What the adapter needs to know of the bridge. */
 export interface GatewayEvidenceSources {
-  readonly log: Pick<EvidenceLog, "append" | "argvDigest" | "keyedDigest">;
+  readonly log: Pick<EvidenceLog, "append" | "argvDigest" | "keyedDigest" | "keyId">;
+  readonly inFlight: InFlight;
   readonly denials: DenialCounter;
   readonly transcripts: Pick<Transcripts, "begin" | "finish" | "recorded">;
   readonly policyHash: () => string;
@@ -14,7 +17,7 @@ export interface GatewayEvidenceSources {
 
 /** Writes sessions and refusals of the gateway into the evidence log. */
 export function gatewayEvidence(sources: GatewayEvidenceSources): GatewayEvidence {
-  const { log, denials, transcripts, policyHash } = sources;
+  const { log, inFlight, denials, transcripts, policyHash } = sources;
   const about = (session: SessionOpened) => ({
     correlationId: session.correlationId,
     subject: session.subject,
@@ -45,13 +48,7 @@ export function gatewayEvidence(sources: GatewayEvidenceSources): GatewayEvidenc
     sessionEvent: async (session, event) => {
       await log.append(doorRecord(log, session, policyHash(), event));
     },
-    sessionBegins: (session) => ({
-      approved: () => undefined,
-      record: async (record) => {
-        await log.append(doorRecord(log, session, policyHash(), record));
-      },
-      [Symbol.dispose]: () => undefined,
-    }),
+    sessionBegins: (session, beginning) => noteBeginning({ log, inFlight, session, policyHash }, beginning),
     transcript: (session, spec, about) => transcripts.begin(session, spec, about),
     denied: async ({ at: _at, ...denial }) => {
       await log.append({ type: "denial", ...denial, policyHash: policyHash() });

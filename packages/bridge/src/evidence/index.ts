@@ -10,7 +10,7 @@ export {
 export { listRecords, type EvidencePage, type EvidenceQuery, type ListSource } from "./list.ts";
 export { LogFiles } from "./log-files.ts";
 export { EvidenceLog, type EvidenceLogOptions } from "./log.ts";
-export type { Appended } from "./log-writer.ts";
+export type { Appended, Placed } from "./log-writer.ts";
 export { openEvidence, rotateEvidenceKey, type EvidencePlace } from "./open-evidence.ts";
 export {
   proveConsistency,

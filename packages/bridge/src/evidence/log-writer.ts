@@ -32,8 +32,16 @@ export interface Appended {
   readonly leafHash: string;
 }
 
+/** Under which id a record that was noted when its call began is about to be written. */
+export interface Placed {
+  /** Number of the note. */
+  readonly note: number;
+  readonly recordId: string;
+}
+
 interface Waiting {
   readonly record: PreparedRecord;
+  readonly note: number | null;
   readonly nextKey: EvidenceKey | null;
   readonly resolve: (appended: Appended) => void;
   readonly reject: (error: DoorwardError) => void;
@@ -46,6 +54,8 @@ export interface LogWriterParts {
   readonly key: EvidenceKey;
   /** Time of the newest record, milliseconds. */
   readonly lastAt: number;
+  /** Called before noted records are written, so that whether one is in the log can be told by its id ever after. */
+  readonly placing: (placed: readonly Placed[]) => void;
   /** Records became durable. */
   readonly written: () => void;
   /** Waited for behind each group, before the next. */
@@ -73,12 +83,12 @@ export class LogWriter {
   }
 
   /** Appends a record; with a next key it is the rotation to that. Resolves when it is durable. */
-  append(input: EvidenceInput, nextKey: EvidenceKey | null): Promise<Appended> {
+  append(input: EvidenceInput, nextKey: EvidenceKey | null, note: number | null = null): Promise<Appended> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw stopping();
       this.#lastAt = Math.max(Date.now(), this.#lastAt);
       const record = prepareRecord(input, new Date(this.#lastAt).toISOString());
-      this.#queue.push({ record, nextKey, resolve, reject });
+      this.#queue.push({ record, note, nextKey, resolve, reject });
       this.#draining ??= this.#drain();
     });
   }
@@ -110,6 +120,7 @@ export class LogWriter {
       const sealed = await Promise.all(group.map((waiting, at) => this.#seal(waiting, first + at, where)));
       const useReserve = group.every(({ record }) => closingTypes.has(record.type));
       if (await journal.hasRoom(bytesOf(sealed), useReserve, mayExtend)) {
+        this.#place(group, sealed);
         await journal.write(
           first,
           sealed.map(({ leaf }) => leaf),
@@ -126,6 +137,14 @@ export class LogWriter {
     const middle = Math.ceil(group.length / 2);
     await this.#commit(group.slice(0, middle), false);
     await this.#commit(group.slice(middle), false);
+  }
+
+  #place(group: readonly Waiting[], sealed: readonly SealedRecord[]): void {
+    const placed = sealed.flatMap(({ recordId }, at) => {
+      const note = group[at]?.note ?? null;
+      return note === null ? [] : [{ note, recordId }];
+    });
+    if (placed.length > 0) this.#parts.placing(placed);
   }
 
   #seal({ record, nextKey }: Waiting, index: number, where: "now" | "beside"): Promise<SealedRecord> {

@@ -11,7 +11,7 @@ import { LogFiles } from "./log-files.ts";
 import { recoverLog, type LogPlace, type RecoveredLog } from "./log-open.ts";
 import { LogPublishing } from "./log-publishing.ts";
 import type { LogTail } from "./log-tail.ts";
-import { LogWriter, type Appended } from "./log-writer.ts";
+import { LogWriter, type Appended, type Placed } from "./log-writer.ts";
 import { TILE_WIDTH } from "./merkle.ts";
 import { indexOfRecordId, readLeaf, type EvidenceEntry } from "./record.ts";
 import { ReferencedFiles, type KeepOptions } from "./referenced.ts";
@@ -23,6 +23,8 @@ export interface EvidenceLogOptions extends LogPlace {
   readonly log: Logger;
   /** The journal is cut to the unfinished bundle when it has grown by this many bytes. */
   readonly journalBytes?: number | undefined;
+  /** Told, before they are written, under which ids records that were appended with a note are. */
+  readonly placing?: ((placed: readonly Placed[]) => void) | undefined;
 }
 
 /** The bridge's evidence: an append-only, signed transparency log in one folder. One process may have it open. */
@@ -39,7 +41,7 @@ export class EvidenceLog implements AsyncDisposable {
   #closing: Promise<void> | null = null;
 
   private constructor(options: EvidenceLogOptions, { journal, tail, lastAt }: RecoveredLog) {
-    const { dir, key, origin, log, journalBytes } = options;
+    const { dir, key, origin, log, journalBytes, placing = () => undefined } = options;
     this.dir = dir;
     this.origin = origin;
     this.#journal = journal;
@@ -52,7 +54,7 @@ export class EvidenceLog implements AsyncDisposable {
     this.#publishing = publishing;
     const written = (): void => publishing.soon();
     const afterGroup = (): Promise<void> => publishing.keepUp();
-    this.#writer = new LogWriter({ journal, tail, lastAt, key, written, afterGroup });
+    this.#writer = new LogWriter({ journal, tail, lastAt, key, placing, written, afterGroup });
   }
 
   /** Opens the log in a folder (or begins one), wipes a torn group, and brings tiles and checkpoint up to date. */
@@ -93,10 +95,18 @@ export class EvidenceLog implements AsyncDisposable {
     return vkeyLine(noteVerifier(this.origin, this.#writer.key));
   }
 
-  /** Appends a record; resolves when it is durable. Rejects with INPUT_INVALID, INPUT_TOO_LARGE or EVIDENCE_UNWRITABLE. */
-  append(input: EvidenceInput): Promise<Appended> {
+  /** Id of the key that signs the next record, and that keyed digests are made with. */
+  get keyId(): string {
+    return this.#writer.key.keyId;
+  }
+
+  /**
+   * Appends a record; resolves when it is durable. Rejects with INPUT_INVALID, INPUT_TOO_LARGE or EVIDENCE_UNWRITABLE.
+   * One with a note has its place told before it is written.
+   */
+  append(input: EvidenceInput, note: number | null = null): Promise<Appended> {
     if (input.type === "key-rotation") return Promise.reject(oneSigner());
-    return this.#writer.append(input, null);
+    return this.#writer.append(input, null, note);
   }
 
   /** Exchanges the signing key, with a record that both keys sign; every later record is signed by the next key alone. */

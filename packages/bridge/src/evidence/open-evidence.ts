@@ -5,30 +5,31 @@ import { DoorwardError, type EvidenceInput } from "@doorward/contracts";
 import { syncFolder } from "./files.ts";
 import { createEvidenceKey, dropEvidenceKey, openEvidenceKey, readEvidenceKey } from "./key.ts";
 import type { Appended } from "./log-writer.ts";
-import { EvidenceLog } from "./log.ts";
+import { EvidenceLog, type EvidenceLogOptions } from "./log.ts";
 
 /** Where a bridge keeps its evidence: `key.pem` and the log's folder `log`. */
 export interface EvidencePlace {
   readonly dir: string;
   readonly origin: string;
   readonly log: Logger;
+  readonly placing?: EvidenceLogOptions["placing"];
 }
 
 /** Opens (or begins) the evidence of a bridge with the key beside it; ends a key rotation that was cut short. */
-export async function openEvidence({ dir, origin, log }: EvidencePlace): Promise<EvidenceLog> {
+export async function openEvidence({ dir, ...place }: EvidencePlace): Promise<EvidenceLog> {
   const logDir = join(dir, "log");
   const path = join(dir, "key.pem");
   const next = join(dir, "key.next.pem");
   const key = await ((await exists(join(logDir, "journal"))) ? readEvidenceKey(path) : openEvidenceKey(path));
   try {
-    const evidence = await EvidenceLog.open({ dir: logDir, key, origin, log });
+    const evidence = await EvidenceLog.open({ dir: logDir, key, ...place });
     await dropEvidenceKey(next); // made, but never in force
     return evidence;
   } catch (error) {
     if (!(error instanceof DoorwardError) || error.code !== "KEY_INVALID" || !(await exists(next)))
       throw error;
   }
-  const evidence = await EvidenceLog.open({ dir: logDir, key: await readEvidenceKey(next), origin, log });
+  const evidence = await EvidenceLog.open({ dir: logDir, key: await readEvidenceKey(next), ...place });
   await takeOver(dir);
   return evidence;
 }

@@ -1,5 +1,5 @@
 import type { EvidencePredicate } from "@doorward/contracts";
-import { detail, seconds } from "./summary-words.ts";
+import { NOT_KNOWN, detail, seconds } from "./summary-words.ts";
 
 const toolEndings = {
   completed: "",
@@ -9,6 +9,7 @@ const toolEndings = {
   cancelled: ", which was cancelled",
   "timed-out": ", which took too long",
   cut: ", which was cut",
+  "bridge-lost": `: ${NOT_KNOWN}`,
 } as const;
 
 /** What a call of a tool did, and what it would do, in words; others are named. */
@@ -37,13 +38,14 @@ function deed({ tool, outcome, exitCode }: EvidencePredicate<"tool-call">, objec
   const [did, wanted] = (object === "" ? undefined : toolVerbs[tool]) ?? [`called ${tool}`, `call ${tool}`];
   if (outcome === "refused") return `was refused to ${wanted}${object}`;
   if (outcome === "pending") return `asked to ${wanted}${object}`;
+  if (outcome === "bridge-lost") return `began to ${wanted}${object}`;
   if (tool === "run_command" && outcome === "completed" && exitCode === null)
     return `started${object} in the background`;
   return outcome === "completed" ? `${did}${object}` : `tried to ${wanted}${object}`;
 }
 
 function took({ outcome, durationMs }: EvidencePredicate<"tool-call">): string {
-  return outcome === "refused" || outcome === "pending" ? "" : ` in ${seconds(durationMs)}`;
+  return ["refused", "pending", "bridge-lost"].includes(outcome) ? "" : ` in ${seconds(durationMs)}`;
 }
 
 const hostVerbs = {

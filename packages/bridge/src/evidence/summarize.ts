@@ -1,6 +1,6 @@
 import type { EvidencePredicate, EvidenceStatement } from "@doorward/contracts";
 import { hostAction, pluginHostCall, pluginLifecycle, toolCall } from "./summarize-actions.ts";
-import { detail, seconds, short, until } from "./summary-words.ts";
+import { NOT_KNOWN, detail, seconds, short, until } from "./summary-words.ts";
 
 /** One line about a record that reads like a story; control characters are escaped. */
 export function summarize(statement: EvidenceStatement): string {
@@ -111,6 +111,7 @@ const forward = (p: EvidencePredicate<"forward">) => {
   const port = `port ${String(p.port)} of ${p.machine.name}`;
   const code = p.code === null ? "" : ` (${p.code})`;
   if (p.outcome === "refused") return `${p.subject} did not reach ${port}${code}`;
+  if (p.outcome === "bridge-lost") return `${p.subject} asked for a connection to ${port}: ${NOT_KNOWN}`;
   return `${p.subject} was connected to ${port} for ${seconds(p.durationMs)}${p.outcome === "cut" ? ", cut" : ""}${code}`;
 };
 
@@ -170,6 +171,7 @@ const keyRotation = (p: EvidencePredicate<"key-rotation">) =>
   `${p.subject} exchanged the signing key ${p.previousKey.keyId.slice(0, 12)} for ${p.nextKey.keyId.slice(0, 12)}${detail(p.reason)}`;
 
 function commandEnd({ outcome, exitCode, signal, durationMs }: EvidencePredicate<"command">): string {
+  if (outcome === "bridge-lost") return NOT_KNOWN;
   if (outcome === "exited") return `exit ${String(exitCode ?? "unknown")} after ${seconds(durationMs)}`;
   return signal === null ? outcome : `${outcome} by ${signal}`;
 }

@@ -3,6 +3,9 @@ export function short(digest: string): string {
   return digest.slice("sha256:".length, "sha256:".length + 12);
 }
 
+/** How something ended that the bridge was killed in. */
+export const NOT_KNOWN = "not known how it ended, the bridge was lost";
+
 /** Milliseconds as people read them. */
 export function seconds(milliseconds: number): string {
   return milliseconds < 60_000

@@ -76,6 +76,11 @@ export const KeyedDigest = Sha256.describe(
   "HMAC-SHA-256 with a key only the bridge has, so that what it is of can't be guessed from it",
 );
 
+/** Beside the outcome `bridge-lost`: the next bridge recorded what the one before had noted when it began. */
+export const beganAt = Timestamp.optional().describe(
+  "When it began; only with bridge-lost: `at` is then when the next bridge recorded it, and counts and times are 0",
+);
+
 /** What every record says: which, when, who, where, under which grant and policy. */
 export const recordFields = {
   recordId: RecordId,

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { MachinePath, SessionId, Sha256 } from "../text.ts";
-import { Code, Count, Note, RecordMachine, Reference, Word, recordFields } from "./common.ts";
+import { Code, Count, Note, RecordMachine, Reference, Word, beganAt, recordFields } from "./common.ts";
 
 const execution = z.enum(["operator", "agent"]).describe("Whether a person or an agent acts");
 
@@ -57,14 +57,17 @@ export const CommandPredicate = z.strictObject({
   cwd: MachinePath.nullable().describe("Working folder in the machine; null for the default"),
   execution,
   outcome: z
-    .enum(["exited", "signalled", "not-started", "cut", "lost"])
-    .describe("How it ended, as the machine reported it"),
+    .enum(["exited", "signalled", "not-started", "cut", "lost", "bridge-lost"])
+    .describe(
+      "How it ended, as the machine reported it; bridge-lost when nobody knows, because the bridge was lost before it could record it",
+    ),
   exitCode: z.int().nullable().describe("Exit code; null when it did not exit by itself"),
   signal: z.string().max(20).nullable().describe("Signal that ended it; null when none"),
   durationMs: Count.describe("Milliseconds that it ran"),
   stdoutBytes: Count.describe("Bytes it wrote to standard output"),
   stderrBytes: Count.describe("Bytes it wrote to standard error"),
   detail: Note.nullable().describe("Why it did not start or was cut; null otherwise"),
+  beganAt,
 });
 
 /** A connection to a port of a machine's loopback ended, or was not made. */
@@ -75,10 +78,13 @@ export const ForwardPredicate = z.strictObject({
   execution,
   port: z.int().min(1).max(65_535).describe("Port of the machine's loopback"),
   outcome: z
-    .enum(["ended", "cut", "refused"])
-    .describe("Both directions ended in order; it broke off, on either side; it was never made"),
+    .enum(["ended", "cut", "refused", "bridge-lost"])
+    .describe(
+      "Both directions ended in order; it broke off, on either side; it was never made; nobody knows, because the bridge was lost before it could record it",
+    ),
   code: Code.nullable().describe("Error code of one that was cut or refused, where there is one"),
   durationMs: Count.describe("Milliseconds from the request to its end"),
+  beganAt,
 });
 
 /** What a session did with a terminal; `created` tells who opened it, for as long as evidence is kept. */
