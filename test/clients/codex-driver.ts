@@ -1,6 +1,58 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { copyFileSync, existsSync, linkSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const arch = process.arch === "arm64" ? "aarch64" : "x86_64";
+const inPackage = `node_modules/@openai/codex-linux-${process.arch}/vendor/${arch}-unknown-linux-musl/bin/codex`;
+
+/** Codex's program. */
+export const codexProgram = fileURLToPath(new URL(inPackage, import.meta.url));
+
+/** Why tests with Codex skip; false when it is installed. */
+export const codexMissing = existsSync(codexProgram)
+  ? false
+  : "Codex is not installed: npm ci --ignore-scripts --prefix test/clients";
+
+/** Puts Codex's program, a few hundred megabytes, somewhere else, without copying it where that can be helped. */
+export function placeCodex(to: string): void {
+  try {
+    linkSync(codexProgram, to);
+  } catch {
+    copyFileSync(codexProgram, to);
+  }
+}
+
+/** What Codex is told of a scripted model; the variable `LAB_KEY` has to be set. */
+export function codexModel(url: string): string {
+  return `model = "lab-1"
+model_provider = "lab"
+
+[model_providers.lab]
+name = "lab"
+base_url = "${url}"
+wire_api = "responses"
+env_key = "LAB_KEY"
+`;
+}
+
+/** Runs `codex exec` to its end, as a CI job does; answers its exit code and all that it printed. */
+export async function codexExec(
+  args: readonly string[],
+  { cwd, env }: { readonly cwd: string; readonly env: Readonly<Record<string, string>> },
+): Promise<{ readonly code: number | null; readonly output: string }> {
+  const child = spawn(codexProgram, ["exec", "--skip-git-repo-check", ...args], {
+    ...{ cwd, env: { ...env, LAB_KEY: "none" } },
+    stdio: ["ignore", "pipe", "pipe"],
+    ...{ timeout: 180_000, killSignal: "SIGKILL" },
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.on("data", (bytes: Buffer) => (output += bytes.toString()));
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, output };
+}
 
 interface Reply {
   readonly id?: number;

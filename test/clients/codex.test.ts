@@ -1,22 +1,10 @@
 import assert from "node:assert/strict";
-import { existsSync, linkSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { openLab, type Lab } from "../support/lab.ts";
-import { CodexAppServer } from "./codex-driver.ts";
+import { CodexAppServer, codexMissing, codexModel, codexProgram, placeCodex } from "./codex-driver.ts";
 import { ScriptedModel } from "./scripted-model.ts";
-
-const arch = process.arch === "arm64" ? "aarch64" : "x86_64";
-const program = fileURLToPath(
-  new URL(
-    `node_modules/@openai/codex-linux-${process.arch}/vendor/${arch}-unknown-linux-musl/bin/codex`,
-    import.meta.url,
-  ),
-);
-const skip = existsSync(program)
-  ? false
-  : "Codex is not installed: npm ci --ignore-scripts --prefix test/clients";
 
 const policy = `grants:
   - to: "agent:codex:*"
@@ -25,7 +13,7 @@ const policy = `grants:
     for: 8h
 `;
 
-describe("Codex from npm", { skip }, () => {
+describe("Codex from npm", { skip: codexMissing }, () => {
   let lab: Lab;
   let model: ScriptedModel;
   let machine: string;
@@ -40,7 +28,7 @@ describe("Codex from npm", { skip }, () => {
     model = await ScriptedModel.open();
     repo = lab.repo("app", { "greeting.txt": "hello\n" });
     const tools = lab.repo("codex-for-machine");
-    place(program, join(tools, "codex"));
+    placeCodex(join(tools, "codex"));
     machine = await lab.up(repo, "--ro", tools);
     grant = await lab.grant(machine, ["terminal.agent-exec"], "1h", "agent:codex:lab");
     home = join(lab.root, "codex");
@@ -49,7 +37,7 @@ describe("Codex from npm", { skip }, () => {
     const mcp = await lab.grant(machine, ["agent-tool.read", "agent-tool.exec"], "1h", "agent:codex:mcp");
     writeFileSync(join(home, "config.toml"), config(model.url, port, machine));
     writeFileSync(join(home, "environments.toml"), environments(port, machine, grant.token));
-    codex = await CodexAppServer.start(program, home, { LAB_KEY: "none", DOOR_TOKEN: mcp.token });
+    codex = await CodexAppServer.start(codexProgram, home, { LAB_KEY: "none", DOOR_TOKEN: mcp.token });
     thread = await newThread(codex);
   });
 
@@ -143,7 +131,7 @@ describe("Codex from npm", { skip }, () => {
     await lab.json(["grant", "revoke", grant.id]);
     await lab.until("it and the exec-server died", () => !runs());
     const marker = join(lab.root, "on-the-host");
-    await using fresh = await CodexAppServer.start(program, home, { LAB_KEY: "none" });
+    await using fresh = await CodexAppServer.start(codexProgram, home, { LAB_KEY: "none" });
     const directive = model.directive({ name: "exec_command", args: { cmd: `touch ${marker}` } });
     await newThread(fresh).then(
       (id) => fresh.turn(id, directive),
@@ -156,23 +144,8 @@ describe("Codex from npm", { skip }, () => {
   });
 });
 
-/** A program of a few hundred megabytes, without copying it where that can be helped. */
-function place(from: string, to: string): void {
-  try {
-    linkSync(from, to);
-  } catch {
-    copyFileSync(from, to);
-  }
-}
-
 function config(model: string, port: number, machine: string): string {
-  return `model = "lab-1"
-model_provider = "lab"
-[model_providers.lab]
-name = "lab"
-base_url = "${model}"
-wire_api = "responses"
-env_key = "LAB_KEY"
+  return `${codexModel(model)}
 [mcp_servers.door]
 url = "http://127.0.0.1:${String(port)}/v1/machines/${machine}/doors/agent-tool/mcp"
 bearer_token_env_var = "DOOR_TOKEN"

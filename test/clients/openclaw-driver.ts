@@ -42,9 +42,13 @@ export class OpenClaw implements AsyncDisposable {
   readonly #options: OpenClawOptions;
   log = "";
 
+  /** Writes its configuration and starts it. */
   static async start(options: OpenClawOptions): Promise<OpenClaw> {
-    const port = await freePort();
-    writeConfig(options, port);
+    return await OpenClaw.startAs(options, await configureOpenClaw(options));
+  }
+
+  /** Starts it with the configuration that it has, which says that it listens on this port. */
+  static async startAs(options: OpenClawOptions, port: number): Promise<OpenClaw> {
     const gateway = new OpenClaw(options, port);
     await gateway.#listening();
     return gateway;
@@ -129,7 +133,9 @@ function environment({ home, env }: Pick<OpenClawOptions, "home" | "env">): Node
   return { PATH, ...env, HOME: home, OPENCLAW_HOME: home, NO_COLOR: "1" };
 }
 
-function writeConfig(options: OpenClawOptions, port: number): void {
+/** Writes the configuration of an OpenClaw; answers the port that it will listen on. */
+export async function configureOpenClaw(options: OpenClawOptions): Promise<number> {
+  const port = await freePort();
   const { home, workspace, model, sandbox, agents, plugins, mcp } = options;
   const provider = {
     baseUrl: model.url,
@@ -166,4 +172,5 @@ function writeConfig(options: OpenClawOptions, port: number): void {
   };
   mkdirSync(join(home, ".openclaw"), { recursive: true });
   writeFileSync(join(home, ".openclaw", "openclaw.json"), JSON.stringify(whole, null, 2), { mode: 0o600 });
+  return port;
 }

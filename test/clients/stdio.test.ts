@@ -3,18 +3,11 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
+import { parse as parseYaml } from "yaml";
 import { openLab, type Lab } from "../support/lab.ts";
 import { doorward } from "../support/shared-image.ts";
 import { clientsMissing, runClient, runDriver, type Ran } from "./client-programs.ts";
-
-const arch = process.arch === "arm64" ? "aarch64" : "x86_64";
-const codexProgram = fileURLToPath(
-  new URL(
-    `node_modules/@openai/codex-linux-${process.arch}/vendor/${arch}-unknown-linux-musl/bin/codex`,
-    import.meta.url,
-  ),
-);
+import { codexMissing, codexProgram } from "./codex-driver.ts";
 
 interface Result {
   readonly isError?: boolean;
@@ -87,7 +80,40 @@ describe(
       assert.match(ran.stdout, /hello from the repo/, ran.stderr);
     });
 
-    it("Codex reads what connect wrote", { skip: !existsSync(codexProgram) }, async () => {
+    for (const client of ["claude-code", "vscode", "codex"]) {
+      it(`mcporter finds and calls a tool by the file that connect wrote for ${client}, until it is taken back`, async () => {
+        const own = { ...env, HOME: home(`${client}-home`) };
+        const config = join(own.HOME, "mcporter.json");
+        writeFileSync(config, JSON.stringify({ mcpServers: {}, imports: [client] }));
+        const call = ["--config", config, "call", "doorward-shop.read_file", "path=hello"];
+        const wrote = await lab.run(["connect", client, "shop", "--write"], { env: own });
+        assert.equal(wrote.code, 0, wrote.stderr);
+        const ran = await runClient("mcporter/dist/cli.js", call, { env: own, cwd: own.HOME });
+        assert.match(ran.stdout, /hello from the repo/, ran.stderr);
+        const removed = await lab.run(["connect", client, "shop", "--remove"], { env: own });
+        assert.equal(removed.code, 0, removed.stderr);
+        const after = await runClient("mcporter/dist/cli.js", call, { env: own, cwd: own.HOME });
+        assert.doesNotMatch(after.stdout, /hello from the repo/);
+      });
+    }
+
+    it("the SDK works by what connect wrote for Hermes", async () => {
+      const own = { ...env, HOME: home("hermes-home") };
+      const wrote = await lab.run(["connect", "hermes", "shop", "--write"], { env: own });
+      assert.equal(wrote.code, 0, wrote.stderr);
+      const file = join(own.HOME, ".hermes", "config.yaml");
+      const { mcp_servers: servers } = parseYaml(readFileSync(file, "utf8")) as {
+        mcp_servers: Record<string, object>;
+      };
+      const seen = seenBy(
+        await runDriver("drivers/sdk-v1.mjs", { transport: "stdio", ...servers["doorward-shop"] }),
+      );
+      assert.match(JSON.stringify(seen.answer?.content), /hello from the repo/);
+      assert.equal((await lab.run(["connect", "hermes", "shop", "--remove"], { env: own })).code, 0);
+      assert.ok(!existsSync(file));
+    });
+
+    it("Codex reads what connect wrote", { skip: codexMissing }, async () => {
       const codexHome = home("codex-home");
       writeFileSync(join(codexHome, "config.toml"), '# mine\nmodel = "x"\n');
       const own = { ...env, CODEX_HOME: codexHome };

@@ -93,6 +93,7 @@ async function connectTo(
   const ask: ConnectAsk = {
     client,
     machine: view.name,
+    workdir: view.workdir,
     transport: options.transport ?? CLIENTS[client].transports[0] ?? "stdio",
     program: options.program ?? own.CODEX_IN_MACHINE,
     scope: options.scope ?? "user",

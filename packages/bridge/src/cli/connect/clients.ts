@@ -21,6 +21,8 @@ export type Offer =
   | {
       readonly transport: "stdio";
       readonly machine: string;
+      /** The folder in the machine where work starts. */
+      readonly workdir: string;
       readonly command: string;
       readonly args: readonly string[];
       readonly env: Readonly<Record<string, string>>;
@@ -28,6 +30,7 @@ export type Offer =
   | {
       readonly transport: "http" | "ws";
       readonly machine: string;
+      readonly workdir: string;
       readonly url: string;
       /** File that holds the token. */
       readonly tokenFile: string;
@@ -42,6 +45,8 @@ export type Offer =
 /** Where an entry goes. */
 export interface Place {
   readonly file: string;
+  /** The project's folder where it is of one: nothing outside of it is reached through a link in it. */
+  readonly beneath?: string;
   readonly path: readonly string[];
 }
 
@@ -82,10 +87,9 @@ const claudeCode: ClientKind = {
   transports: ["stdio", "http", "ws"],
   holdsToken: false,
   place: (scope, { env, project }, name) => ({
-    file:
-      scope === "project"
-        ? join(project, ".mcp.json")
-        : join(env["CLAUDE_CONFIG_DIR"] || home(env), ".claude.json"),
+    ...(scope === "project"
+      ? inProject(project, ".mcp.json")
+      : { file: join(env["CLAUDE_CONFIG_DIR"] || home(env), ".claude.json") }),
     path: ["mcpServers", name],
   }),
   entry: (offer) =>
@@ -104,7 +108,9 @@ const codex: ClientKind = {
   transports: ["stdio", "http"],
   holdsToken: false,
   place: (scope, { env, project }, name) => ({
-    file: scope === "project" ? join(project, ".codex", "config.toml") : join(codexHome(env), "config.toml"),
+    ...(scope === "project"
+      ? inProject(project, ".codex", "config.toml")
+      : { file: join(codexHome(env), "config.toml") }),
     path: ["mcp_servers", name],
   }),
   entry: (offer) => ({
@@ -113,6 +119,8 @@ const codex: ClientKind = {
       : { url: offer.url, bearer_token_env_var: offer.variable }),
     startup_timeout_sec: 60,
     tool_timeout_sec: 600,
+    // Otherwise `codex exec` refuses every call that changes something: it has nobody to ask.
+    default_tools_approval_mode: "approve",
   }),
   command: (name, entry) => {
     const { command, args } = entry;
@@ -123,6 +131,8 @@ const codex: ClientKind = {
     return `codex mcp add ${name} ${env.join("")}-- ${[command, ...args.map(String)].map(shellWord).join(" ")}`;
   },
   notes: (offer) => [
+    "Codex asks nobody about these tools (default_tools_approval_mode): they work in the machine, and Doorward asks you",
+    "on this host about what your policy says",
     "Codex's own shell still runs on this host: `codex -s read-only` keeps it from changing anything there;",
     "with --own-tools it runs in the machine instead (docs/agents-own-tools.md)",
     ...(offer.transport === "stdio" ? [] : [exportLine(offer)]),
@@ -190,8 +200,9 @@ const vscode: ClientKind = {
   transports: ["stdio", "http"],
   holdsToken: false,
   place: (scope, where, name) => ({
-    file:
-      scope === "project" ? join(where.project, ".vscode", "mcp.json") : join(vscodeUser(where), "mcp.json"),
+    ...(scope === "project"
+      ? inProject(where.project, ".vscode", "mcp.json")
+      : { file: join(vscodeUser(where), "mcp.json") }),
     path: ["servers", name],
   }),
   entry: (offer, name) =>
@@ -239,6 +250,10 @@ export const CLIENTS: Readonly<Record<ConnectionKind, ClientKind>> = {
   "own-tools-codex": codexOwnTools,
   "own-tools-openclaw": openclawOwnTools,
 };
+
+function inProject(project: string, ...names: readonly string[]): Pick<Place, "file" | "beneath"> {
+  return { file: join(project, ...names), beneath: project };
+}
 
 function stdioFields({ command, args, env }: Extract<Offer, { transport: "stdio" }>): ConfigEntry {
   return { command, args: [...args], ...(Object.keys(env).length === 0 ? {} : { env: { ...env } }) };

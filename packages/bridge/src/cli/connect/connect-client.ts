@@ -15,6 +15,8 @@ import { selfCommand } from "./self-command.ts";
 export interface ConnectAsk {
   readonly client: ConnectionKind;
   readonly machine: string;
+  /** The folder in the machine where work starts. */
+  readonly workdir: string;
   readonly transport: Transport;
   /** The client's program in the machine, for those that run their own tools there. */
   readonly program: string;
@@ -86,7 +88,7 @@ function put(
   const entry = kind.entry(offer, ask.name);
   const secret = kind.holdsToken && offer.transport !== "stdio";
   if (ask.client === "claude-code" && offer.transport !== "stdio") writeHelper(run, store, id);
-  const there = known?.place ?? undefined;
+  const there = known?.place == null ? undefined : { ...known.place, ...beneathOf(place) };
   // An entry in another place would be forgotten with the record of it.
   const moved = there !== undefined && place !== undefined && !samePlace(there, place);
   if (moved) orRefuse(ask, there, () => takeEntry(kind, there, ask.force));
@@ -115,6 +117,11 @@ function put(
     at: new Date().toISOString(),
   });
   return put?.written ?? "added";
+}
+
+/** The same project's folder: connections of projects are known by their file. */
+function beneathOf(place: Place | undefined): Pick<Place, "beneath"> {
+  return place?.beneath === undefined ? {} : { beneath: place.beneath };
 }
 
 function samePlace(a: Place, b: Place): boolean {
@@ -146,17 +153,17 @@ async function planOf(run: Run, bridge: DoorwardClient, ask: ConnectAsk, token: 
   return { id, place, store, offer };
 }
 
-function stdioOffer(run: Run, { client, machine, scope, readOnly }: ConnectAsk): Offer {
+function stdioOffer(run: Run, { client, machine, workdir, scope, readOnly }: ConnectAsk): Offer {
   const { command, args, env } = selfCommand(run.cli, scope === "project");
   const shim = ["mcp", machine, "--as", CLIENTS[client].tool, ...(readOnly ? ["--read-only"] : [])];
   const own = client === OWN_TOOLS.openclaw ? [] : shim;
-  return { transport: "stdio", machine, command, args: [...args, ...own], env };
+  return { transport: "stdio", machine, workdir, command, args: [...args, ...own], env };
 }
 
 async function urlOffer(
   run: Run,
   bridge: DoorwardClient,
-  { client, machine, transport, program }: ConnectAsk,
+  { client, machine, workdir, transport, program }: ConnectAsk,
   store: ConnectionStore,
   id: string,
   token: string,
@@ -168,6 +175,7 @@ async function urlOffer(
   return {
     transport: transport === "ws" ? "ws" : "http",
     machine,
+    workdir,
     url: `${scheme}://127.0.0.1:${tcp.port}/v1/machines/${machine}/doors/${door}`,
     tokenFile: store.tokenFile(id),
     variable: `DOORWARD_TOKEN_${machine.toUpperCase().replaceAll("-", "_")}`,

@@ -1,5 +1,5 @@
 import type { ClientKind, Place } from "./clients.ts";
-import { deleteConfig, readConfig, unusable, writeConfig } from "./config-file.ts";
+import { deleteConfig, readConfig, unusable, writeConfig, type ConfigFile } from "./config-file.ts";
 import { UnreadableConfig, type ConfigEntry } from "./config-format.ts";
 import { entryDigest } from "./connection-store.ts";
 
@@ -29,7 +29,7 @@ export function putEntry(
   { force, secret }: { readonly force: boolean; readonly secret: boolean },
 ): { readonly written: Written; readonly before: Before } {
   return guarded(kind, place, () => {
-    const text = readConfig(place.file);
+    const text = readConfig(fileOf(place));
     const found = kind.format.get(text ?? "", place.path);
     const table = kind.format.get(text ?? "", place.path.slice(0, -1));
     const before = { existed: text !== undefined, inTable: table !== undefined };
@@ -39,7 +39,7 @@ export function putEntry(
     const after = kind.format.set(text ?? "", place.path, entry);
     if (entryDigest(kind.format.get(after, place.path)) !== entryDigest(entry))
       throw new UnreadableConfig(`"${place.path.join(".")}" would not be read back as it was written`);
-    writeConfig(place.file, text, after, secret);
+    writeConfig(fileOf(place), text, after, secret);
     return { written: found === undefined ? "added" : "changed", before };
   });
 }
@@ -51,16 +51,20 @@ export function takeEntry(
   force: boolean,
 ): boolean {
   return guarded(kind, place, () => {
-    const text = readConfig(place.file);
+    const text = readConfig(fileOf(place));
     if (text === undefined) return false;
     const found = kind.format.get(text, place.path);
     if (found === undefined) return false;
     if (entryDigest(found) !== place.entry && !force) throw new ForeignEntry(place.path.join("."));
     const rest = kind.format.remove(text, place.path, !place.inTable);
-    if (!place.existed && kind.format.isEmpty(rest)) deleteConfig(place.file, text);
-    else writeConfig(place.file, text, rest);
+    if (!place.existed && kind.format.isEmpty(rest)) deleteConfig(fileOf(place), text);
+    else writeConfig(fileOf(place), text, rest);
     return true;
   });
+}
+
+function fileOf({ file, beneath }: Place): ConfigFile {
+  return beneath === undefined ? { file } : { file, beneath };
 }
 
 function guarded<T>(kind: ClientKind, place: Place, act: () => T): T {

@@ -29,11 +29,13 @@ export const codexOwnTools: ClientKind = {
           environments: [{ id: name, url: offer.url, auth_bearer_token: offer.token }],
         },
   command: () => undefined,
-  notes: ({ machine }) => [
+  notes: ({ machine, workdir }) => [
     "Codex has to be in the machine too, e.g. (after `doorward egress allow`) by",
     `  doorward exec ${machine} -- npm install --prefix /home/agent/codex @openai/codex`,
     "Start it in a folder that has the same path as in the machine, which may be empty:",
-    `  sudo mkdir -p /workspace/${machine} && cd /workspace/${machine} && codex -s danger-full-access`,
+    `  sudo mkdir -p ${shellWord(workdir)} && cd ${shellWord(workdir)} && codex -s danger-full-access`,
+    "MCP servers that Codex starts itself are off meanwhile, also Doorward's: it has no place on this host to start them;",
+    `those with a URL work: doorward connect codex ${machine} --transport http --write`,
     "`doorward grant renew` prolongs the grant, and this command makes another: docs/agents-own-tools.md",
   ],
 };

@@ -45,7 +45,10 @@ async function takeOne(
     await endGrant(bridge, grant.id, run.cli.signal);
   }
   try {
-    if (place !== null) takeEntry(CLIENTS[client], place, force);
+    if (place !== null) {
+      const beneath = place.scope === "project" ? { beneath: gitRoot(run.cli.cwd) } : {};
+      takeEntry(CLIENTS[client], { ...place, ...beneath }, force);
+    }
   } catch (cause) {
     if (!(cause instanceof ForeignEntry)) throw cause;
     throw new DoorwardError({
