@@ -8,7 +8,7 @@ import { DoorwardError } from "@doorward/contracts";
 import { asCalled, calledAs } from "../src/cli/called-as.ts";
 import { missingPackages } from "../src/cli/commands/doctor.ts";
 import { gitRoot } from "../src/cli/commands/up.ts";
-import { escapeLine, escapeText } from "../src/cli/escape-text.ts";
+import { escapeLine, escapeText } from "@doorward/client/operator";
 import { parseProgram } from "../src/cli/program-options.ts";
 import { splitArguments } from "../src/cli/program.ts";
 import { shellWord } from "../src/cli/shell-word.ts";

@@ -1,18 +1,16 @@
-import type { PendingApproval } from "@doorward/contracts";
-import { ApprovalId } from "@doorward/contracts";
-import { escapeLine } from "./escape-text.ts";
+import { approvalLines, escapeLine } from "@doorward/client/operator";
+import { ApprovalId, type PendingApproval } from "@doorward/contracts";
 import type { Output } from "./output.ts";
 import { usage } from "./parse-input.ts";
 import { until } from "./times.ts";
 
 /** A pending decision with its full effect, as text. */
 export function approvalText(output: Output, pending: PendingApproval): string {
-  const { id, title, requestedBy, machine, operation, lines, digest, expiresAt, lasting } = pending;
+  const { id, expiresAt, lasting } = pending;
+  const [head = "", ...rest] = approvalLines(pending, until(expiresAt));
   return [
-    output.style("bold", `${id}  ${escapeLine(title)}`),
-    `  ${operation} for ${requestedBy}${machine === null ? "" : ` in ${machine.name}`}; refused ${until(expiresAt)}`,
-    ...lines.map((line) => `  | ${escapeLine(line)}`),
-    `  ${digest}`,
+    output.style("bold", head),
+    ...rest,
     output.commands(
       `  doorward action approve ${id}${lasting ? " [--for 10m]" : ""}, or doorward action deny ${id}`,
     ),

@@ -1,5 +1,5 @@
 import type { EvidenceRow } from "@doorward/contracts";
-import { escapeLine } from "./escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import type { Style } from "./output.ts";
 import type { Run } from "./run.ts";
 

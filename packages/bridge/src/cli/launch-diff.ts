@@ -1,5 +1,5 @@
 import { diffInputs, type FingerprintChange } from "../machines/fingerprint-diff.ts";
-import { escapeLine } from "./escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import type { LaunchRecord } from "./launch-source.ts";
 import type { Output } from "./output.ts";
 

@@ -3,7 +3,7 @@ import { DoorwardError } from "@doorward/contracts";
 import * as z from "zod";
 import { listRecords, LogFiles, openCheckpoint, readLeaf, type ListSource } from "../evidence/index.ts";
 import { digestOf } from "../machines/fingerprint.ts";
-import { escapeLine } from "./escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import { parseMachine, usage } from "./parse-input.ts";
 
 /** What comparing needs of a launch record; looser than the contract, so that records of other builds can be compared too. */

@@ -1,7 +1,7 @@
 import { styleText } from "node:util";
 import { asCalled, calledAs } from "./called-as.ts";
 import type { Cli } from "./cli.ts";
-import { escapeLine } from "./escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 
 /** Colours that the command uses. */
 export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";

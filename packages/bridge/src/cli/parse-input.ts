@@ -1,6 +1,6 @@
 import { DoorwardError, GrantId, MachineId, MachineName } from "@doorward/contracts";
 import * as z from "zod";
-import { escapeLine } from "./escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 
 /** Parses the options of a command line; the error names the option and quotes what was given. */
 export function parseOptions<Shape extends z.ZodRawShape>(

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import type { Cli } from "./cli.ts";
-import { escapeLine } from "./escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import { usage } from "./parse-input.ts";
 
 /** A path as given on the command line, made absolute but otherwise left as written: judging it is the policy's. */

@@ -1,6 +1,6 @@
 import type { ProgressLine } from "@doorward/contracts";
 import type { Cli } from "./cli.ts";
-import { escapeLine } from "./escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import type { Output } from "./output.ts";
 import { elapsed } from "./times.ts";
 

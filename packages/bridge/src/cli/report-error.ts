@@ -1,5 +1,5 @@
 import type { Cli } from "./cli.ts";
-import { escapeText } from "./escape-text.ts";
+import { escapeText } from "@doorward/client/operator";
 import type { Output } from "./output.ts";
 
 /**

@@ -2,7 +2,7 @@ import { realpathSync } from "node:fs";
 import { sep } from "node:path";
 import type { DoorwardClient } from "@doorward/client";
 import { DoorwardError, type MachineView } from "@doorward/contracts";
-import { escapeLine } from "./escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import { parseMachine } from "./parse-input.ts";
 import type { Run } from "./run.ts";
 

@@ -1,4 +1,4 @@
-import { escapeLine } from "./escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 
 /** Lines of a table with left-aligned columns, control characters escaped; a heading alone when there are no rows. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {

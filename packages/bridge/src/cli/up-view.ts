@@ -1,5 +1,5 @@
 import type { MachineView, UpResult } from "@doorward/contracts";
-import { escapeLine } from "./escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import type { Output } from "./output.ts";
 import { fields, table } from "./table.ts";
 import { until } from "./times.ts";

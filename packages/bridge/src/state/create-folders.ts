@@ -1,7 +1,14 @@
 import { chmodSync, lstatSync, mkdirSync, statSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
-import { DoorwardError } from "@doorward/contracts";
-import { currentHost, isPrivateRuntime, type FolderHost, type Folders } from "./folders.ts";
+import {
+  checkClosed,
+  checkOwner,
+  currentHost,
+  isPrivateRuntime,
+  unsafeFolder,
+  type FolderHost,
+  type Folders,
+} from "@doorward/client/operator";
 
 const OTHERS = 0o077;
 const OTHERS_WRITE = 0o022;
@@ -15,21 +22,13 @@ export function createFolders(folders: Folders, host: FolderHost = currentHost()
   else keepToOwner(create(folders.runtime), folders.runtime, host);
 }
 
-/** Checks the private runtime folder before a client trusts a socket in it; an absent folder is no fault. */
-export function checkRuntime(folders: Folders, host: FolderHost = currentHost()): void {
-  const found = lstatSync(folders.runtime, { throwIfNoEntry: false });
-  if (found === undefined) return;
-  checkOwner(found, folders.runtime, host.uid);
-  if (isPrivateRuntime(folders, host)) checkClosed(found, folders.runtime);
-}
-
 function create(path: string): Stats {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     return statSync(path);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw unsafe(path, `it can't be created (${why})`, cause);
+    throw unsafeFolder(path, `it can't be created (${why})`, cause);
   }
 }
 
@@ -37,7 +36,7 @@ function create(path: string): Stats {
 function checkConfig(found: Stats, path: string, host: FolderHost): void {
   if (found.uid !== 0) checkOwner(found, path, host.uid);
   if (posix(host) && (found.mode & OTHERS_WRITE) !== 0) {
-    throw unsafe(path, "other users can write to it", undefined, `chmod go-w ${quoted(path)}`);
+    throw unsafeFolder(path, "other users can write to it", undefined, "chmod go-w");
   }
 }
 
@@ -50,12 +49,7 @@ function keepToOwner(found: Stats, path: string, host: FolderHost): void {
 function checkPrivateRuntime(path: string, host: FolderHost): void {
   const parent = statSync(dirname(path));
   if ((parent.mode & OTHERS_WRITE) !== 0 && (parent.mode & STICKY) === 0) {
-    throw unsafe(
-      dirname(path),
-      "other users can rename what is in it",
-      undefined,
-      `chmod +t ${dirname(path)}`,
-    );
+    throw unsafeFolder(dirname(path), "other users can rename what is in it", undefined, "chmod +t");
   }
   try {
     mkdirSync(path, { mode: 0o700 });
@@ -67,30 +61,6 @@ function checkPrivateRuntime(path: string, host: FolderHost): void {
   checkClosed(found, path);
 }
 
-function checkOwner(found: Stats, path: string, uid: number): void {
-  if (found.isSymbolicLink()) throw unsafe(path, "it is a symlink");
-  if (!found.isDirectory()) throw unsafe(path, "it is not a folder");
-  if (uid >= 0 && found.uid !== uid) throw unsafe(path, `it belongs to user ${found.uid}, not ${uid}`);
-}
-
-function checkClosed(found: Stats, path: string): void {
-  if ((found.mode & OTHERS) !== 0) throw unsafe(path, "it is open to other users");
-}
-
 function posix(host: FolderHost): boolean {
   return host.uid >= 0;
-}
-
-function quoted(path: string): string {
-  return `'${path.replaceAll("'", String.raw`'\''`)}'`;
-}
-
-function unsafe(path: string, why: string, cause?: unknown, hint?: string): DoorwardError {
-  return new DoorwardError({
-    code: "STATE_UNSAFE",
-    message: `Cannot use folder "${path}": ${why}`,
-    hint: hint ?? `ls -ld ${quoted(path)}`,
-    details: { path },
-    cause,
-  });
 }

@@ -1,12 +1,13 @@
-export { checkRuntime, createFolders } from "./create-folders.ts";
-export { syncFolder, writeDurably } from "./durable-file.ts";
 export {
+  checkRuntime,
   currentHost,
   isPrivateRuntime,
   resolveFolders,
   SOCKET_PATH_BYTES,
   type FolderHost,
   type Folders,
-} from "./folders.ts";
+} from "@doorward/client/operator";
+export { createFolders } from "./create-folders.ts";
+export { syncFolder, writeDurably } from "./durable-file.ts";
 export { installationId } from "./installation-id.ts";
 export { lockHolder, lockState, type StateLock } from "./lock.ts";

@@ -5,7 +5,7 @@ import { DoorwardError } from "@doorward/contracts";
 import type { Database } from "libsql";
 import * as z from "zod";
 import { writeDurably } from "./durable-file.ts";
-import type { Folders } from "./folders.ts";
+import type { Folders } from "@doorward/client/operator";
 
 const LOCK = "bridge.lock";
 const HOLDER = "bridge.pid";

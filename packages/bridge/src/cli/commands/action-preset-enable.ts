@@ -2,7 +2,7 @@ import { ActionPreset } from "@doorward/contracts";
 import type { Command } from "commander";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
-import { escapeLine } from "../escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import { parseArgument, parseOptions } from "../parse-input.ts";
 import { pathArgument } from "../path-argument.ts";
 import { leaf } from "../run.ts";

@@ -11,7 +11,7 @@ import { valueWords } from "../../actions/arguments/check-value.ts";
 import { ACTION_PRESET_SPECS, type PresetSpec } from "../../actions/presets/index.ts";
 import { foundPlaces, presetScope } from "../../actions/scopes/process-scopes.ts";
 import type { Cli } from "../cli.ts";
-import { escapeLine } from "../escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import { parseArgument } from "../parse-input.ts";
 import { leaf, type Run } from "../run.ts";
 import { table } from "../table.ts";

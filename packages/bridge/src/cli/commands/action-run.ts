@@ -9,7 +9,7 @@ import { approvalText } from "../approval-view.ts";
 import { actsForGrant } from "../bridge-link.ts";
 import type { Cli } from "../cli.ts";
 import { canAsk, confirm } from "../confirm.ts";
-import { escapeLine, escapeText } from "../escape-text.ts";
+import { escapeLine, escapeText } from "@doorward/client/operator";
 import { parseOptions, usage } from "../parse-input.ts";
 import { leaf, type Run } from "../run.ts";
 

@@ -2,7 +2,7 @@ import type { ActionReport } from "@doorward/contracts";
 import { ActionId } from "@doorward/contracts";
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
-import { escapeLine } from "../escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import { usage } from "../parse-input.ts";
 import { leaf } from "../run.ts";
 import { ago } from "../times.ts";

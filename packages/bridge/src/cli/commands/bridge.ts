@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { buildId } from "../../build-id.ts";
 import { bridgeGone, bridgePlace, probeBridge } from "../bridge-process.ts";
 import type { Cli } from "../cli.ts";
-import { escapeLine } from "../escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import { leaf, type Run } from "../run.ts";
 import { fields } from "../table.ts";
 import { ago, size } from "../times.ts";

@@ -1,7 +1,7 @@
 import type { ContractView } from "@doorward/contracts";
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
-import { escapeLine } from "../escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import { leaf, type Run } from "../run.ts";
 import { table } from "../table.ts";
 

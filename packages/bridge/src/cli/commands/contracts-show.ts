@@ -2,7 +2,7 @@ import { DoorwardError, type ContractView } from "@doorward/contracts";
 import type { Command } from "commander";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
-import { escapeText } from "../escape-text.ts";
+import { escapeText } from "@doorward/client/operator";
 import { parseArgument, usage } from "../parse-input.ts";
 import { leaf } from "../run.ts";
 

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import * as z from "zod";
 import type { FileVerdict } from "../../interfaces/validate-file.ts";
 import type { Cli } from "../cli.ts";
-import { escapeLine } from "../escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import type { Output } from "../output.ts";
 import { parseArgument, parseOptions } from "../parse-input.ts";
 import { leaf } from "../run.ts";

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
 import { confirm } from "../confirm.ts";
-import { escapeLine } from "../escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import { probeHost, type HostReport } from "../probe-host.ts";
 import type { Output } from "../output.ts";
 import { parseOptions } from "../parse-input.ts";

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import * as z from "zod";
 import { exportEvidence } from "../../evidence/index.ts";
 import type { Cli } from "../cli.ts";
-import { escapeLine } from "../escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import { evidenceFolder } from "../evidence-place.ts";
 import { parseOptions } from "../parse-input.ts";
 import { pathArgument } from "../path-argument.ts";

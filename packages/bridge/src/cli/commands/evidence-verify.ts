@@ -12,7 +12,7 @@ import {
   type VerifyReport,
 } from "../../evidence/index.ts";
 import type { Cli } from "../cli.ts";
-import { escapeLine } from "../escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import { evidenceFolder } from "../evidence-place.ts";
 import type { Output } from "../output.ts";
 import { parseOptions } from "../parse-input.ts";

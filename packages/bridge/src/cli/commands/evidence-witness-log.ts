@@ -5,7 +5,7 @@ import { addWitness, parseWitnessVkey, removeWitness, type WitnessPlace } from "
 import { rangeProblem } from "../../egress/index.ts";
 import { resolveFolders } from "../../state/index.ts";
 import type { Cli } from "../cli.ts";
-import { escapeLine } from "../escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import { parseArgument, parseOptions, usage } from "../parse-input.ts";
 import { leaf } from "../run.ts";
 import { table } from "../table.ts";

@@ -3,7 +3,7 @@ import type { MachineIsolation } from "@doorward/contracts";
 import type { Command } from "commander";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
-import { escapeLine, escapeText } from "../escape-text.ts";
+import { escapeLine, escapeText } from "@doorward/client/operator";
 import { machineCommand } from "../machine-action.ts";
 import { parseOptions } from "../parse-input.ts";
 import type { Run } from "../run.ts";

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
-import { escapeText } from "../escape-text.ts";
+import { escapeText } from "@doorward/client/operator";
 import { machineCommand } from "../machine-action.ts";
 import { parseOptions } from "../parse-input.ts";
 

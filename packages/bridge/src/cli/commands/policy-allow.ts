@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
-import { escapeLine } from "../escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import { parseOptions } from "../parse-input.ts";
 import { pathArgument } from "../path-argument.ts";
 import { leaf } from "../run.ts";

@@ -2,7 +2,7 @@ import type { DoorwardClient } from "@doorward/client";
 import type { PathVerdict, Policy } from "@doorward/contracts";
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
-import { escapeLine } from "../escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import type { Output } from "../output.ts";
 import { pathArgument } from "../path-argument.ts";
 import { leaf, type Run } from "../run.ts";

@@ -4,7 +4,7 @@ import { DoorwardError, type ReviewView } from "@doorward/contracts";
 import type { Command } from "commander";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
-import { escapeLine, escapeText } from "../escape-text.ts";
+import { escapeLine, escapeText } from "@doorward/client/operator";
 import { machineCommand } from "../machine-action.ts";
 import type { Output } from "../output.ts";
 import { parseOptions, usage } from "../parse-input.ts";

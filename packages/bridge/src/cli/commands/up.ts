@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
 import { canAsk, confirm } from "../confirm.ts";
-import { escapeLine } from "../escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import { parseOptions, usage } from "../parse-input.ts";
 import { Progress } from "../progress.ts";
 import { leaf, type Run } from "../run.ts";

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { DoorwardClient } from "@doorward/client";
 import { DoorwardError } from "@doorward/contracts";
 import type { Cli } from "../cli.ts";
-import { escapeText } from "../escape-text.ts";
+import { escapeText } from "@doorward/client/operator";
 import { exitCodeOf } from "../terminal/exit-code.ts";
 import { clientKey, hostKey } from "./keys.ts";
 import { createSshFolders, sshPlace } from "./place.ts";

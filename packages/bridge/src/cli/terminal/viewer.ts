@@ -1,7 +1,7 @@
 import type { DoorwardClient, TerminalEnd, TerminalOptions, TerminalSession } from "@doorward/client";
 import type { DoorwardError, WireNotice } from "@doorward/contracts";
 import type { Cli } from "../cli.ts";
-import { escapeLine } from "../escape-text.ts";
+import { escapeLine } from "@doorward/client/operator";
 import { DetachKeys } from "./detach-keys.ts";
 import { LocalTerminal } from "./local-terminal.ts";
 import { SequenceFilter } from "./sequence-filter.ts";
