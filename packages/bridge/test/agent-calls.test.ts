@@ -77,7 +77,7 @@ test("a tool that is none, or that the session does not have, is refused by name
   assert.equal(failure(await lab.call("write_file", { path: "a" })).code, "OPERATION_NOT_GRANTED");
   assert.equal(ran(), 0);
   assert.deepEqual(
-    lab.caller.list(lab.session, null).map(({ name }) => name),
+    lab.caller.list(lab.session).map(({ name }) => name),
     ["check_approval"],
   );
   assert.equal(lab.calls()[0]?.outcome, "refused");
@@ -144,7 +144,7 @@ const asking = { spec: { approvalRequired: ["write_file" as const] } };
 test("a tool that needs approval answers at once that it waits, and has done nothing", async () => {
   const { tool, ran } = fixture(() => Promise.resolve("written"));
   await using lab = open([tool], asking);
-  const [listed] = lab.caller.list(lab.session, null);
+  const [listed] = lab.caller.list(lab.session);
   const answer = await lab.answer("write_file", { path: "a", content: "one\ntwo\u001b[31m" });
   assert.equal(answer["status"], "pending");
   assert.equal(listed?.output.safeParse(answer).success, true);
@@ -234,7 +234,7 @@ test("where commands are asked about, so is what is typed to one that runs", asy
 
 test("where readings are asked about, a file is not read whole as a resource", async () => {
   await using lab = open([readFile], { spec: { approvalRequired: ["read_file"] } });
-  const client = { session: lab.session, client: () => null };
+  const client = { session: lab.session, client: null };
   const { signal } = new AbortController();
   await assert.rejects(
     readResource("doorward://lab/etc/passwd", lab.caller, client, signal),
@@ -301,7 +301,7 @@ test("tools of the host are there for grants with their capability alone, and no
   const names = (more: Partial<AgentLabOptions>): string[] => {
     const lab = open(HOST_TOOLS, more);
     return lab.caller
-      .list(lab.session, null)
+      .list(lab.session)
       .map(({ name }) => name)
       .filter((name) => name.startsWith("host_"));
   };

@@ -36,7 +36,7 @@ export interface ToolCaller {
    * Tools that the session may call now, in a fixed order; their schemas are those of this session, where the answer of
    * a tool may say that its call waits for the operator.
    */
-  list(session: AgentSession, client: ClientInfo | null): readonly Tool[];
+  list(session: AgentSession): readonly Tool[];
   /** Calls one; the grant is checked at this moment, and the record is durable before the outcome is given back. */
   call(request: CallRequest): Promise<CallOutcome>;
   /** A tool by name; undefined for none. */

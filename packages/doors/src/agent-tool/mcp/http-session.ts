@@ -1,17 +1,20 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { DoorwardError, toDoorwardError } from "@doorward/contracts";
 import {
+  classifyInboundRequest,
   createMcpHandler,
   isJsonContentType,
-  isLegacyRequest,
+  isJSONRPCRequest,
+  type JSONRPCRequest,
   type McpHttpHandler,
 } from "@modelcontextprotocol/server";
 import { readJsonBody } from "../../json-body.ts";
 import type { AgentSession, ClientInfo } from "../agent-session.ts";
 import { MCP_MESSAGE_BYTES } from "../endpoints.ts";
 import { Exchange } from "./exchange.ts";
+import { PostedRequests } from "./posted-requests.ts";
 import { RPC, refusalOf, rpcError, type RpcError } from "./rpc-errors.ts";
-import { field, type McpServerOf } from "./served-client.ts";
+import { field, SESSION_VERSIONS, type McpServerOf } from "./served-client.ts";
 import { isSessionIdOf, newSessionId } from "./session-ids.ts";
 import { webRequestOf, writeAnswer } from "./web-answer.ts";
 
@@ -20,20 +23,24 @@ const BODY = { bodyBytes: MCP_MESSAGE_BYTES, bodyDepth: 64 } as const;
 const CLIENTS = 256;
 
 /**
- * MCP over the plain requests of one grant. Each request gets a server of its own; what outlives it is the agent's
- * session. Clients of the revisions with sessions get an id that names them and holds nothing.
+ * MCP over the plain requests of one grant. Clients of the revisions with sessions get an id that names them and holds
+ * nothing; one server answers all their requests. The handshake, requests of later revisions, and whatever is wrong with
+ * a request get a server of their own from the SDK's handler.
  */
 export class HttpSession {
   readonly #session: AgentSession;
   readonly #handler: McpHttpHandler;
-  readonly #exchanges = new Map<Request, Exchange>();
+  readonly #posted = new PostedRequests();
+  readonly #connected: Promise<void>;
+  readonly #exchanges = new Set<Exchange>();
+  readonly #exchangeOf = new WeakMap<Request, Exchange>();
   readonly #clients = new Map<string, ClientInfo>();
   readonly #ended = new Set<string>();
 
   constructor(session: AgentSession, serverOf: McpServerOf) {
     this.#session = session;
     this.#handler = createMcpHandler(({ requestInfo }) => {
-      const exchange = requestInfo === undefined ? undefined : this.#exchanges.get(requestInfo);
+      const exchange = requestInfo === undefined ? undefined : this.#exchangeOf.get(requestInfo);
       if (exchange === undefined)
         throw new DoorwardError({ code: "INTERNAL", message: "An unknown MCP request" });
       try {
@@ -43,7 +50,9 @@ export class HttpSession {
         throw fault;
       }
     });
-    session.door.signal.addEventListener("abort", () => void this.#handler.close(), { once: true });
+    const server = serverOf({ session, client: (request) => this.#posted.clientOf(request) });
+    this.#connected = this.#posted.serveWith(server);
+    session.door.signal.addEventListener("abort", () => void this.#close(), { once: true });
   }
 
   /** Serves one request. */
@@ -73,9 +82,11 @@ export class HttpSession {
     const body = await this.#bodyOf(request, response, gone);
     if (body === undefined) return;
     const exchange = new Exchange(body, response);
-    const web = webRequestOf(request, AbortSignal.any([gone, this.#session.door.signal, exchange.signal]));
-    if ((await isLegacyRequest(web, body)) && !this.#entersLegacy(exchange, request)) return;
-    await this.#exchange(web, exchange, response);
+    const reason = legacyReason(request, body);
+    if (reason !== null && !this.#entersLegacy(exchange, request)) return;
+    const plain = reason === "no-claim" ? plainRequest(request, body) : undefined;
+    if (plain === undefined) await this.#exchange(request, exchange, gone);
+    else await this.#serving(exchange, () => this.#posted.serve(exchange, plain));
   }
 
   /** Finds out which client of the revisions with sessions sent it; false when it was answered with that. */
@@ -98,21 +109,37 @@ export class HttpSession {
     return false;
   }
 
-  async #exchange(web: Request, exchange: Exchange, response: ServerResponse): Promise<void> {
+  /** By the SDK's handler, with a server of its own. */
+  async #exchange(request: IncomingMessage, exchange: Exchange, gone: AbortSignal): Promise<void> {
+    const signal = AbortSignal.any([gone, this.#session.door.signal, exchange.signal]);
+    const web = webRequestOf(request, signal);
+    this.#exchangeOf.set(web, exchange);
+    await this.#serving(exchange, async () => {
+      const answer = await this.#handler.fetch(web, { parsedBody: exchange.body });
+      if (exchange.fault !== undefined) throw toDoorwardError(exchange.fault);
+      await writeAnswer(answer, exchange.response, signal);
+    });
+  }
+
+  /** Serves one that can be cancelled, and that learns why it ends when the session does. */
+  async #serving(exchange: Exchange, serve: () => Promise<void>): Promise<void> {
     const { signal: over } = this.#session.door;
     const lastWords = (): void => {
       exchange.endWith(refusalOf(exchange.id, toDoorwardError(over.reason)));
     };
     over.addEventListener("abort", lastWords, { once: true });
-    this.#exchanges.set(web, exchange);
+    this.#exchanges.add(exchange);
     try {
-      const answer = await this.#handler.fetch(web, { parsedBody: exchange.body });
-      if (exchange.fault !== undefined) throw toDoorwardError(exchange.fault);
-      await writeAnswer(answer, response, web.signal);
+      await this.#connected;
+      await serve();
     } finally {
-      this.#exchanges.delete(web);
+      this.#exchanges.delete(exchange);
       over.removeEventListener("abort", lastWords);
     }
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([this.#handler.close(), this.#posted.close()]);
   }
 
   /** The body, or undefined where what is wrong with it was answered; one that is too large is the gateway's to refuse. */
@@ -136,7 +163,7 @@ export class HttpSession {
   /** Routes a cancellation, which comes as a request of its own, to the call that it names. */
   #cancel(notice: Exchange): void {
     const cancelled = field(field(notice.body, "params"), "requestId");
-    for (const exchange of this.#exchanges.values()) {
+    for (const exchange of this.#exchanges) {
       if (exchange.sessionId === notice.sessionId && exchange.id === cancelled) exchange.cancel();
     }
   }
@@ -160,14 +187,36 @@ export class HttpSession {
     }
     this.#clients.delete(id);
     keep(this.#ended, id);
-    for (const exchange of this.#exchanges.values()) if (exchange.sessionId === id) exchange.cancel();
+    for (const exchange of this.#exchanges) if (exchange.sessionId === id) exchange.cancel();
     response.writeHead(200).end();
   }
+}
+
+/** Why a message belongs to the revisions with sessions; null for one of a later revision, or none at all. */
+function legacyReason({ headers }: IncomingMessage, body: unknown): string | null {
+  const { "mcp-protocol-version": version, "mcp-method": method, "mcp-name": name } = headers;
+  const outcome = classifyInboundRequest({
+    httpMethod: "POST",
+    body,
+    ...(typeof version === "string" ? { protocolVersionHeader: version } : {}),
+    ...(typeof method === "string" ? { mcpMethodHeader: method } : {}),
+    ...(typeof name === "string" ? { mcpNameHeader: name } : {}),
+  });
+  return outcome.kind === "legacy" ? outcome.reason : null;
+}
+
+/** A request with nothing wrong in its headers; what is wrong with another is the SDK's to say. */
+function plainRequest({ headers }: IncomingMessage, body: unknown): JSONRPCRequest | undefined {
+  const { accept = "", "mcp-protocol-version": version } = headers;
+  const takesBoth = accept.includes("application/json") && accept.includes("text/event-stream");
+  const known = version === undefined || (typeof version === "string" && SESSION_VERSIONS.includes(version));
+  return takesBoth && known && isJSONRPCRequest(body) ? body : undefined;
 }
 
 function goneSignal(response: ServerResponse): AbortSignal {
   const controller = new AbortController();
   response.once("close", () => {
+    if (response.writableFinished) return;
     controller.abort(new DoorwardError({ code: "ABORTED", message: "The caller went away" }));
   });
   return controller.signal;

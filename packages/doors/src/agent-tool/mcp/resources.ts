@@ -7,12 +7,11 @@ import {
   type ResourceTemplateType,
 } from "@modelcontextprotocol/server";
 import { toDoorwardError } from "@doorward/contracts";
-import type { AgentSession } from "../agent-session.ts";
+import type { AgentSession, ClientInfo } from "../agent-session.ts";
 import { waitsForOperator } from "../allowance.ts";
 import { failureOf } from "../call-failure.ts";
 import type { CallOutcome, ToolCaller } from "../tool-caller.ts";
 import { pathOfResource, resourceUriOf } from "./resource-uri.ts";
-import type { ServedClient } from "./served-client.ts";
 
 /** Bytes of the largest file that is read as a resource. */
 export const RESOURCE_BYTES = 1_048_576;
@@ -29,6 +28,12 @@ export function resourceTemplatesOf({ door }: AgentSession): ResourceTemplateTyp
   ];
 }
 
+/** Who reads a resource. */
+interface Asker {
+  readonly session: AgentSession;
+  readonly client: ClientInfo | null;
+}
+
 /**
  * Reads a file that a link names. It is a call of `read_file`, with its checks and its record; the whole bytes follow
  * from the same files.
@@ -36,10 +41,9 @@ export function resourceTemplatesOf({ door }: AgentSession): ResourceTemplateTyp
 export async function readResource(
   uri: string,
   caller: ToolCaller,
-  served: ServedClient,
+  { session, client }: Asker,
   cancelled: AbortSignal,
 ): Promise<ReadResourceResult> {
-  const { session } = served;
   const signal = AbortSignal.any([cancelled, session.door.signal]);
   try {
     const path = pathOfResource(uri, session.door.machine.name);
@@ -50,7 +54,7 @@ export async function readResource(
       session,
       name: "read_file",
       arguments: { path, limit_lines: 1 },
-      client: served.client(),
+      client,
       signal,
     };
     guardAnswered(uri, await caller.call({ ...call, progress: () => undefined }));

@@ -1,15 +1,18 @@
-import type { McpServer } from "@modelcontextprotocol/server";
+import type { McpServer, RequestId } from "@modelcontextprotocol/server";
 import { CLIENT_INFO_META_KEY } from "@modelcontextprotocol/server";
 import type { AgentSession, ClientInfo } from "../agent-session.ts";
 
-/** Whom an MCP server answers: one client over a socket, or one request over HTTP. */
+/** Revisions with a handshake and sessions; the newest comes first. */
+export const SESSION_VERSIONS: readonly string[] = ["2025-11-25", "2025-06-18"];
+
+/** Whom an MCP server answers: one client over a socket, or the clients of one grant over HTTP. */
 export interface ServedClient {
   readonly session: AgentSession;
-  /** What the client says of itself; null when it did not, or not yet. */
-  client(): ClientInfo | null;
+  /** What the client that sent a request says of itself; null when it did not, or not yet. */
+  client(request: RequestId): ClientInfo | null;
 }
 
-/** Makes the MCP server for one request over HTTP, or for one socket. */
+/** Makes the MCP server for one socket, or for requests over HTTP. */
 export type McpServerOf = (served: ServedClient) => McpServer;
 
 /** What a message says of the client that sent it: an `initialize`, or any request of the revisions without it. */

@@ -13,11 +13,11 @@ import { callResultOf } from "./call-result.ts";
 import { instructionsFor } from "./instructions.ts";
 import { progressOf } from "./progress.ts";
 import { readResource, resourceTemplatesOf } from "./resources.ts";
-import type { McpServerOf, ServedClient } from "./served-client.ts";
+import { SESSION_VERSIONS, type McpServerOf, type ServedClient } from "./served-client.ts";
 import { listingOf } from "./tool-listing.ts";
 
 /** Revisions that are spoken; the newest of those with a handshake comes first. */
-export const MCP_VERSIONS: readonly string[] = ["2025-11-25", "2025-06-18", "2026-07-28"];
+export const MCP_VERSIONS: readonly string[] = [...SESSION_VERSIONS, "2026-07-28"];
 
 // Nothing is asked of clients, so nothing is ever validated with it; one for all saves making one for each request.
 const validator = new AjvJsonSchemaValidator();
@@ -29,7 +29,7 @@ export function toolServers(caller: ToolCaller, version: string): McpServerOf {
 
 function makeServer(caller: ToolCaller, version: string, served: ServedClient): McpServer {
   const { session } = served;
-  const list = (): ReturnType<ToolCaller["list"]> => caller.list(session, served.client());
+  const list = (): ReturnType<ToolCaller["list"]> => caller.list(session);
   const mcp = new McpServer(
     { name: "doorward", title: `Machine ${session.door.machine.name}`, version },
     {
@@ -54,7 +54,7 @@ function makeServer(caller: ToolCaller, version: string, served: ServedClient): 
     return { resourceTemplates: resourceTemplatesOf(session) };
   });
   server.setRequestHandler("resources/read", ({ params }, { mcpReq }) =>
-    readResource(params.uri, caller, served, mcpReq.signal),
+    readResource(params.uri, caller, { session, client: served.client(mcpReq.id) }, mcpReq.signal),
   );
   return mcp;
 }
@@ -73,7 +73,7 @@ async function call(
     session,
     name,
     arguments: params.arguments ?? {},
-    client: served.client(),
+    client: served.client(context.mcpReq.id),
     signal: AbortSignal.any([context.mcpReq.signal, session.door.signal]),
     progress: progressOf(context),
   });
