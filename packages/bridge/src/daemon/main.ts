@@ -21,7 +21,7 @@ async function main(): Promise<void> {
   const folders = resolveFolders(process.env);
   createFolders(folders);
   using _lock = await lockState(folders);
-  const log = await openLog(folders.state);
+  const log = openLog(folders.state);
   const stopping = new Deferred<StopReason>();
   const bridge = await Bridge.open({ folders, log, onStop: stopping.resolve });
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)

@@ -1,7 +1,7 @@
-import type { IncomingMessage } from "node:http";
+import { request, type IncomingMessage } from "node:http";
+import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import { DoorwardError } from "@doorward/contracts";
-import Docker from "dockerode";
 import * as z from "zod";
 
 /** One call of Podman's own API. */
@@ -20,27 +20,23 @@ const prefix = "/v4.0.0/libpod";
 const attempts = 4;
 const usual = [200, 201, 204, 304];
 
-const Failure = z.object({
-  statusCode: z.number().optional(),
-  code: z.string().optional(),
-  message: z.string(),
-});
+/** What Podman says of a call that failed. */
+const Failure = z.object({ message: z.string() });
 
-/** Podman's libpod endpoints through dockerode's connection to the service socket. */
+/** Podman's libpod endpoints on the service's socket. */
 export class LibpodApi {
-  readonly #docker: Docker;
+  readonly #socket: string;
   readonly #ready: (signal?: AbortSignal) => Promise<void>;
 
   /** `ready` waits for a service that is on its way up again. */
   constructor(socket: string, ready: (signal?: AbortSignal) => Promise<void> = () => Promise.resolve()) {
-    this.#docker = new Docker({ socketPath: socket });
+    this.#socket = socket;
     this.#ready = ready;
   }
 
   /** Calls an endpoint and parses its JSON answer. */
   async json<T>(schema: z.ZodType<T>, call: LibpodCall): Promise<T> {
-    const answer = await this.#call(call, false);
-    const parsed = schema.safeParse(answer);
+    const parsed = schema.safeParse(asJson(await this.#text(call)));
     if (parsed.success) return parsed.data;
     const problem = z.prettifyError(parsed.error).slice(0, 500);
     throw new DoorwardError({
@@ -51,75 +47,94 @@ export class LibpodApi {
 
   /** Calls an endpoint whose answer does not matter. */
   async send(call: LibpodCall): Promise<void> {
-    await this.#call(call, false);
+    await this.#text(call);
   }
 
   /** Calls an endpoint that answers with a stream of bytes. */
-  async stream(call: LibpodCall): Promise<IncomingMessage> {
-    const answer = await this.#call(call, true);
-    if (isMessage(answer)) return answer;
-    throw new DoorwardError({
-      code: "PODMAN_FAILED",
-      message: `Cannot read Podman's answer to "${call.path}": no stream`,
-    });
+  stream(call: LibpodCall): Promise<IncomingMessage> {
+    return this.#call(call, (response) => Promise.resolve(response));
+  }
+
+  #text(call: LibpodCall): Promise<string> {
+    return this.#call(call, text);
   }
 
   /** Calls that may be repeated without harm are, when the service dies under them. */
-  async #call(call: LibpodCall, isStream: boolean): Promise<unknown> {
+  async #call<T>(call: LibpodCall, read: (response: IncomingMessage) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       await this.#ready(call.signal);
       try {
-        return await this.#dial(call, isStream);
-      } catch (error) {
-        const lost = error instanceof DoorwardError && error.code === "PODMAN_UNREACHABLE";
-        if (!lost || call.method === "POST" || attempt === attempts) throw error;
+        return await read(await this.#answer(call));
+      } catch (thrown) {
+        const error = asDoorwardError(thrown, call);
+        if (error.code !== "PODMAN_UNREACHABLE" || call.method === "POST" || attempt === attempts)
+          throw error;
         await delay(100, undefined, call.signal === undefined ? {} : { signal: call.signal });
       }
     }
   }
 
-  #dial(call: LibpodCall, isStream: boolean): Promise<unknown> {
-    const { method, path, query = {}, body, accept = [], signal } = call;
+  /** The answer, as soon as its head is there; one that is a failure throws what Podman says of it. */
+  async #answer(call: LibpodCall): Promise<IncomingMessage> {
+    const response = await this.#dial(call);
+    const { statusCode = 0 } = response;
+    if (usual.includes(statusCode) || call.accept?.includes(statusCode) === true) return response;
+    const body = await text(response);
+    const failure = Failure.safeParse(asJson(body));
+    throw failed(call, failure.success ? failure.data.message : body, statusCode);
+  }
+
+  #dial({ method, path, query = {}, body, signal }: LibpodCall): Promise<IncomingMessage> {
     const search = new URLSearchParams(query).toString();
-    // docker-modem takes what follows "?" for options of its own, so the finished path has none at its end.
-    const full = `${prefix}${path}${search === "" ? "" : `?${search}`}`;
-    const statusCodes: Record<number, boolean> = {};
-    for (const status of [...usual, ...accept]) statusCodes[status] = true;
+    const content = body === undefined ? undefined : JSON.stringify(body);
     return new Promise((resolve, reject) => {
-      const options = {
-        path: full.includes("?") ? `${full}&` : full,
+      const asked = request({
+        socketPath: this.#socket,
+        path: `${prefix}${path}${search === "" ? "" : `?${search}`}`,
         method,
-        isStream,
-        statusCodes,
-        ...(body === undefined ? {} : { options: { _query: {}, _body: body } }),
-        ...(signal === undefined ? {} : { abortSignal: signal }),
-      };
-      this.#docker.modem.dial(options, (error: unknown, answer: unknown) => {
-        if (error === null || error === undefined) resolve(answer);
-        else reject(asDoorwardError(error, call));
+        ...(content === undefined ? {} : { headers: jsonHead(content) }),
+        ...(signal === undefined ? {} : { signal }),
       });
+      asked.once("response", resolve);
+      asked.on("error", reject);
+      asked.end(content);
     });
   }
 }
 
-function isMessage(answer: unknown): answer is IncomingMessage {
-  return typeof answer === "object" && answer !== null && "pipe" in answer && "destroy" in answer;
+function jsonHead(content: string): { "content-type": string; "content-length": number } {
+  return { "content-type": "application/json", "content-length": Buffer.byteLength(content) };
+}
+
+/** The value of a text; the text itself when it is no JSON. */
+function asJson(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return body;
+  }
 }
 
 const unreachable = new Set(["ECONNREFUSED", "ENOENT", "ECONNRESET", "EPIPE"]);
 
-function asDoorwardError(error: unknown, { method, path, signal }: LibpodCall): DoorwardError {
-  if (signal?.aborted === true)
+function asDoorwardError(error: unknown, call: LibpodCall): DoorwardError {
+  if (error instanceof DoorwardError) return error;
+  if (call.signal?.aborted === true)
     return new DoorwardError({ code: "ABORTED", message: "The operation was stopped", cause: error });
-  const failure = Failure.safeParse(error);
-  const { statusCode, code, message } = failure.success
-    ? failure.data
-    : { statusCode: undefined, code: undefined, message: String(error) };
-  const gone = code !== undefined && unreachable.has(code);
+  const gone = error instanceof Error && "code" in error && unreachable.has(String(error.code));
+  const what = error instanceof Error ? error.message : String(error);
   return new DoorwardError({
     code: gone ? "PODMAN_UNREACHABLE" : "PODMAN_FAILED",
-    message: `Cannot call Podman ("${method} ${path}"): ${message.trim().replace(/^\(HTTP code \d+\) /, "")}`,
-    details: { status: statusCode ?? null },
+    message: sentence(call, what),
+    details: { status: null },
     cause: error,
   });
+}
+
+function failed(call: LibpodCall, what: string, status: number): DoorwardError {
+  return new DoorwardError({ code: "PODMAN_FAILED", message: sentence(call, what), details: { status } });
+}
+
+function sentence({ method, path }: LibpodCall, what: string): string {
+  return `Cannot call Podman ("${method} ${path}"): ${what.trim()}`;
 }
