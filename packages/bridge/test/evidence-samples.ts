@@ -407,3 +407,65 @@ export const samples: readonly (readonly [EvidenceInput, RegExp])[] = [
     /^operator:tester exchanged the signing key [0-9a-f]{12} for [0-9a-f]{12}$/,
   ],
 ];
+
+const beganAt = "2026-11-21T10:00:00.000Z";
+const unknown = { outcome: "bridge-lost", durationMs: 0, beganAt } as const;
+const agent = {
+  ...common,
+  machine,
+  subject: "agent:codex:42",
+  session: "s_aaaaaaaaaa",
+  execution: "agent",
+} as const;
+const call = {
+  type: "tool-call",
+  ...agent,
+  ...unknown,
+  door: "agent-tool",
+  client: "codex",
+  transport: "stdio",
+  registryGrant: null,
+  arguments: sha,
+  code: "BRIDGE_LOST",
+  result: null,
+  resultBytes: 0,
+  exitCode: null,
+  approval: null,
+} as const;
+
+/** Records of what a bridge was killed in, as the next one writes them, and how their lines read. */
+export const lostSamples: readonly (readonly [EvidenceInput, RegExp])[] = [
+  [
+    { ...call, tool: "run_command", effect: "runs", program: "npm", target: "/workspace/demo" },
+    /^agent:codex:42 began to run npm in demo: not known how it ended, the bridge was lost$/,
+  ],
+  [
+    { ...call, tool: "write_file", effect: "changes", program: null, target: "/workspace/demo/a" },
+    /^agent:codex:42 began to write \/workspace\/demo\/a in demo: not known how it ended, the bridge was lost/,
+  ],
+  [
+    { ...call, tool: "host_run_command", effect: "acts", program: null, target: null },
+    /^agent:codex:42 began to call host_run_command in demo: not known how it ended, the bridge was lost/,
+  ],
+  [
+    {
+      type: "command",
+      ...agent,
+      ...unknown,
+      program: "sshd",
+      argvDigest: sha,
+      argumentCount: 2,
+      cwd: null,
+      exitCode: null,
+      signal: null,
+      stdoutBytes: 0,
+      stderrBytes: 0,
+      detail: null,
+    },
+    /^agent:codex:42 ran sshd in demo: not known how it ended, the bridge was lost$/,
+  ],
+  [
+    { type: "forward", ...agent, ...unknown, port: 3000, code: "BRIDGE_LOST" },
+    /^agent:codex:42 asked for a connection to port 3000 of demo: not known how it ended, the bridge was lost$/,
+  ],
+];

@@ -8,7 +8,7 @@ import { canonicalJson } from "../src/evidence/canonical.ts";
 import { sha256 } from "../src/evidence/merkle.ts";
 import { compileScan } from "../src/evidence/schema-scan.ts";
 import { scanStatement } from "../src/evidence/statement-scan.ts";
-import { samples } from "./evidence-samples.ts";
+import { lostSamples, samples } from "./evidence-samples.ts";
 
 /** What the slow way says of a payload: text, canonical form, schema, and that it is about itself. */
 function accepts(payload: Buffer): boolean {
@@ -27,7 +27,7 @@ function accepts(payload: Buffer): boolean {
 
 /** A statement of every record type, some with further artefacts. */
 function payloads(): Buffer[] {
-  return samples.flatMap(([{ artifacts: _, type, ...fields }], at) => {
+  return [...samples, ...lostSamples].flatMap(([{ artifacts: _, type, ...fields }], at) => {
     const recordId = `e_${String(at)}_aaaaaaaa`;
     const predicate = { ...fields, recordId, at: "2026-11-21T10:00:00.000Z" };
     return [[], [{ name: "machine/m_aaaaaaaaaa", digest: { sha256: "b".repeat(64) } }]].map((artifacts) =>

@@ -31,7 +31,7 @@ export function toolCall(p: EvidencePredicate<"tool-call">): string {
   const what = p.program ?? p.target;
   const exit = p.exitCode === null ? "" : ` (exit ${String(p.exitCode)})`;
   const object = what === null ? "" : ` ${what}`;
-  return `${p.subject} ${deed(p, object)} in ${p.machine.name}${exit}${took(p)}${toolEndings[p.outcome]}${code(p.code)}${approved(p.approval)}`;
+  return `${p.subject} ${deed(p, object)} in ${p.machine.name}${exit}${took(p)}${toolEndings[p.outcome]}${p.outcome === "bridge-lost" ? "" : code(p.code)}${approved(p.approval)}`;
 }
 
 function deed({ tool, outcome, exitCode }: EvidencePredicate<"tool-call">, object: string): string {
