@@ -353,6 +353,19 @@ describe("limits and life of door sockets", () => {
     alive.terminate();
   });
 
+  it("a bridge that stood still itself cuts nobody for it", async () => {
+    await using bench = await startGateway({ config: { limits: { pingMs: 50, silenceMs: 300 } } });
+    const { token } = await bench.grant();
+    const alive = await dialDoor(bench, { token });
+    // Its answer to the second one waits to be read while nothing runs here.
+    for (let pings = 0; pings < 2; pings += 1) await once(alive, "ping");
+    const still = performance.now();
+    while (performance.now() - still < 1000);
+    alive.send("still");
+    assert.equal(await nextText(alive), "still");
+    alive.terminate();
+  });
+
   it("stopping closes sockets with 1001 and records their ends before it returns", async () => {
     await using bench = await startGateway();
     const socket = await dialDoor(bench, { unix: true });

@@ -476,11 +476,11 @@ export async function closing(socket: WebSocket): Promise<{ code: number; reason
 
 /** Waits until something holds, for two seconds at most. */
 export async function eventually(holds: () => boolean, what: string): Promise<void> {
-  for (let tries = 0; tries < 200; tries += 1) {
+  for (let tries = 0; tries < 3000; tries += 1) {
     if (holds()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  throw new Error(`not within two seconds: ${what}`);
+  throw new Error(`not within half a minute: ${what}`);
 }
 
 export type { Socket };

@@ -27,6 +27,8 @@ export interface SessionLink {
 
 /** Times of a socket, in milliseconds. */
 export interface SocketTimes {
+  /** How often a session is probed. */
+  readonly pingMs: number;
   readonly silenceMs: number;
   readonly cutMs: number;
 }
@@ -39,6 +41,7 @@ export class SocketLink implements SessionLink {
   readonly #times: SocketTimes;
   readonly #base: WireBytes;
   #heard = { bytes: 0, at: performance.now() };
+  #probedAt = performance.now();
 
   constructor(socket: WebSocket, wire: Duplex, times: SocketTimes) {
     this.#socket = socket;
@@ -74,6 +77,9 @@ export class SocketLink implements SessionLink {
   probe(): DoorwardError | undefined {
     const bytes = wireBytes(this.#wire).in;
     const now = performance.now();
+    // Time in which the bridge itself stood still, on a host that was paused or busy, is no silence of the peer.
+    this.#heard.at += Math.max(0, now - this.#probedAt - 2 * this.#times.pingMs);
+    this.#probedAt = now;
     // While the door holds back input, answers to pings stay unread; that is no silence of the peer.
     if (bytes !== this.#heard.bytes || this.#socket.isPaused) this.#heard = { bytes, at: now };
     if (now - this.#heard.at > this.#times.silenceMs)
