@@ -127,7 +127,7 @@ for (const kind of ["cgroup", "pid-namespace"] as const) {
 
     it("is asked to end at its time limit, and may end by itself", async () => {
       const script = "trap 'echo ended; exit 9' TERM; echo ready; while :; do sleep 0.05; done";
-      const outcome = await run(lab.plan("/bin/sh", ["-c", script], { timeoutMs: 1500 }));
+      const outcome = await run(lab.plan("/bin/sh", ["-c", script], { timeoutMs: 5000 }));
       assert.equal(outcome.timedOut, true);
       assert.equal(outcome.exitCode, 9);
       assert.equal(outcome.stdout.toString(), "ready\nended\n");
@@ -341,15 +341,14 @@ describe("what a killed or restricted bridge runs", { skip: linux }, () => {
     { skip: existsSync("/usr/bin/python3") ? false : "needs python3, which hands descriptors over" },
     async () => {
       const place = join(lab.folder, `keep-${mark()}`);
-      const keep = `import socket,time
-s=socket.socket(socket.AF_UNIX); s.bind("${place}"); s.listen(1); socket.recv_fds(s.accept()[0],9,3); time.sleep(60)`;
+      const keep = `import os,socket,time
+s=socket.socket(socket.AF_UNIX); s.bind("${place}.new"); s.listen(1); os.rename("${place}.new","${place}"); socket.recv_fds(s.accept()[0],9,3); time.sleep(60)`;
       const give = `import socket,time
 s=socket.socket(socket.AF_UNIX); s.connect("${place}"); socket.send_fds(s,[b"x"],[0,1,2]); time.sleep(0.3)
 print("handed over")`;
       const keeper = spawn("/usr/bin/python3", ["-c", keep], { stdio: "ignore" });
       try {
         await until(() => existsSync(place));
-        await sleep(200);
         const outcome = await new HostCommands().run(lab.plan("/usr/bin/python3", ["-c", give]), never);
         assert.equal(outcome.stdout.toString(), "handed over\n");
         assert.equal(outcome.exitCode, 0);
@@ -386,7 +385,7 @@ function childrenOf(pid: number): number[] {
 }
 
 async function until(holds: () => boolean): Promise<void> {
-  for (let round = 0; round < 600; round += 1) {
+  for (let round = 0; round < 2400; round += 1) {
     if (holds()) return;
     await sleep(25);
   }

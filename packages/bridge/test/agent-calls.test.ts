@@ -119,9 +119,13 @@ test("at most 32 calls of a session run at once, and one that ended makes room",
   const held = new Promise<void>((resolve) => (release = resolve));
   const { tool } = fixture(async () => (await held, "ok"));
   await using lab = open([tool]);
-  const calls = Array.from({ length: 40 }, (_, at) => lab.call("write_file", { path: String(at) }));
-  await sleep(20);
-  release();
+  let refused = 0;
+  const calls = Array.from({ length: 40 }, async (_, at) => {
+    const outcome = await lab.call("write_file", { path: String(at) });
+    if (outcome.kind === "failed") refused += 1;
+    if (refused === 8) release();
+    return outcome;
+  });
   const outcomes = await Promise.all(calls);
   assert.equal(outcomes.filter(({ kind }) => kind === "answered").length, 32);
   assert.equal(outcomes.filter((one) => one.kind === "failed" && one.code === "RATE_LIMITED").length, 8);
@@ -129,12 +133,18 @@ test("at most 32 calls of a session run at once, and one that ended makes room",
 });
 
 test("calls of one machine are bounded over all its sessions", async () => {
-  const { tool } = fixture(async (_input, signal) => (await sleep(100, undefined, { signal }), "ok"));
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const { tool } = fixture(async () => (await held, "ok"));
   const caller = createToolCaller([tool], { perSession: 2, perMachine: 3 });
   await using one = open([], { caller });
   await using two = open([], { caller });
   const outcomes = await Promise.all(
-    [one, one, two, two].map((lab, at) => lab.call("write_file", { path: String(at) })),
+    [one, one, two, two].map(async (lab, at) => {
+      const outcome = await lab.call("write_file", { path: String(at) });
+      if (outcome.kind === "failed") release();
+      return outcome;
+    }),
   );
   assert.equal(outcomes.filter(({ kind }) => kind === "failed").length, 1);
 });

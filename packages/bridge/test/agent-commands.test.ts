@@ -30,12 +30,12 @@ function running(word: string): number {
 }
 
 async function untilGone(word: string): Promise<void> {
-  for (let left = 100; left > 0 && running(word) > 0; left -= 1) await sleep(50);
+  for (let left = 600; left > 0 && running(word) > 0; left -= 1) await sleep(50);
   assert.equal(running(word), 0);
 }
 
 async function untilRuns(word: string): Promise<void> {
-  for (let left = 100; left > 0 && running(word) === 0; left -= 1) await sleep(50);
+  for (let left = 600; left > 0 && running(word) === 0; left -= 1) await sleep(50);
   assert.notEqual(running(word), 0);
 }
 
@@ -54,7 +54,7 @@ test("a command answers with its output, exit code, folder and machine", async (
 
 test("stdout and stderr come in order of arrival, each marked", async () => {
   await using lab = open();
-  const command = "echo a; sleep 0.1; echo b >&2; sleep 0.1; echo c";
+  const command = "echo a; sleep 0.5; echo b >&2; sleep 0.5; echo c";
   const { output } = await lab.answer("run_command", { command });
   assert.deepEqual(output, [
     { stream: "stdout", text: "a\n" },
@@ -212,10 +212,10 @@ test("stop_command ends a command, and list_commands shows it as stopped", async
 test("a signal that a command handles leaves it running", async () => {
   await using lab = open();
   const { command_id: id } = await lab.answer("run_command", {
-    command: "trap 'echo caught' USR1; while :; do sleep 0.1; done",
+    command: "trap 'echo caught' USR1; echo ready; while :; do sleep 0.1; done",
     background: true,
   });
-  await sleep(300);
+  assert.match(textOf(await lab.answer("command_output", { command_id: id, wait_seconds: 30 })), /ready/);
   assert.equal((await lab.answer("stop_command", { command_id: id, signal: "SIGUSR1" }))["state"], "running");
   assert.match(textOf(await lab.answer("command_output", { command_id: id, wait_seconds: 5 })), /caught/);
 });

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { DenialError, DoorwardError, type EvidenceInput } from "@doorward/contracts";
 import { approvalDigest, PENDING_PER_ASKER, type ApprovalAsk } from "../src/approvals/index.ts";
-import { EgressLab, SHOP } from "./egress-lab.ts";
+import { EgressLab, SHOP, eventually } from "./egress-lab.ts";
 
 const { signal } = new AbortController();
 
@@ -109,7 +109,7 @@ describe("the queue of approvals", () => {
     await using lab = await EgressLab.open({});
     const shaped = ask({ shape: { of: { program: "git", subcommand: "status" } } });
     const first = lab.approvals.ask(shaped, signal);
-    const { id } = await approve(lab, 2);
+    const { id } = await approve(lab, 5);
     await first;
     assert.equal((await lab.approvals.ask({ ...shaped, lines: ["git status -b"] }, signal)).id, id);
     await lab.stop();
@@ -127,7 +127,7 @@ describe("the queue of approvals", () => {
       stop.abort();
       await assert.rejects(work);
     }
-    await delay(2100);
+    await delay(5100);
     const over = lab.approvals.ask(shaped, signal);
     await lab.approvals.deny(lab.approvals.list()[0]?.id ?? "", "operator:ada", null, "command");
     await refusal(over);
@@ -150,7 +150,7 @@ describe("the queue of approvals", () => {
       (await refusal(lab.approvals.ask(ask({ seconds: 1 }), signal))).message,
       /nobody decided in time/,
     );
-    await delay(10);
+    await eventually(() => records(lab).length > 0, "its record");
     assert.deepEqual(
       records(lab).map(({ decision, where }) => [decision, where]),
       [["expired", "time"]],
@@ -194,7 +194,7 @@ describe("the queue of approvals", () => {
     const work = lab.approvals.ask(ask(), stop.signal);
     stop.abort();
     await assert.rejects(work);
-    await delay(10);
+    await eventually(() => records(lab).length > 0, "its record");
     assert.deepEqual(seen, [1, 0]);
     assert.equal(records(lab)[0]?.decision, "withdrawn");
   });

@@ -55,21 +55,21 @@ describe("doorward attach", { timeout: 120_000 }, () => {
     screen.type("stty size\r");
     await screen.see("31 97");
     screen.pty.resize(60, 20);
-    await pause(200);
-    screen.type("stty size\r");
-    await screen.see("20 60");
+    screen.type('until [ "$(stty size)" = "20 60" ]; do sleep 0.05; done; stty size\r');
+    await screen.see(/^20 60/m);
     screen.type("exit\r");
     await screen.ended;
   });
 
   it("Ctrl-C and Ctrl-Z go to the machine", async () => {
     const screen = await attached();
-    screen.type("sleep 300; echo after-$?\r");
-    await pause(300);
+    // What says so is already the program that the keys go to.
+    screen.type("sh -c 'echo one-$((1+1)); exec sleep 300'; echo after-$?\r");
+    await screen.see("one-2");
     screen.type("\u0003");
     await screen.see(/\^C/);
-    screen.type("sleep 300\r");
-    await pause(300);
+    screen.type("sh -c 'echo two-$((1+1)); exec sleep 300'\r");
+    await screen.see("two-2");
     screen.type("\u001a");
     await screen.see("Stopped");
     screen.type("kill %1; exit 0\r");
@@ -120,8 +120,8 @@ describe("doorward attach", { timeout: 120_000 }, () => {
   it("a SIGTERM leaves the program running and gives the terminal back", async () => {
     const screen = await attached();
     assert.match(sttyOf(screen), /-icanon/);
-    screen.type(String.raw`printf '\033[?2004h'; sleep 300` + "\r");
-    await pause(300);
+    screen.type(String.raw`printf '\033[?2004hon-%s' 2; sleep 300` + "\r");
+    await screen.see("on-2");
     process.kill(screen.pty.pid, "SIGTERM");
     const { exitCode } = await screen.ended;
     assert.equal(exitCode, 143);
@@ -170,7 +170,7 @@ describe("doorward attach", { timeout: 120_000 }, () => {
     await lab.guest.restartBridge();
     await pause(1000);
     await lab.startBridge();
-    await screen.see("tick-40-", 20_000);
+    await screen.see("tick-40-", 60_000);
     const ticks = [...screen.text.matchAll(/^tick-(\d+)-/gm)].map((match) => Number(match[1]));
     assert.deepEqual(
       ticks,

@@ -146,7 +146,7 @@ async function exitCode(child: ChildProcess): Promise<number | null> {
 }
 
 async function seen(holds: () => boolean): Promise<void> {
-  const end = performance.now() + 15_000;
+  const end = performance.now() + 30_000;
   while (!holds()) {
     if (performance.now() > end) throw new Error("never happened");
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -105,13 +105,19 @@ describe("a lock by key", () => {
   it("runs one key in order and other keys beside it, and a failure blocks nobody", async () => {
     const lock = new KeyedLock();
     const order: string[] = [];
-    const work = (name: string, ms: number) => async () => {
+    const work = (name: string, until: Promise<void>) => async () => {
       order.push(`${name} begins`);
-      await delay(ms);
+      await until;
       order.push(`${name} ends`);
       if (name === "a1") throw new Error("failed");
     };
-    const all = [lock.run("a", work("a1", 20)), lock.run("a", work("a2", 1)), lock.run("b", work("b", 1))];
+    let bEnded: () => void = () => undefined;
+    const untilB = new Promise<void>((resolve) => (bEnded = resolve));
+    const all = [
+      lock.run("a", work("a1", untilB)),
+      lock.run("a", work("a2", delay(1))),
+      lock.run("b", work("b", delay(1))).finally(() => bEnded()),
+    ];
     assert.ok(lock.isHeld("a"));
     await Promise.allSettled(all);
     assert.deepEqual(order.indexOf("a2 begins") > order.indexOf("a1 ends"), true);

@@ -295,7 +295,7 @@ export function dialLocal(port: number): Promise<Socket> {
 export function collect(
   socket: Duplex,
   enough: (bytes: Buffer) => boolean = () => false,
-  ms = 10_000,
+  ms = 30_000,
 ): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     let bytes: Buffer = Buffer.alloc(0);

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DEFAULT_AGENT_TOOL_DOOR, DEFAULT_PROFILE, DEFAULT_TERMINAL_DOOR } from "@doorward/contracts";
 
@@ -76,8 +76,11 @@ export function writeDocument(configDir: string, name: string, document: unknown
   const folder = join(configDir, "interfaces");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, name);
-  writeFileSync(path, typeof document === "string" ? document : JSON.stringify(document, null, 2), {
+  // In one step, as editors save: whoever watches reads the old one or the new one.
+  const saved = `${configDir}.new`;
+  writeFileSync(saved, typeof document === "string" ? document : JSON.stringify(document, null, 2), {
     mode: 0o600,
   });
+  renameSync(saved, path);
   return path;
 }

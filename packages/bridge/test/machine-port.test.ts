@@ -123,9 +123,16 @@ function factsOf(opened: Open): void {
     await network(async (pid) => {
       const cut = await opened(pid, (socket) => {
         assert.ok(closeAbruptly(socket));
-        socket.write("half of it", () => setTimeout(() => socket.destroy(), 50));
+        let heard = "";
+        socket.on("data", (chunk: Buffer) => {
+          heard += chunk.toString();
+          if (heard.includes("got it")) socket.destroy();
+        });
+        socket.resume();
+        socket.write("half of it");
       });
-      assert.equal(await inside(pid, CLIENT).output, "ECONNRESET 10\n");
+      const telling = CLIENT.replace("got += chunk.length", 'socket.write("got it"), got += chunk.length');
+      assert.equal(await inside(pid, telling).output, "ECONNRESET 10\n");
       cut.close();
       const bytes = 8_000_000;
       const whole = await opened(pid, (socket) => {
