@@ -83,6 +83,7 @@ export function agentLab(options: AgentLabOptions): AgentLab {
     protocol: "http",
     query: "",
     announced: null,
+    bytes: { take: () => true, give: () => undefined },
     machine: { id: "m_lab0000000", name: "lab" },
     subject: options.subject ?? "agent:codex:s1",
     grantId: "g_lab",

@@ -112,6 +112,7 @@ async function serve(socket: WebSocket): Promise<void> {
     spec,
     query: "",
     announced: null,
+    bytes: { take: () => true, give: () => undefined },
     agentTool: null,
     reach: { workdir: "/", folders: [], narrowed: false },
     capabilities: new Set(),

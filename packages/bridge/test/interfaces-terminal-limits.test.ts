@@ -69,6 +69,7 @@ async function serve(socket: WebSocket, path: string): Promise<void> {
       spec: { ...DEFAULT_TERMINAL_DOOR, attach: { ...DEFAULT_TERMINAL_DOOR.attach, ...limits } },
       query: "",
       announced: null,
+      bytes: { take: () => true, give: () => undefined },
       agentTool: null,
       reach: { workdir: "/", folders: [], narrowed: false },
       capabilities: new Set(),

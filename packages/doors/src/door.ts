@@ -52,7 +52,16 @@ export interface DoorSession {
   readonly announced: string | null;
   /** Aborts with a DoorwardError when the session is over: revoked, expired, socket closed. The door stops at once. */
   readonly signal: AbortSignal;
+  /** Bytes of the grant that wait, over all its sessions. */
+  readonly bytes: WaitingBytes;
   readonly host: DoorHost;
+}
+
+/** Bytes that wait in the bridge: received and not answered yet, or answered and not read. */
+export interface WaitingBytes {
+  /** Counts bytes until they are given back; false, and nothing is counted, where that would be too many. */
+  take(bytes: number): boolean;
+  give(bytes: number): void;
 }
 
 /** A folder of the machine that a grant covers. */

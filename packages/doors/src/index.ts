@@ -20,6 +20,7 @@ export type {
   ToolCallRecord,
   TranscriptFile,
   TranscriptStart,
+  WaitingBytes,
 } from "./door.ts";
 export {
   allowanceOf,

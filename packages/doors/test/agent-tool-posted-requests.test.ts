@@ -15,7 +15,7 @@ interface Answer {
 }
 
 describe("requests that clients post to one MCP server", { timeout: 60_000 }, () => {
-  const posted = new PostedRequests();
+  const posted = new PostedRequests({ take: () => true, give: () => undefined });
   const mcp = new McpServer({ name: "test", version: "1.0.0" }, { capabilities: { tools: {} } });
   const aborted: string[] = [];
   const waiting = new Map<string, () => void>();

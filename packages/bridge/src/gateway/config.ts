@@ -14,7 +14,7 @@ export interface GatewayLimits {
   readonly connections: number;
   /** Milliseconds until a request's headers must be there. */
   readonly headersMs: number;
-  /** Milliseconds until a request's body must be there. */
+  /** Milliseconds until a request's body must be there, and a message of a socket whole. */
   readonly requestMs: number;
   /** Milliseconds that an idle connection is kept. */
   readonly keepAliveMs: number;
@@ -40,6 +40,10 @@ export interface GatewayLimits {
   readonly operatorSockets: number;
   /** Open sessions of one grant at doors. */
   readonly socketsPerGrant: number;
+  /** Bytes of one grant that wait at doors, over all its sockets and requests: not whole, not answered, or not read. */
+  readonly bytesPerGrant: number;
+  /** The same of all grants together. */
+  readonly bytesWaiting: number;
   /** Bytes of a WebSocket message. */
   readonly frameBytes: number;
   /** Milliseconds between pings of a door socket. */
@@ -74,6 +78,8 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   sockets: 1024,
   operatorSockets: 128,
   socketsPerGrant: 256,
+  bytesPerGrant: 67_108_864,
+  bytesWaiting: 268_435_456,
   frameBytes: 1_048_576,
   pingMs: 20_000,
   silenceMs: 60_000,

@@ -20,6 +20,7 @@ import { refuseSocket } from "./respond.ts";
 import { doorSessionOf, type SessionHostOptions } from "./session-host.ts";
 import { SocketLink } from "./session-link.ts";
 import { beginSession } from "./session-start.ts";
+import { UnfinishedMessage } from "./unfinished-message.ts";
 
 /** What serving door sockets takes. */
 export interface DoorUpgradesOptions extends HandshakeOptions, SessionHostOptions {
@@ -126,6 +127,13 @@ export class DoorUpgrades {
     const link = new SocketLink(socket, wire, this.#options.limits);
     const { session, log, started } = beginSession(start, link, this.#options, () => {
       this.#endConnection(ready);
+    });
+    UnfinishedMessage.count(socket, wire, {
+      bytes: this.#options.bytes.of(ready.grant.grantId),
+      messageMs: this.#options.limits.requestMs,
+      tooLong: (error) => {
+        session.cut(error);
+      },
     });
     if (await started) await this.#serveDoor(session, handshake, ready, socket, log);
   }

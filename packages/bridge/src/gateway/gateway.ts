@@ -4,6 +4,7 @@ import type { DoorEntry } from "@doorward/doors";
 import type { Logger } from "pino";
 import { Authentication } from "./authentication.ts";
 import { limitsOf, type GatewayConfig } from "./config.ts";
+import { ByteBudget } from "./byte-budget.ts";
 import { Denials } from "./denials.ts";
 import { DoorRequests } from "./door-requests.ts";
 import { DoorSessions } from "./door-sessions.ts";
@@ -84,6 +85,7 @@ class BridgeGateway implements Gateway {
       authentication: new Authentication({ ...options, limits }),
       denials: new Denials({ ...options, limits }),
       sessions: new DoorSessions(limits),
+      bytes: new ByteBudget(limits),
     };
     this.#options = options;
     this.sessions = shared.sessions;

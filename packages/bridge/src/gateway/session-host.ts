@@ -6,6 +6,7 @@ import {
   type Operation,
 } from "@doorward/contracts";
 import type { DoorHost, DoorSession } from "@doorward/doors";
+import type { ByteBudget } from "./byte-budget.ts";
 import type { Denials } from "./denials.ts";
 import type { LiveSession } from "./live-session.ts";
 import type {
@@ -25,6 +26,7 @@ export interface SessionHostOptions {
   readonly approvals: ApprovalsPort;
   readonly host: HostPort;
   readonly denials: Denials;
+  readonly bytes: ByteBudget;
 }
 
 /** What the gateway established of a session before it hands it to its door. */
@@ -65,6 +67,7 @@ export function doorSessionOf(
     tools: grant.tools === undefined ? null : new Set(grant.tools),
     announced: announcedBy(request),
     signal: session.signal,
+    bytes: options.bytes.of(opened.grant),
     host: hostOf(session, machine, options),
   };
 }

@@ -46,7 +46,7 @@ export class AgentToolDoorAdapter implements Door {
         code: "PROTOCOL_ERROR",
         message: `Cannot open door "agent-tool": it does not speak "${door.protocol}"`,
       });
-    const transport = new SocketTransport(socket, door.signal);
+    const transport = new SocketTransport(socket, door);
     const session = this.#begin(door, door.announced === "stdio" ? "stdio" : "websocket");
     serveStdio(() => this.#options.serverOf({ session, client: () => transport.client }), { transport });
     try {

@@ -13,6 +13,7 @@ import type { AgentSession, ClientInfo } from "../agent-session.ts";
 import { MCP_MESSAGE_BYTES } from "../endpoints.ts";
 import { Exchange } from "./exchange.ts";
 import { PostedRequests } from "./posted-requests.ts";
+import { takeRequest } from "./request-bytes.ts";
 import { RPC, refusalOf, rpcError, type RpcError } from "./rpc-errors.ts";
 import { field, SESSION_VERSIONS, type McpServerOf } from "./served-client.ts";
 import { isSessionIdOf, newSessionId } from "./session-ids.ts";
@@ -30,7 +31,7 @@ const CLIENTS = 256;
 export class HttpSession {
   readonly #session: AgentSession;
   readonly #handler: McpHttpHandler;
-  readonly #posted = new PostedRequests();
+  readonly #posted: PostedRequests;
   readonly #connected: Promise<void>;
   readonly #exchanges = new Set<Exchange>();
   readonly #exchangeOf = new WeakMap<Request, Exchange>();
@@ -39,6 +40,7 @@ export class HttpSession {
 
   constructor(session: AgentSession, serverOf: McpServerOf) {
     this.#session = session;
+    this.#posted = new PostedRequests(session.door.bytes);
     this.#handler = createMcpHandler(({ requestInfo }) => {
       const exchange = requestInfo === undefined ? undefined : this.#exchangeOf.get(requestInfo);
       if (exchange === undefined)
@@ -70,6 +72,7 @@ export class HttpSession {
 
   async #post(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const gone = goneSignal(response);
+    const taken = takeRequest(request, response, this.#session.door.bytes);
     if (!isJsonContentType(request.headers["content-type"])) {
       request.resume();
       answerError(
@@ -81,6 +84,7 @@ export class HttpSession {
     }
     const body = await this.#bodyOf(request, response, gone);
     if (body === undefined) return;
+    taken.whole();
     const exchange = new Exchange(body, response);
     const reason = legacyReason(request, body);
     if (reason !== null && !this.#entersLegacy(exchange, request)) return;
@@ -117,7 +121,7 @@ export class HttpSession {
     await this.#serving(exchange, async () => {
       const answer = await this.#handler.fetch(web, { parsedBody: exchange.body });
       if (exchange.fault !== undefined) throw toDoorwardError(exchange.fault);
-      await writeAnswer(answer, exchange.response, signal);
+      await writeAnswer(answer, exchange.response, { gone: signal, bytes: this.#session.door.bytes });
     });
   }
 

@@ -1,17 +1,19 @@
 import type { ServerResponse } from "node:http";
 import type { JSONRPCMessage } from "@modelcontextprotocol/server";
-
-const STALL_MS = 60_000;
+import type { WaitingBytes } from "../../door.ts";
+import { stallMs } from "./web-answer.ts";
 
 /**
  * The answer to one posted request: a plain document, or a stream of events where something is told before its end
- * (Streamable HTTP: the server chooses). A reader that takes nothing for a minute is cut off.
+ * (Streamable HTTP: the server chooses). A reader that takes nothing is cut off.
  */
 export class PostAnswer {
   readonly #response: ServerResponse;
+  readonly #bytes: WaitingBytes;
 
-  constructor(response: ServerResponse) {
+  constructor(response: ServerResponse, bytes: WaitingBytes) {
     this.#response = response;
+    this.#bytes = bytes;
   }
 
   /** Tells something before the end; to a reader that is behind, nothing. */
@@ -28,13 +30,13 @@ export class PostAnswer {
   end(json: string): void {
     const response = this.#response;
     if (response.writableEnded) return;
-    response.setTimeout(STALL_MS, () => response.destroy());
-    if (response.headersSent) {
-      response.end(`event: message\ndata: ${json}\n\n`);
-      return;
-    }
-    const bytes = Buffer.from(json);
-    response.writeHead(200, { "content-type": "application/json", "content-length": bytes.length });
+    const streamed = response.headersSent;
+    const bytes = Buffer.from(streamed ? `event: message\ndata: ${json}\n\n` : json);
+    const counted = this.#bytes.take(bytes.length);
+    if (counted) response.once("close", () => this.#bytes.give(bytes.length));
+    response.setTimeout(stallMs(counted), () => response.destroy());
+    if (!streamed)
+      response.writeHead(200, { "content-type": "application/json", "content-length": bytes.length });
     response.end(bytes);
   }
 

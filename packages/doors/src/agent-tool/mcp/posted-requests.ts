@@ -6,6 +6,7 @@ import type {
   Transport,
   TransportSendOptions,
 } from "@modelcontextprotocol/server";
+import type { WaitingBytes } from "../../door.ts";
 import type { ClientInfo } from "../agent-session.ts";
 import type { Exchange } from "./exchange.ts";
 import { PostAnswer } from "./post-answer.ts";
@@ -28,8 +29,14 @@ export class PostedRequests implements Transport {
   onclose?: Transport["onclose"];
   onerror?: Transport["onerror"];
   readonly #posted = new Map<RequestId, Posted>();
+  readonly #bytes: WaitingBytes;
   #last = 0;
   #heart: NodeJS.Timeout | undefined;
+
+  /** Answers that are not read yet are counted there. */
+  constructor(bytes: WaitingBytes) {
+    this.#bytes = bytes;
+  }
 
   /** Connects the server that is to answer. */
   async serveWith(server: McpServer): Promise<void> {
@@ -55,7 +62,7 @@ export class PostedRequests implements Transport {
     response.once("close", cancel);
     try {
       await new Promise<void>((resolve) => {
-        this.#posted.set(id, { exchange, answer: new PostAnswer(response), over: resolve });
+        this.#posted.set(id, { exchange, answer: new PostAnswer(response, this.#bytes), over: resolve });
         this.#heart ??= setInterval(() => this.#beat(), HEARTBEAT_MS).unref();
         this.onmessage?.({ ...request, id });
       });

@@ -10,6 +10,7 @@ import {
   type Transport,
 } from "@modelcontextprotocol/server";
 import type { WebSocket } from "ws";
+import type { DoorSession, WaitingBytes } from "../../door.ts";
 import { parseJson } from "../../json-body.ts";
 import { MCP_MESSAGE_BYTES } from "../endpoints.ts";
 import { RPC, refusalOf, rpcError } from "./rpc-errors.ts";
@@ -30,6 +31,7 @@ export class SocketTransport implements Transport {
   onclose?: Transport["onclose"];
   onerror?: Transport["onerror"];
   readonly #socket: WebSocket;
+  readonly #bytes: WaitingBytes;
   /** Bytes of each request that was not answered yet. */
   readonly #running = new Map<RequestId, number>();
   #runningBytes = 0;
@@ -41,12 +43,16 @@ export class SocketTransport implements Transport {
   readonly ended: Promise<void>;
 
   /** Listens at once, so that nothing is lost before the protocol starts. */
-  constructor(socket: WebSocket, signal: AbortSignal) {
+  constructor(socket: WebSocket, { signal, bytes }: Pick<DoorSession, "signal" | "bytes">) {
     this.#socket = socket;
+    this.#bytes = bytes;
     this.ended = new Promise((resolve, reject) => {
       this.#end = (fault) => {
         if (this.#over) return;
         this.#over = true;
+        bytes.give(this.#runningBytes);
+        this.#running.clear();
+        this.#runningBytes = 0;
         this.onclose?.();
         if (fault === undefined) resolve();
         else reject(fault);
@@ -121,7 +127,11 @@ export class SocketTransport implements Transport {
       return false;
     }
     if (this.#running.size >= RUNNING || this.#runningBytes + bytes > RUNNING_BYTES) {
-      this.#write(refusalOf(id, tooMany()));
+      this.#write(refusalOf(id, tooMany("this connection run")));
+      return false;
+    }
+    if (!this.#bytes.take(bytes)) {
+      this.#write(refusalOf(id, tooMany("this grant wait")));
       return false;
     }
     this.#running.set(id, bytes);
@@ -131,7 +141,9 @@ export class SocketTransport implements Transport {
 
   #served(id: unknown): void {
     if (typeof id !== "string" && typeof id !== "number") return;
-    this.#runningBytes -= this.#running.get(id) ?? 0;
+    const bytes = this.#running.get(id) ?? 0;
+    this.#runningBytes -= bytes;
+    this.#bytes.give(bytes);
     this.#running.delete(id);
   }
 
@@ -153,8 +165,14 @@ export class SocketTransport implements Transport {
 
   #write(message: object): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
-    this.#socket.send(JSON.stringify(message));
-    if (this.#socket.bufferedAmount > UNREAD_BYTES) this.#end(unread());
+    const text = Buffer.from(JSON.stringify(message));
+    const unread = this.#socket.bufferedAmount;
+    const counted = this.#bytes.take(text.length);
+    this.#socket.send(text, { binary: false }, () => {
+      if (counted) this.#bytes.give(text.length);
+    });
+    // Who reads what was sent before gets this too, whatever other connections of the grant leave unread.
+    if (unread + text.length > UNREAD_BYTES || (unread > 0 && !counted)) this.#end(notRead());
   }
 }
 
@@ -167,15 +185,15 @@ function protocolError(why: string): DoorwardError {
   return new DoorwardError({ code: "PROTOCOL_ERROR", message: `Cannot take message: ${why}` });
 }
 
-function tooMany(): DoorwardError {
+function tooMany(which: string): DoorwardError {
   return new DoorwardError({
     code: "RATE_LIMITED",
-    message: "Cannot take request: too many, or too large ones, of this connection run already",
+    message: `Cannot take request: too many, or too large ones, of ${which} already`,
     hint: "Wait until some of them are answered",
   });
 }
 
-function unread(): DoorwardError {
+function notRead(): DoorwardError {
   return new DoorwardError({
     code: "RATE_LIMITED",
     message: "Cannot send more: the client does not read its messages",

@@ -1,7 +1,22 @@
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { WaitingBytes } from "../../door.ts";
 
 const STALL_MS = 60_000;
+/** The same where the grant leaves so much unread already that this could not be counted. */
+const UNCOUNTED_STALL_MS = 1000;
+
+/** How long a reader may take nothing, by whether what it leaves unread is counted. */
+export function stallMs(counted: boolean): number {
+  return counted ? STALL_MS : UNCOUNTED_STALL_MS;
+}
+
+/** Who reads an answer. */
+export interface Reading {
+  /** Aborts when nobody may or will read the rest. */
+  readonly gone: AbortSignal;
+  readonly bytes: WaitingBytes;
+}
 
 /** A Node request as the web-standard one that the SDK takes; its body is handed over apart. */
 export function webRequestOf(request: IncomingMessage, signal: AbortSignal): Request {
@@ -16,19 +31,19 @@ export function webRequestOf(request: IncomingMessage, signal: AbortSignal): Req
 
 /**
  * Writes the SDK's answer as the Node response, at the reader's pace; a reader that takes nothing for a minute is cut
- * off. `gone` aborts when nobody may or will read the rest.
+ * off, and one of a grant that leaves too much unread after a second.
  */
 export async function writeAnswer(
   answer: Response,
   response: ServerResponse,
-  gone: AbortSignal,
+  reading: Reading,
 ): Promise<void> {
   if (response.headersSent || response.destroyed) {
     await answer.body?.cancel();
     return;
   }
   response.writeHead(answer.status, Object.fromEntries(headersOf(answer)));
-  if (answer.body !== null) await pump(answer.body, response, gone);
+  if (answer.body !== null) await pump(answer.body, response, reading);
   if (!response.writableEnded) response.end();
 }
 
@@ -40,7 +55,7 @@ function headersOf(answer: Response): [string, string][] {
 async function pump(
   body: ReadableStream<unknown>,
   response: ServerResponse,
-  gone: AbortSignal,
+  { gone, bytes }: Reading,
 ): Promise<void> {
   const reader = body.getReader();
   const leave = (): void => void reader.cancel(gone.reason).catch(() => undefined);
@@ -49,7 +64,8 @@ async function pump(
     for (;;) {
       const { done, value } = await reader.read();
       if (done || gone.aborted || response.writableEnded) return;
-      if (value instanceof Uint8Array && !response.write(value)) await drained(response, gone);
+      if (value instanceof Uint8Array && !response.write(value))
+        await drained(response, value.length, { gone, bytes });
     }
   } catch (thrown) {
     if (!gone.aborted) throw thrown;
@@ -58,11 +74,15 @@ async function pump(
   }
 }
 
-async function drained(response: ServerResponse, gone: AbortSignal): Promise<void> {
+async function drained(response: ServerResponse, unread: number, { gone, bytes }: Reading): Promise<void> {
+  const counted = bytes.take(unread);
+  const stall = AbortSignal.timeout(stallMs(counted));
   try {
-    await once(response, "drain", { signal: AbortSignal.any([gone, AbortSignal.timeout(STALL_MS)]) });
+    await once(response, "drain", { signal: AbortSignal.any([gone, stall]) });
   } catch (thrown) {
     response.destroy();
     throw thrown;
+  } finally {
+    if (counted) bytes.give(unread);
   }
 }
