@@ -1,5 +1,5 @@
 import { lstatSync, type Stats } from "node:fs";
-import { DoorwardError } from "@doorward/contracts";
+import { DoorwardError } from "@doorward/contracts/errors";
 import { currentHost, isPrivateRuntime, type FolderHost, type Folders } from "./folders.ts";
 
 const OTHERS = 0o077;

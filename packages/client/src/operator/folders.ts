@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { realpathSync } from "node:fs";
 import { homedir, userInfo } from "node:os";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
-import { DoorwardError } from "@doorward/contracts";
+import { DoorwardError } from "@doorward/contracts/errors";
 
 /** Where one installation keeps its files. */
 export interface Folders {
