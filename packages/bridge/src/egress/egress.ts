@@ -1,11 +1,4 @@
-import { setMaxListeners } from "node:events";
-import {
-  DoorwardError,
-  EgressAllowance,
-  toDoorwardError,
-  type EgressTraffic,
-  type EgressView,
-} from "@doorward/contracts";
+import { DoorwardError, EgressAllowance, type EgressTraffic, type EgressView } from "@doorward/contracts";
 import type { GuestLink } from "@doorward/guest";
 import type { Logger } from "pino";
 import type { ApprovalGiven, Approvals } from "../approvals/index.ts";
@@ -15,12 +8,14 @@ import { Activity } from "./activity.ts";
 import { Allowances } from "./allowances.ts";
 import { Asking, type AskedPlace } from "./asking.ts";
 import { Books } from "./books.ts";
+import { ChangeRecords, type EgressCaller } from "./change-records.ts";
 import { Gate, type GateLimits } from "./gate.ts";
 import { Guard } from "./guard.ts";
 import type { EgressPolicy, KnownMachine } from "./machine-rules.ts";
 import type { EgressFront } from "./ports.ts";
 import { commandFor, deniedByPolicy, refuseUnusable } from "./refusals.ts";
 import { matches, opensAll } from "./rules.ts";
+import { Serving } from "./serving.ts";
 import { tellTraffic } from "./tell-traffic.ts";
 
 /** What the way out is made from. */
@@ -38,12 +33,6 @@ export interface EgressOptions {
   readonly guard?: Guard;
   readonly limits?: Partial<GateLimits>;
   readonly log: Logger;
-}
-
-/** Who changes what a machine may reach. */
-export interface EgressCaller {
-  readonly subject: string;
-  readonly correlationId: string;
 }
 
 /** What somebody in a machine asks to reach. */
@@ -75,11 +64,6 @@ export interface EgressGiven {
 const FLUSH_MS = 60_000;
 const REQUEST_SECONDS = 300;
 
-interface Serving {
-  readonly listening: Disposable;
-  readonly over: AbortController;
-}
-
 /**
  * The guarded way out of all machines: serves what their guests hand over, decides by policy, profile and what commands
  * allowed, and writes what happened into the evidence.
@@ -91,14 +75,16 @@ export class Egress implements AsyncDisposable {
   readonly #activity = new Activity();
   readonly #asking: Asking;
   readonly #books: Books;
-  readonly #serving = new Map<string, Serving>();
+  readonly #changes: ChangeRecords;
+  readonly #serving: Serving;
   readonly #listening: Disposable;
   readonly #flushing: NodeJS.Timeout;
-  readonly #recording = new Set<Promise<void>>();
 
   constructor(options: EgressOptions) {
     const { evidence, policy, approvals, machine, log } = options;
     this.#options = options;
+    this.#serving = new Serving(log);
+    this.#changes = new ChangeRecords(evidence, () => policy.hash, log);
     this.#books = new Books(
       (input) => evidence.append(input),
       () => policy.hash,
@@ -121,7 +107,7 @@ export class Egress implements AsyncDisposable {
     this.#listening = policy.onEvent(({ kind }) => {
       if (kind === "changed") this.#rejudged();
     });
-    this.#flushing = setInterval(() => this.#inBackground(this.#books.flush()), FLUSH_MS).unref();
+    this.#flushing = setInterval(() => this.#changes.inBackground(this.#books.flush()), FLUSH_MS).unref();
   }
 
   /** Serves the connections that a machine's guest hands over, until it ends. */
@@ -131,16 +117,7 @@ export class Egress implements AsyncDisposable {
     front: EgressFront,
   ): void {
     this.#stop(machine.id, "the machine was launched again");
-    const over = new AbortController();
-    // Each connection of the machine listens.
-    setMaxListeners(0, over.signal);
-    const listening = link.onEgress((stream) => {
-      front.serve(stream, machine, over.signal).catch((error: unknown) => {
-        stream.destroy();
-        this.#options.log.debug({ err: error, machine: machine.id }, "egress: a connection failed");
-      });
-    });
-    this.#serving.set(machine.id, { listening, over });
+    this.#serving.start(machine, link, front);
   }
 
   /** Ends all connections of a machine and records what they did; a machine ends also when that can't be recorded. */
@@ -185,7 +162,7 @@ export class Egress implements AsyncDisposable {
     const denied = rules.deny.find((each) => each === host || matches(each, host));
     if (denied !== undefined) throw deniedByPolicy(host, denied);
     const expiresAt = seconds === null ? null : new Date(Date.now() + seconds * 1000).toISOString();
-    await this.#record(machine, by, { change: "allowed", host, ports, expiresAt, connectionsCut: 0 });
+    await this.#changes.record(machine, by, { change: "allowed", host, ports, expiresAt, connectionsCut: 0 });
     // For a time, or for less than was denied, the denial stays beneath.
     if (seconds === null && opensAll(rules, host, ports)) {
       this.#allowances.end(machine.id, (each) => each.effect === "deny" && each.host === host);
@@ -210,7 +187,7 @@ export class Egress implements AsyncDisposable {
       expiresAt: null,
     });
     const cut = this.gate.rejudge(machine.id);
-    await this.#record(machine, by, {
+    await this.#changes.record(machine, by, {
       change: "denied",
       host,
       ports: [],
@@ -241,7 +218,7 @@ export class Egress implements AsyncDisposable {
     tell: (event: EgressTraffic) => boolean,
     signal: AbortSignal,
   ): Promise<string> {
-    const over = this.#serving.get(machine.id)?.over.signal;
+    const over = this.#serving.signalOf(machine.id);
     const stop = over === undefined ? signal : AbortSignal.any([signal, over]);
     await tellTraffic(this.#activity, machine, tell, stop);
     return over?.aborted === true ? "the machine ended" : "the caller went away";
@@ -251,10 +228,10 @@ export class Egress implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listening[Symbol.dispose]();
     clearInterval(this.#flushing);
-    for (const id of [...this.#serving.keys()]) this.#stop(id, "the bridge stops");
+    for (const id of this.#serving.ids) this.#stop(id, "the bridge stops");
     this.#allowances[Symbol.dispose]();
     this.gate[Symbol.dispose]();
-    await Promise.all(this.#recording);
+    await this.#changes.settled();
     await this.#flush();
   }
 
@@ -265,14 +242,11 @@ export class Egress implements AsyncDisposable {
   }
 
   #stop(machineId: string, why: string): void {
-    const serving = this.#serving.get(machineId);
-    this.#serving.delete(machineId);
     const reason = new DoorwardError({
       code: "MACHINE_NOT_RUNNING",
       message: `The connection was ended: ${why}`,
     });
-    serving?.listening[Symbol.dispose]();
-    serving?.over.abort(reason);
+    this.#serving.stop(machineId, reason);
     this.#asking.end(machineId);
     this.gate.end(machineId, reason);
   }
@@ -295,7 +269,7 @@ export class Egress implements AsyncDisposable {
     const { expiresAt } = given;
     const change = { change: "allowed", expiresAt, connectionsCut: 0 } as const;
     const recording = places.map(({ host, port }) =>
-      this.#record(machine, by, { ...change, host, ports: [port] }),
+      this.#changes.record(machine, by, { ...change, host, ports: [port] }),
     );
     await Promise.all(recording);
     if (this.#options.machine(asker.id) === undefined) return;
@@ -316,40 +290,9 @@ export class Egress implements AsyncDisposable {
     if (machine === undefined) return;
     const by = { subject: this.#options.bridgeSubject, correlationId: allowance.id };
     const { host, ports, expiresAt } = allowance;
-    this.#inBackground(
-      this.#record(machine, by, { change: "ended", host, ports, expiresAt, connectionsCut: cut }),
+    this.#changes.inBackground(
+      this.#changes.record(machine, by, { change: "ended", host, ports, expiresAt, connectionsCut: cut }),
     );
-  }
-
-  async #record(
-    machine: KnownMachine,
-    by: EgressCaller,
-    change: {
-      readonly change: "allowed" | "denied" | "ended";
-      readonly host: string;
-      readonly ports: readonly number[];
-      readonly expiresAt: string | null;
-      readonly connectionsCut: number;
-    },
-  ): Promise<void> {
-    await this.#options.evidence.append({
-      type: "egress-change",
-      correlationId: by.correlationId,
-      subject: by.subject,
-      machine: { id: machine.id, name: machine.name },
-      grant: null,
-      policyHash: this.#options.policy.hash,
-      ...change,
-      ports: [...change.ports],
-    });
-  }
-
-  #inBackground(work: Promise<void>): void {
-    const watched = work.catch((error: unknown) =>
-      this.#options.log.error({ err: toDoorwardError(error) }, "egress could not be recorded"),
-    );
-    this.#recording.add(watched);
-    void watched.finally(() => this.#recording.delete(watched));
   }
 }
 

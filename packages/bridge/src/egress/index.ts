@@ -1,11 +1,6 @@
 export { isLocalName, rangeProblem, readHost, specialRange, type AskedHost } from "./addresses.ts";
-export {
-  Egress,
-  type EgressCaller,
-  type EgressGiven,
-  type EgressOptions,
-  type EgressRequest,
-} from "./egress.ts";
+export type { EgressCaller } from "./change-records.ts";
+export { Egress, type EgressGiven, type EgressOptions, type EgressRequest } from "./egress.ts";
 export { Gate, type GateLimits, type GateOptions } from "./gate.ts";
 export { Guard, type GuardTarget } from "./guard.ts";
 export type { EgressPolicy, KnownMachine } from "./machine-rules.ts";
