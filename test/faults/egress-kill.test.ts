@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { once } from "node:events";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { openLab, type Lab } from "../support/lab.ts";
 import { procFile } from "../support/leftovers.ts";
@@ -123,8 +124,12 @@ describe(
         MACHINE,
         `rm -f /tmp/out; (sleep 2; ${curl()}; echo code $? > /tmp/out) > /dev/null 2>&1 &`,
       );
+      const written = join("/proc", String(guestPid()), "root/tmp/out");
       await killBridge();
-      await new Promise((resolve) => setTimeout(resolve, 4000));
+      await lab.until(
+        "the program came back",
+        () => existsSync(written) && /code/.test(readFileSync(written, "utf8")),
+      );
       assert.equal(sockets.size, 0);
       assert.match(await outcome(), /code (?!0)\d+/);
       await start(curl());

@@ -20,8 +20,19 @@ describe(`${String(COUNT)} machines at once`, () => {
     await lab.up(repo, "--name", "first");
     await lab.sh("first", "true");
     await lab.run(["rm", "first"]);
-    await delay(6000);
+    await standsStill();
   });
+  /** Waits until nothing has begun or ended for six seconds: what the first machine left is gone. */
+  async function standsStill(): Promise<void> {
+    const bridge = await lab.bridgePid();
+    const seen = (): string =>
+      [...processesOf(lab.root).map(({ pid }) => pid), ...descriptors(bridge).sort()].join();
+    let [last, since] = ["", 0];
+    while (performance.now() - since < 6000) {
+      if (seen() !== last) [last, since] = [seen(), performance.now()];
+      await delay(100);
+    }
+  }
   after(async () => await lab[Symbol.asyncDispose]());
 
   it("all launch, all answer, and after rm nothing of them is left", { timeout: 300_000 }, async (t) => {

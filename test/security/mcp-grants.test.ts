@@ -133,9 +133,9 @@ describe("grants at the MCP door", () => {
   }
 
   it("an expired grant is refused on HTTP and WebSocket", async () => {
-    const { token } = await grant({ seconds: 1 });
+    const { token } = await grant({ seconds: 4 });
     assert.equal((await post(token)).status, 200);
-    await new Promise((resolve) => setTimeout(resolve, 1200));
+    await new Promise((resolve) => setTimeout(resolve, 4200));
     const answer = await post(token);
     assert.deepEqual([answer.status, codeOf(answer)], [401, "GRANT_EXPIRED"]);
     assert.equal((await refusal(socket(token))).json.code, "GRANT_EXPIRED");
@@ -229,7 +229,7 @@ describe("grants at the MCP door", () => {
   });
 
   it("a grant that expires in mid-session is cut on HTTP and WebSocket", async () => {
-    const { token } = await grant({ seconds: 2 });
+    const { token } = await grant({ seconds: 5 });
     const client = await socket(token);
     const closed = closing(client);
     const call = hang(token);

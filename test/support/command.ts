@@ -72,7 +72,7 @@ export class Screen {
   }
 
   /** Waits until the text seen since `from` holds something; answers how long that took, in milliseconds. */
-  async see(what: string | RegExp, { from = 0, ms = 20_000 } = {}): Promise<number> {
+  async see(what: string | RegExp, { from = 0, ms = 60_000 } = {}): Promise<number> {
     const began = performance.now();
     const holds = (seen: string): boolean =>
       typeof what === "string" ? seen.includes(what) : what.test(seen);

@@ -114,10 +114,10 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
 }
 
 test("a grant of a few seconds outlives them, because it is renewed", async () => {
-  await using shim = new Shim(lab, ["shop", "--for", "2s"]);
+  await using shim = new Shim(lab, ["shop", "--for", "4s"]);
   await shim.ask(1, "ping");
   const id = live()[0]?.grant.grantId;
-  await new Promise((resolve) => setTimeout(resolve, 3500));
+  await new Promise((resolve) => setTimeout(resolve, 5500));
   assert.ok("result" in (await shim.ask(2, "ping")));
   assert.deepEqual(
     live().map(({ grant }) => grant.grantId),

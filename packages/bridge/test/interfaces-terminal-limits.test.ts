@@ -51,6 +51,8 @@ afterEach(async () => {
 });
 
 let sessions = 0;
+/** How many of them have ended. */
+let over = 0;
 
 async function serve(socket: WebSocket, path: string): Promise<void> {
   const controller = new AbortController();
@@ -95,6 +97,7 @@ async function serve(socket: WebSocket, path: string): Promise<void> {
     const { entry, code } = toDoorwardError(error);
     socket.close(entry.close, code);
   });
+  over += 1;
 }
 
 function lie(open: StreamOpen) {
@@ -152,15 +155,15 @@ class Client {
   }
 
   async close(): Promise<void> {
+    const before = over;
     this.socket.close();
-    await until(() => this.closed !== undefined);
     // The door notices the end of a socket after its client.
-    await sleep(20);
+    await until(() => this.closed !== undefined && over > before);
   }
 }
 
 async function until(holds: () => boolean): Promise<void> {
-  for (let round = 0; !holds() && round < 1000; round += 1) await sleep(5);
+  for (let round = 0; !holds() && round < 6000; round += 1) await sleep(5);
   assert.ok(holds(), "never happened");
 }
 

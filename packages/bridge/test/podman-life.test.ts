@@ -40,7 +40,7 @@ function failsWith(...codes: string[]): (error: unknown) => void {
 }
 
 async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (let round = 0; round < 400; round++) {
+  for (let round = 0; round < 1600; round++) {
     if (await holds()) return;
     await delay(25);
   }
