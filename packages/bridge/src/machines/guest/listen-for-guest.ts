@@ -5,8 +5,6 @@ import type { Duplex } from "node:stream";
 import { DoorwardError } from "@doorward/contracts";
 import {
   FILES_PROTOCOL,
-  EGRESS_PORT,
-  EGRESS_PORT_PROTOCOL,
   GUEST_PROTOCOLS,
   agreeOnProtocol,
   type ConnectionHello,
@@ -17,27 +15,21 @@ import {
   type TerminalInfo,
 } from "@doorward/guest";
 import type { Logger } from "pino";
-import { closeAbruptly, prepareAbruptClose } from "./abrupt-close.ts";
 import { ControlLink } from "./control-link.ts";
-import { openMachinePort } from "./machine-port.ts";
 import { readHello } from "./first-frame.ts";
+import { keepHalfOpen } from "./half-open.ts";
 import { IntruderLimit } from "./intruder-limit.ts";
+import { MAX_EGRESS, MachineEgress } from "./machine-egress.ts";
 import { prepareSocketFolder } from "./socket-folder.ts";
 import { waitFor } from "./wait-for.ts";
 
 const DIAL_TIMEOUT_MS = 5000;
-/** How long a guest that reconnects after a restart of the bridge is waited for, before its port is left to it. */
-const PORT_TIMEOUT_MS = 30_000;
 /** A control connection that does not answer for this long gives way to a new one. */
 const PROBE_TIMEOUT_MS = 1000;
-/** Connections out of one machine that are carried at once. */
-const MAX_EGRESS = 512;
 /** Connections that said no hello yet, beyond those that were asked for: a whole burst of egress is accepted before the first is read. */
 const MAX_NAMELESS = 32 + MAX_EGRESS;
 /** Connections that broke the rules and are put up with in one second. */
 const REFUSED_PER_SECOND = 200;
-/** Connections out of the machine, carried or refused, that are put up with in one second. */
-const EGRESS_PER_SECOND = 2000;
 /** How long a socket that was flooded stays closed. */
 const FLOOD_PAUSE_MS = 1000;
 
@@ -69,14 +61,10 @@ class GuestListener implements GuestLink {
   readonly #expected = new Map<string, Expected>();
   readonly #readyListeners = new Set<(hello: GuestHello) => void>();
   readonly #lostListeners = new Set<() => void>();
-  readonly #egress = new Set<Socket>();
+  readonly #egress: MachineEgress;
   readonly #intruders = new IntruderLimit(REFUSED_PER_SECOND);
-  readonly #egressRate = new IntruderLimit(EGRESS_PER_SECOND);
-  #egressListener: ((stream: Duplex) => void) | undefined;
   #server: Server | undefined;
   #control: ControlLink | undefined;
-  /** The machine's egress port, where this process serves it. */
-  #port: Server | undefined;
   #nameless = 0;
   #probing = false;
   readonly #closing = new AbortController();
@@ -84,6 +72,14 @@ class GuestListener implements GuestLink {
   constructor(options: GuestListenOptions) {
     this.#options = options;
     this.#log = options.log;
+    this.#egress = new MachineEgress({
+      log: options.log,
+      signal: this.#closing.signal,
+      ready: (signal) => this.ready(signal),
+      serveByGuest: (listen) => this.#control?.serveEgress(listen),
+      keep: (socket) => this.#keep(socket),
+      flooded: () => this.#floodPause(),
+    });
   }
 
   async listen(): Promise<void> {
@@ -143,31 +139,11 @@ class GuestListener implements GuestLink {
   }
 
   onEgress(listener: (stream: Duplex) => void): Disposable {
-    this.#egressListener = listener;
-    return {
-      [Symbol.dispose]: () => {
-        if (this.#egressListener === listener) this.#egressListener = undefined;
-      },
-    };
+    return this.#egress.listen(listener);
   }
 
-  async takeEgressPort(pid: number): Promise<void> {
-    try {
-      const { signal } = this.#closing;
-      const { protocol } = await this.ready(AbortSignal.any([signal, AbortSignal.timeout(PORT_TIMEOUT_MS)]));
-      if (protocol < EGRESS_PORT_PROTOCOL) return;
-      prepareAbruptClose();
-      this.#port = await openMachinePort({
-        pid,
-        port: EGRESS_PORT,
-        release: () => this.#control?.serveEgress(false),
-        accept: (socket) => this.#arrived(socket),
-        signal,
-      });
-    } catch (error) {
-      this.#log.warn({ err: error }, "the guest serves the machine's egress port, which is slower");
-      this.#leavePort();
-    }
+  takeEgressPort(pid: number): Promise<void> {
+    return this.#egress.takePort(pid);
   }
 
   onReady(listener: (hello: GuestHello) => void): Disposable {
@@ -182,7 +158,7 @@ class GuestListener implements GuestLink {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
-    this.#port?.close();
+    this.#egress[Symbol.dispose]();
     for (const socket of this.#sockets) socket.destroy();
     await closed(this.#server);
     this.#server = undefined;
@@ -193,15 +169,13 @@ class GuestListener implements GuestLink {
       this.#refuse(socket, "too many connections without a hello");
       return;
     }
-    this.#sockets.add(socket);
+    this.#keep(socket);
     this.#nameless += 1;
-    socket.on("error", () => undefined);
-    socket.once("close", () => this.#sockets.delete(socket));
     readHello(socket, (hello) => {
       this.#nameless -= 1;
       if (hello === undefined) this.#refuse(socket, "no hello");
       else if (hello.connection === "control") void this.#welcome(socket, hello);
-      else if (hello.connection === "egress") this.#carry(socket);
+      else if (hello.connection === "egress") this.#egress.carry(socket);
       else this.#arrive(socket, hello.nonce);
     });
   }
@@ -217,41 +191,10 @@ class GuestListener implements GuestLink {
     expected.resolve(socket);
   }
 
-  /** A program of the machine at the port that this process serves. */
-  #arrived(socket: Socket): void {
+  #keep(socket: Socket): void {
     this.#sockets.add(socket);
     socket.on("error", () => undefined);
     socket.once("close", () => this.#sockets.delete(socket));
-    if (closeAbruptly(socket)) this.#carry(socket);
-    else socket.destroy();
-  }
-
-  /** The guest serves the port from now on. */
-  #leavePort(): void {
-    this.#port?.close();
-    this.#port = undefined;
-    this.#control?.serveEgress(true);
-  }
-
-  /**
-   * One connection out of the machine. Who sent the hello does not matter: a program that talks to this socket by itself
-   * gets what the guest's port would give it. Too many are no fault (a package manager may open hundreds), a flood is.
-   */
-  #carry(socket: Socket): void {
-    const listener = this.#egressListener;
-    if (this.#egressRate.exceeded()) {
-      socket.destroy();
-      this.#leavePort();
-      this.#floodPause();
-    } else if (listener === undefined || this.#egress.size >= MAX_EGRESS) {
-      this.#log.debug({ live: this.#egress.size, served: listener !== undefined }, "egress refused");
-      socket.destroy();
-    } else {
-      this.#egress.add(socket);
-      socket.once("close", () => this.#egress.delete(socket));
-      keepHalfOpen(socket);
-      listener(socket);
-    }
   }
 
   /** A second control connection is refused while the first one answers. */
@@ -294,7 +237,7 @@ class GuestListener implements GuestLink {
       if (this.#control === control) this.#lose(error);
     });
     this.#control = control;
-    if (this.#port !== undefined) control.serveEgress(false);
+    if (this.#egress.served) control.serveEgress(false);
     this.#log.info({ instance, protocol, build }, "guest connected");
     for (const listener of [...this.#readyListeners]) listener(control.hello);
   }
@@ -341,19 +284,6 @@ class GuestListener implements GuestLink {
       this.#closing.signal.aborted ? "the link was closed" : "the machine's guest is not connected",
     );
   }
-}
-
-const NOTHING = Buffer.alloc(0);
-
-/**
- * Lets one direction end without the other. A guest that ended its direction and one that cut the stream both look like
- * an end; only the second takes nothing more, so that a write of nothing fails and destroys the socket.
- */
-function keepHalfOpen(socket: Socket): void {
-  socket.allowHalfOpen = true;
-  socket.once("end", () => {
-    if (!socket.writableEnded) socket.write(NOTHING);
-  });
 }
 
 /** A guest of an earlier bridge that outlived it may speak the previous protocol only. */

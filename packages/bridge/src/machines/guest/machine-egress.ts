@@ -1,0 +1,119 @@
+import type { Server, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { EGRESS_PORT, EGRESS_PORT_PROTOCOL, type GuestHello } from "@doorward/guest";
+import type { Logger } from "pino";
+import { closeAbruptly, prepareAbruptClose } from "./abrupt-close.ts";
+import { keepHalfOpen } from "./half-open.ts";
+import { IntruderLimit } from "./intruder-limit.ts";
+import { openMachinePort } from "./machine-port.ts";
+
+/** Connections out of one machine that are carried at once. */
+export const MAX_EGRESS = 512;
+/** How long a guest that reconnects after a restart of the bridge is waited for, before its port is left to it. */
+const PORT_TIMEOUT_MS = 30_000;
+/** Connections out of the machine, carried or refused, that are put up with in one second. */
+const EGRESS_PER_SECOND = 2000;
+
+/** What a machine's connections out need of the link to its guest. */
+export interface EgressLink {
+  readonly log: Logger;
+  /** Ends when the link is closed. */
+  readonly signal: AbortSignal;
+  ready(signal: AbortSignal): Promise<GuestHello>;
+  /** Tells the guest whether to serve the egress port; nothing while it is away. */
+  serveByGuest(listen: boolean): void;
+  /** Keeps a socket to be destroyed when the link is closed. */
+  keep(socket: Socket): void;
+  /** Called when the machine floods its way out. */
+  flooded(): void;
+}
+
+/** Connections out of one machine, whether they come to its port or its guest hands them on; bounded in number and rate. */
+export class MachineEgress implements Disposable {
+  readonly #link: EgressLink;
+  readonly #live = new Set<Socket>();
+  readonly #rate = new IntruderLimit(EGRESS_PER_SECOND);
+  #listener: ((stream: Duplex) => void) | undefined;
+  /** The machine's egress port, where this process serves it. */
+  #port: Server | undefined;
+
+  constructor(link: EgressLink) {
+    this.#link = link;
+  }
+
+  /** Whether this process serves the machine's port. */
+  get served(): boolean {
+    return this.#port !== undefined;
+  }
+
+  /** Hands each connection to a listener, one at a time. */
+  listen(listener: (stream: Duplex) => void): Disposable {
+    this.#listener = listener;
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#listener === listener) this.#listener = undefined;
+      },
+    };
+  }
+
+  /** Serves the port from this process, in the network of a process of the machine; else leaves it to the guest. */
+  async takePort(pid: number): Promise<void> {
+    const { signal, log } = this.#link;
+    try {
+      const within = AbortSignal.any([signal, AbortSignal.timeout(PORT_TIMEOUT_MS)]);
+      const { protocol } = await this.#link.ready(within);
+      if (protocol < EGRESS_PORT_PROTOCOL) return;
+      prepareAbruptClose();
+      this.#port = await openMachinePort({
+        pid,
+        port: EGRESS_PORT,
+        release: () => this.#link.serveByGuest(false),
+        accept: (socket) => this.#arrived(socket),
+        signal,
+      });
+    } catch (error) {
+      log.warn({ err: error }, "the guest serves the machine's egress port, which is slower");
+      this.#leavePort();
+    }
+  }
+
+  /**
+   * Takes one connection out of the machine. Who sent the hello does not matter: a program that talks to the guest's
+   * socket by itself gets what the guest's port would give it. Too many are no fault (a package manager may open
+   * hundreds), a flood is.
+   */
+  carry(socket: Socket): void {
+    const listener = this.#listener;
+    if (this.#rate.exceeded()) {
+      socket.destroy();
+      this.#leavePort();
+      this.#link.flooded();
+    } else if (listener === undefined || this.#live.size >= MAX_EGRESS) {
+      this.#link.log.debug({ live: this.#live.size, served: listener !== undefined }, "egress refused");
+      socket.destroy();
+    } else {
+      this.#live.add(socket);
+      socket.once("close", () => this.#live.delete(socket));
+      keepHalfOpen(socket);
+      listener(socket);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#port?.close();
+  }
+
+  /** A program of the machine at the port that this process serves. */
+  #arrived(socket: Socket): void {
+    this.#link.keep(socket);
+    if (closeAbruptly(socket)) this.carry(socket);
+    else socket.destroy();
+  }
+
+  /** The guest serves the port from now on. */
+  #leavePort(): void {
+    this.#port?.close();
+    this.#port = undefined;
+    this.#link.serveByGuest(true);
+  }
+}
