@@ -128,6 +128,8 @@ class Client {
   first: number | undefined;
   bytes = 0;
   closed: string | undefined;
+  /** How many sessions have ended once this one has. */
+  #over = 0;
 
   constructor(machine: string, hello: object) {
     clients.add(this);
@@ -155,10 +157,10 @@ class Client {
   }
 
   async close(): Promise<void> {
-    const before = over;
+    if (this.closed === undefined) this.#over = over + 1;
     this.socket.close();
     // The door notices the end of a socket after its client.
-    await until(() => this.closed !== undefined && over > before);
+    await until(() => this.closed !== undefined && over >= this.#over);
   }
 }
 
