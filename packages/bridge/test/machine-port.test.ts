@@ -5,8 +5,9 @@ import { readdirSync, readlinkSync } from "node:fs";
 import type { Server, Socket } from "node:net";
 import { describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { closeAbruptly, prepareAbruptClose } from "../src/machines/guest/abrupt-close.ts";
+import { closeAbruptly } from "../src/machines/guest/abrupt-close.ts";
 import { openMachinePort } from "../src/machines/guest/machine-port.ts";
+import { prepareSocketOptions } from "../src/machines/guest/socket-option.ts";
 
 const PORT = 3128;
 const { signal } = new AbortController();
@@ -52,7 +53,7 @@ function describeWay(throughChild: boolean): void {
     accept: (socket: Socket) => void,
     release = () => undefined,
   ): Promise<Server> => {
-    prepareAbruptClose();
+    prepareSocketOptions();
     return await openMachinePort({ pid, port: PORT, release, accept, signal, throughChild });
   };
   void describe(`a port of a machine that this process serves ${way}`, { skip: asRoot }, () => {

@@ -2,10 +2,11 @@ import type { Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { EGRESS_PORT, EGRESS_PORT_PROTOCOL, type GuestHello } from "@doorward/guest";
 import type { Logger } from "pino";
-import { closeAbruptly, prepareAbruptClose } from "./abrupt-close.ts";
+import { closeAbruptly } from "./abrupt-close.ts";
 import { keepHalfOpen } from "./half-open.ts";
 import { IntruderLimit } from "./intruder-limit.ts";
 import { openMachinePort } from "./machine-port.ts";
+import { prepareSocketOptions, setSocketOption } from "./socket-option.ts";
 
 /** Connections out of one machine that are carried at once. */
 export const MAX_EGRESS = 512;
@@ -13,6 +14,11 @@ export const MAX_EGRESS = 512;
 const PORT_TIMEOUT_MS = 30_000;
 /** Connections out of the machine, carried or refused, that are put up with in one second. */
 const EGRESS_PER_SECOND = 2000;
+/**
+ * What the kernel keeps for a program that does not read yet (it doubles that). Left to itself it lets 4 MiB gather, which
+ * the program then finds in no cache; far less than this, and the program's delayed acknowledgements hold up the rest.
+ */
+const UNREAD_BYTES = 524_288;
 
 /** What a machine's connections out need of the link to its guest. */
 export interface EgressLink {
@@ -63,7 +69,7 @@ export class MachineEgress implements Disposable {
       const within = AbortSignal.any([signal, AbortSignal.timeout(PORT_TIMEOUT_MS)]);
       const { protocol } = await this.#link.ready(within);
       if (protocol < EGRESS_PORT_PROTOCOL) return;
-      prepareAbruptClose();
+      prepareSocketOptions();
       this.#port = await openMachinePort({
         pid,
         port: EGRESS_PORT,
@@ -106,6 +112,7 @@ export class MachineEgress implements Disposable {
   /** A program of the machine at the port that this process serves. */
   #arrived(socket: Socket): void {
     this.#link.keep(socket);
+    setSocketOption(socket, "sendBuffer", UNREAD_BYTES);
     if (closeAbruptly(socket)) this.carry(socket);
     else socket.destroy();
   }
