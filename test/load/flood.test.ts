@@ -69,7 +69,7 @@ describe("a flood in one terminal while its viewer reads slowly", () => {
       const began = performance.now();
       flood.write(Buffer.from("\x03"));
       const stopped = async (): Promise<boolean> => (await lab.sh("shop", "pgrep -x yes")).code !== 0;
-      await lab.until("yes is gone", stopped, 10_000);
+      await lab.until("yes is gone", stopped);
       t.diagnostic(`Ctrl-C: the program was gone ${Math.round(performance.now() - began)} ms later`);
       slow = false;
       const end = await flood.done;
@@ -96,7 +96,7 @@ describe("a flood in one terminal while its viewer reads slowly", () => {
 
   it(
     "a viewer that stops reading does not stop the others of the same terminal",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       await using client = lab.client();
       let seen = 0;
