@@ -197,7 +197,8 @@ export interface TerminalRecord {
 export interface ToolCallRecord {
   readonly type: "tool-call";
   readonly execution: SessionKind;
-  readonly tool: ToolName;
+  /** Its name, or the method of the protocol that did the same. */
+  readonly tool: string;
   readonly effect: ToolEffect;
   /** Kind of client as it named itself, e.g. `codex`; null when it did not say. */
   readonly client: string | null;

@@ -32,6 +32,7 @@ export {
   type AllowanceSession,
   type HostMutation,
 } from "./agent-tool/allowance.ts";
+export { FirstAbort } from "./first-abort.ts";
 export { readJsonBody, type BodyLimits } from "./json-body.ts";
 export { DOOR_REGISTRY } from "./registry.ts";
 export { TranscriptWriter, type TranscriptHeader, type TranscriptSink } from "./terminal/transcript.ts";

@@ -35,6 +35,7 @@ export type {
   SearchLine,
   SearchRequest,
 } from "./files.ts";
+export { AbortListeners } from "./host/files/abort-listeners.ts";
 export { dialPort } from "./host/dial-port.ts";
 export { GuestCommand, type CommandListener } from "./host/guest-command.ts";
 export { GuestTerminal, type TerminalListener } from "./host/guest-terminal.ts";

@@ -15,6 +15,7 @@ const toolEndings = {
 /** What a call of a tool did, and what it would do, in words; others are named. */
 const toolVerbs: Partial<Record<string, readonly [did: string, wanted: string]>> = {
   read_file: ["read", "read"],
+  "resources/read": ["read", "read"],
   list_directory: ["listed", "list"],
   find_files: ["looked for files in", "look for files in"],
   search_files: ["searched", "search"],

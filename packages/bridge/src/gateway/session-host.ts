@@ -5,7 +5,7 @@ import {
   type HostInterfaceGrant,
   type Operation,
 } from "@doorward/contracts";
-import type { DoorHost, DoorSession } from "@doorward/doors";
+import { FirstAbort, type DoorHost, type DoorSession } from "@doorward/doors";
 import type { ByteBudget } from "./byte-budget.ts";
 import type { Denials } from "./denials.ts";
 import type { LiveSession } from "./live-session.ts";
@@ -81,6 +81,10 @@ function announcedBy(request: IncomingMessage): string | null {
 function hostOf(session: LiveSession, { terminal }: GatewayMachine, options: SessionHostOptions): DoorHost {
   const { grants, machines, evidence, approvals, host, denials } = options;
   const { opened, signal: over } = session;
+  const whileOpen = async <T>(signal: AbortSignal, work: (either: AbortSignal) => Promise<T>): Promise<T> => {
+    using either = new FirstAbort(signal, over);
+    return await work(either.signal);
+  };
   return {
     check: (operation) => {
       over.throwIfAborted();
@@ -90,9 +94,9 @@ function hostOf(session: LiveSession, { terminal }: GatewayMachine, options: Ses
         throw refused(session, operation, toDoorwardError(thrown), denials);
       }
     },
-    dial: (open, signal) => machines.dial(opened.machine.id, open, AbortSignal.any([signal, over])),
+    dial: (open, signal) => whileOpen(signal, (either) => machines.dial(opened.machine.id, open, either)),
     runningTerminals: (signal) =>
-      machines.runningTerminals(opened.machine.id, AbortSignal.any([signal, over])),
+      whileOpen(signal, (either) => machines.runningTerminals(opened.machine.id, either)),
     record: (record) => {
       session.observe(record);
       return evidence.sessionEvent(opened, record);
@@ -112,15 +116,15 @@ function hostOf(session: LiveSession, { terminal }: GatewayMachine, options: Ses
       over.throwIfAborted();
       return evidence.transcript(opened, terminal.transcript, about);
     },
-    approve: (request, signal) => approvals.approve(opened, request, AbortSignal.any([signal, over])),
+    approve: (request, signal) => whileOpen(signal, (either) => approvals.approve(opened, request, either)),
     ask: (request) => {
       over.throwIfAborted();
       return approvals.ask(opened, request);
     },
     hostAction: (request, signal, onEvent = () => undefined) =>
-      host.hostAction(opened, request, AbortSignal.any([signal, over]), onEvent),
+      whileOpen(signal, (either) => host.hostAction(opened, request, either, onEvent)),
     requestEgress: (request, signal, onAsked) =>
-      host.requestEgress(opened, request, AbortSignal.any([signal, over]), onAsked),
+      whileOpen(signal, (either) => host.requestEgress(opened, request, either, onAsked)),
     onNotice: (listener) => session.onNotice(listener),
   };
 }

@@ -30,7 +30,7 @@ export function objectOf(tool: Tool, input: Readonly<Record<string, unknown>>, w
   const { path, command, cwd } = input;
   if (AGENT_TOOLS[tool.name].effect === "acts") return { program: null, target: null };
   const program = typeof command === "string" ? programOf(command, "sh") : null;
-  const place = program === null ? path : (cwd ?? ".");
+  const place = program === null ? (tool.target ?? path) : (cwd ?? ".");
   return { program, target: typeof place === "string" ? posix.resolve(workdir, place) : null };
 }
 
@@ -82,7 +82,7 @@ function commonOf(facts: CallFacts) {
   return {
     type: "tool-call",
     execution: session.door.kind,
-    tool: tool.name,
+    tool: tool.recordedAs ?? tool.name,
     effect: AGENT_TOOLS[tool.name].effect,
     client: clientName(client),
     transport: session.transport,

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { AGENT_TOOLS, DenialError, DoorwardError, toDoorwardError } from "@doorward/contracts";
 import type { Begun, PendingQuestion, ToolCallRecord } from "../door.ts";
+import { FirstAbort } from "../first-abort.ts";
 import { allowanceOf, waitsForOperator } from "./allowance.ts";
 import { approvalRequest } from "./approval-text.ts";
 import { parseArguments } from "./call-arguments.ts";
@@ -41,7 +42,7 @@ const NOT_BEGUN: Under = { approval: null, begun: null };
 /** One call of a tool on its way: judged, parsed, approved, judged again, run, recorded. */
 export class OneCall {
   readonly #tool: Tool;
-  readonly #request: CallRequest;
+  readonly #request: Omit<CallRequest, "name">;
   readonly #shared: CallShared;
   #began = performance.now();
   #registryGrant: string | null = null;
@@ -50,7 +51,7 @@ export class OneCall {
   #shown: ShownFile | null = null;
   #object: CallObject = { program: null, target: null };
 
-  constructor(tool: Tool, request: CallRequest, shared: CallShared) {
+  constructor(tool: Tool, request: Omit<CallRequest, "name">, shared: CallShared) {
     this.#tool = tool;
     this.#request = request;
     this.#shared = shared;
@@ -187,7 +188,8 @@ export class OneCall {
 
   async #run(input: Input, caller: AbortSignal, under: Under): Promise<CallOutcome> {
     const { session } = this.#request;
-    const signal = AbortSignal.any([caller, session.door.signal]);
+    using either = new FirstAbort(caller, session.door.signal);
+    const { signal } = either;
     let answer: ToolAnswer<unknown>;
     try {
       signal.throwIfAborted();

@@ -39,6 +39,8 @@ export interface ToolCaller {
   list(session: AgentSession): readonly Tool[];
   /** Calls one; the grant is checked at this moment, and the record is durable before the outcome is given back. */
   call(request: CallRequest): Promise<CallOutcome>;
+  /** Calls what no model is offered, judged as the tool of its name is. */
+  perform(tool: Tool, request: Omit<CallRequest, "name">): Promise<CallOutcome>;
   /** A tool by name; undefined for none. */
   find(name: ToolName): Tool | undefined;
 }
@@ -76,7 +78,12 @@ class ToolCalls implements ToolCaller {
   async call(request: CallRequest): Promise<CallOutcome> {
     const tool = isToolName(request.name) ? this.#tools.get(request.name) : undefined;
     if (tool === undefined) return failureOf(noSuchTool(request.name, "there is no such tool"));
-    return await new OneCall(tool, request, { running: this.#running, refused: this.#refused }).perform();
+    return await this.perform(tool, request);
+  }
+
+  async perform(tool: Tool, request: Omit<CallRequest, "name">): Promise<CallOutcome> {
+    const shared = { running: this.#running, refused: this.#refused };
+    return await new OneCall(tool, request, shared).perform();
   }
 }
 

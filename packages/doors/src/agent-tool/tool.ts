@@ -81,6 +81,10 @@ export interface ShownEffect {
 /** One tool of the door: what models read of it, and what it does. Operation and effect stand in `AGENT_TOOLS`. */
 export interface Tool<Input extends z.ZodObject = z.ZodObject, Output extends z.ZodObject = z.ZodObject> {
   readonly name: ToolName;
+  /** What evidence calls it, where it is no tool for models but judged like the one of its name; its name when absent. */
+  readonly recordedAs?: string;
+  /** Absolute path that each call of it is about; what its arguments say when absent. */
+  readonly target?: string;
   readonly title: string;
   /** Two or three short sentences for a model: what it does, when to use it, what it gives back. */
   readonly description: string;

@@ -8,6 +8,7 @@ import {
   type JSONRPCRequest,
   type McpHttpHandler,
 } from "@modelcontextprotocol/server";
+import { FirstAbort } from "../../first-abort.ts";
 import { readJsonBody } from "../../json-body.ts";
 import type { AgentSession, ClientInfo } from "../agent-session.ts";
 import { MCP_MESSAGE_BYTES } from "../endpoints.ts";
@@ -115,7 +116,8 @@ export class HttpSession {
 
   /** By the SDK's handler, with a server of its own. */
   async #exchange(request: IncomingMessage, exchange: Exchange, gone: AbortSignal): Promise<void> {
-    const signal = AbortSignal.any([gone, this.#session.door.signal, exchange.signal]);
+    using first = new FirstAbort(gone, this.#session.door.signal, exchange.signal);
+    const { signal } = first;
     const web = webRequestOf(request, signal);
     this.#exchangeOf.set(web, exchange);
     await this.#serving(exchange, async () => {
@@ -127,22 +129,19 @@ export class HttpSession {
 
   /** Serves one that can be cancelled, and that learns why it ends when the session does. */
   async #serving(exchange: Exchange, serve: () => Promise<void>): Promise<void> {
-    const { signal: over } = this.#session.door;
-    const lastWords = (): void => {
-      exchange.endWith(refusalOf(exchange.id, toDoorwardError(over.reason)));
-    };
-    over.addEventListener("abort", lastWords, { once: true });
     this.#exchanges.add(exchange);
     try {
       await this.#connected;
       await serve();
     } finally {
       this.#exchanges.delete(exchange);
-      over.removeEventListener("abort", lastWords);
     }
   }
 
+  /** Tells everybody who waits why it ends. */
   async #close(): Promise<void> {
+    const error = toDoorwardError(this.#session.door.signal.reason);
+    for (const exchange of this.#exchanges) exchange.endWith(refusalOf(exchange.id, error));
     await Promise.all([this.#handler.close(), this.#posted.close()]);
   }
 

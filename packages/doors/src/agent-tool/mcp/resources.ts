@@ -6,10 +6,13 @@ import {
   type ReadResourceResult,
   type ResourceTemplateType,
 } from "@modelcontextprotocol/server";
-import { toDoorwardError } from "@doorward/contracts";
+import { DoorwardError, toDoorwardError } from "@doorward/contracts";
+import * as z from "zod";
+import { FirstAbort } from "../../first-abort.ts";
 import type { AgentSession, ClientInfo } from "../agent-session.ts";
 import { waitsForOperator } from "../allowance.ts";
 import { failureOf } from "../call-failure.ts";
+import { defineTool, type Tool } from "../tool.ts";
 import type { CallOutcome, ToolCaller } from "../tool-caller.ts";
 import { pathOfResource, resourceUriOf } from "./resource-uri.ts";
 
@@ -35,8 +38,8 @@ interface Asker {
 }
 
 /**
- * Reads a file that a link names. It is a call of `read_file`, with its checks and its record; the whole bytes follow
- * from the same files.
+ * Reads a file that a link names. It is judged and counted like a call of `read_file`, and recorded as what it is: with
+ * digests of the link and of all that was answered.
  */
 export async function readResource(
   uri: string,
@@ -44,36 +47,61 @@ export async function readResource(
   { session, client }: Asker,
   cancelled: AbortSignal,
 ): Promise<ReadResourceResult> {
-  const signal = AbortSignal.any([cancelled, session.door.signal]);
+  using either = new FirstAbort(cancelled, session.door.signal);
+  const { signal } = either;
   try {
     const path = pathOfResource(uri, session.door.machine.name);
     // A resource is read whole, which is more than the operator would be shown of the call.
     if (waitsForOperator(session.door.agentTool, "read_file"))
       throw refused("TOOL_NOT_ALLOWED", "a person approves each reading", "Call read_file, which asks");
-    const call = {
-      session,
-      name: "read_file",
-      arguments: { path, limit_lines: 1 },
-      client,
-      signal,
-    };
-    guardAnswered(uri, await caller.call({ ...call, progress: () => undefined }));
-    const files = await session.files(signal);
-    const { bytes, size } = await files.read(path, { offset: 0, length: RESOURCE_BYTES }, signal);
-    if (size > RESOURCE_BYTES)
-      throw refused("INPUT_TOO_LARGE", `it has ${String(size)} bytes`, "Call read_file");
-    return {
-      contents: [isUtf8(bytes) ? { uri, text: bytes.toString() } : { uri, blob: bytes.toString("base64") }],
-    };
+    const call = { session, arguments: { uri }, client, signal, progress: () => undefined };
+    const outcome = await caller.perform(resourceTool(path), call);
+    if (outcome.kind === "failed") throw protocolErrorOf(uri, outcome);
+    return Contents.parse(outcome.answer.structured);
   } catch (thrown) {
     throw thrown instanceof ProtocolError ? thrown : protocolErrorOf(uri, failureOf(toDoorwardError(thrown)));
   }
 }
 
-function guardAnswered(uri: string, outcome: CallOutcome): void {
-  if (outcome.kind === "failed") throw protocolErrorOf(uri, outcome);
-  const { outcome: how, text } = outcome.answer;
-  if (how === "pending") throw refused("APPROVAL_PENDING", "its reading waits for the operator", text);
+const Contents = z.strictObject({
+  contents: z.array(
+    z.union([
+      z.strictObject({ uri: z.string(), text: z.string() }),
+      z.strictObject({ uri: z.string(), blob: z.string() }),
+    ]),
+  ),
+});
+
+/** The reading of one file, for the one way on which everything is judged and recorded. */
+function resourceTool(path: string): Tool {
+  return defineTool({
+    name: "read_file",
+    recordedAs: "resources/read",
+    target: path,
+    title: "Read a resource",
+    description: "Reads a file whole",
+    input: z.strictObject({ uri: z.string() }),
+    output: Contents,
+    hints: { idempotent: true, destructive: false },
+    call: async ({ uri }, { session, signal }) => {
+      const files = await session.files(signal);
+      const { bytes, size } = await files.read(path, { offset: 0, length: RESOURCE_BYTES }, signal);
+      if (size > RESOURCE_BYTES) throw tooLarge(path, size);
+      const content = isUtf8(bytes)
+        ? { uri, text: bytes.toString() }
+        : { uri, blob: bytes.toString("base64") };
+      return { structured: { contents: [content] }, text: "" };
+    },
+  });
+}
+
+function tooLarge(path: string, size: number): DoorwardError {
+  return new DoorwardError({
+    code: "INPUT_TOO_LARGE",
+    message: `Cannot read "${path}": it has ${String(size)} bytes`,
+    hint: "Call read_file",
+    details: { path },
+  });
 }
 
 function protocolErrorOf(uri: string, failure: Extract<CallOutcome, { kind: "failed" }>): ProtocolError {

@@ -8,6 +8,7 @@ import {
   type ServerContext,
 } from "@modelcontextprotocol/server";
 import { AjvJsonSchemaValidator } from "@modelcontextprotocol/server/validators/ajv";
+import { FirstAbort } from "../../first-abort.ts";
 import type { ToolCaller } from "../tool-caller.ts";
 import { callResultOf } from "./call-result.ts";
 import { instructionsFor } from "./instructions.ts";
@@ -69,12 +70,13 @@ async function call(
   const { session } = served;
   if (!isToolName(name) || caller.find(name) === undefined)
     throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${name.slice(0, 100)}`);
+  using either = new FirstAbort(context.mcpReq.signal, session.door.signal);
   const outcome = await caller.call({
     session,
     name,
     arguments: params.arguments ?? {},
     client: served.client(context.mcpReq.id),
-    signal: AbortSignal.any([context.mcpReq.signal, session.door.signal]),
+    signal: either.signal,
     progress: progressOf(context),
   });
   return callResultOf(outcome, session.door.machine);
