@@ -85,7 +85,11 @@ async function serve(socket: WebSocket, url: string): Promise<void> {
         });
       },
       dial: (open: never, signal: AbortSignal) => lab.link.dial(open, signal),
-      record: (record: CommandRecord) => Promise.resolve(void own.push(record)),
+      begin: () => ({
+        approved: () => undefined,
+        record: (record: CommandRecord) => Promise.resolve(void own.push(record)),
+        [Symbol.dispose]: () => undefined,
+      }),
     },
   } as unknown as DoorSession;
   await door.open(session, socket).catch((error: unknown) => cut(toDoorwardError(error)));

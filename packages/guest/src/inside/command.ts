@@ -1,36 +1,49 @@
-import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
+import { spawn } from "node:child_process";
 import { closeSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import type { ExecOpen } from "../protocol.ts";
 import type { PipeMaker } from "./pipe-maker.ts";
+import type { ProcessEnd, ProcessMaker } from "./process-maker.ts";
 import { findProgram, programEnv, requireFolder } from "./program.ts";
 import { StreamFailure } from "./stream-failure.ts";
 
 /** After its stream is gone, a process group has this long to end by itself. */
 const KILL_AFTER_MS = 2000;
 
+/** What makes commands: pipes and processes by the C library; where those can't be had, Node's socket pairs and fork. */
+export interface CommandMaker {
+  readonly pipes: PipeMaker;
+  readonly processes: ProcessMaker;
+}
+
 /** A running command in its own session and process group, with the guest's ends of its standard streams. */
 export interface Command {
-  readonly child: ChildProcess;
   readonly pid: number;
+  /** Resolves when the command itself ended, whatever it left running. */
+  readonly ended: Promise<ProcessEnd>;
   readonly stdin: Writable | null;
   readonly stdout: Readable;
   readonly stderr: Readable;
 }
 
 /** Starts a command; COMMAND_NOT_FOUND and PATH_NOT_FOUND are thrown before anything runs. */
-export async function startCommand(open: ExecOpen, pipes: PipeMaker): Promise<Command> {
+export async function startCommand(open: ExecOpen, { pipes, processes }: CommandMaker): Promise<Command> {
   const cwd = open.cwd ?? process.cwd();
   const env = programEnv(process.env, open.env);
   requireFolder(cwd);
-  const [name = "", ...args] = open.argv;
+  const [name = ""] = open.argv;
   const program = findProgram(name, env["PATH"], cwd);
-  const made = pipes.usable ? makePipes(pipes, open.stdin) : undefined;
+  const what = { program, argv: open.argv, cwd, env };
+  if (!pipes.usable || !processes.usable) return await forked(what, open.stdin);
+  const made = makePipes(pipes, open.stdin);
   try {
-    return await spawned(program, { argv0: name, args, cwd, env, stdin: open.stdin }, made);
+    return started(what, made, processes);
+  } catch (error) {
+    for (const pipe of made) if (pipe !== null) closeSync(pipe.guest);
+    throw notRunnable(error);
   } finally {
-    for (const pipe of made ?? []) if (pipe !== null) closeSync(pipe.child);
+    for (const pipe of made) if (pipe !== null) closeSync(pipe.child);
   }
 }
 
@@ -70,53 +83,43 @@ function makePipes(pipes: PipeMaker, stdin: boolean): Pipes {
   return [stdin ? input() : null, output(), output()];
 }
 
-interface Spawned {
-  readonly argv0: string;
-  readonly args: readonly string[];
+interface What {
+  readonly program: string;
+  readonly argv: readonly string[];
   readonly cwd: string;
   readonly env: Record<string, string>;
-  readonly stdin: boolean;
 }
 
-async function spawned(program: string, what: Spawned, pipes: Pipes | undefined): Promise<Command> {
-  const { argv0, args, cwd, env, stdin } = what;
-  const stdio: StdioOptions =
-    pipes === undefined
-      ? [stdin ? "pipe" : "ignore", "pipe", "pipe"]
-      : [pipes[0]?.child ?? "ignore", pipes[1].child, pipes[2].child];
-  const child = spawn(program, args, { argv0, cwd, env, stdio, detached: true });
-  const streams = pipes === undefined ? childStreams(child) : pipeStreams(pipes);
-  try {
-    await started(child, program);
-  } catch (error) {
-    for (const stream of [streams.stdin, streams.stdout, streams.stderr]) stream?.destroy();
-    throw error;
-  }
-  return { child, pid: child.pid ?? 0, ...streams };
-}
-
-function started(child: ChildProcess, program: string): Promise<void> {
-  // on success node has the pid at once; the "spawn" event would only cost another turn of the loop
-  if (child.pid !== undefined) return Promise.resolve();
-  return new Promise((_, reject) => {
-    child.once("error", (error) => {
-      reject(new StreamFailure("COMMAND_NOT_FOUND", `Cannot run "${program}": ${error.message}`));
-    });
-  });
-}
-
-function childStreams(child: ChildProcess): Omit<Command, "child" | "pid"> {
-  const { stdin, stdout, stderr } = child;
-  if (stdout === null || stderr === null) throw new Error("Cannot run command: it has no output streams");
-  return { stdin, stdout, stderr };
-}
-
-function pipeStreams(pipes: Pipes): Omit<Command, "child" | "pid"> {
+function started(what: What, [stdin, stdout, stderr]: Pipes, processes: ProcessMaker): Command {
+  const stdio = [stdin?.child ?? null, stdout.child, stderr.child] as const;
+  let over: (end: ProcessEnd) => void = () => undefined;
+  const ended = new Promise<ProcessEnd>((resolve) => (over = resolve));
+  const pid = processes.start({ ...what, stdio }, (end) => over(end));
   const reader = (fd: number): Socket => new Socket({ fd, readable: true, writable: false });
-  const [stdin, stdout, stderr] = pipes;
   return {
+    pid,
+    ended,
     stdin: stdin === null ? null : new Socket({ fd: stdin.guest, readable: false, writable: true }),
     stdout: reader(stdout.guest),
     stderr: reader(stderr.guest),
   };
+}
+
+async function forked({ program, argv, cwd, env }: What, stdin: boolean): Promise<Command> {
+  const [argv0 = "", ...args] = argv;
+  const stdio = [stdin ? "pipe" : "ignore", "pipe", "pipe"] as const;
+  const child = spawn(program, args, { argv0, cwd, env, stdio: [...stdio], detached: true });
+  const ended = new Promise<ProcessEnd>((resolve) =>
+    child.once("exit", (code, signal) => resolve({ code, signal })),
+  );
+  const failed = new Promise<Error>((resolve) => child.on("error", resolve));
+  // on success node has the pid at once; the "spawn" event would only cost another turn of the loop
+  if (child.pid === undefined) throw notRunnable(await failed);
+  const { stdout, stderr } = child;
+  if (stdout === null || stderr === null) throw new Error("Cannot run command: it has no output streams");
+  return { pid: child.pid, ended, stdin: child.stdin, stdout, stderr };
+}
+
+function notRunnable(error: unknown): StreamFailure {
+  return new StreamFailure("COMMAND_NOT_FOUND", error instanceof Error ? error.message : String(error));
 }

@@ -17,8 +17,7 @@ import {
   type ExecOpen,
   type ExecStarted,
 } from "../protocol.ts";
-import { endGroup, signalGroup, startCommand, type Command } from "./command.ts";
-import type { PipeMaker } from "./pipe-maker.ts";
+import { endGroup, signalGroup, startCommand, type Command, type CommandMaker } from "./command.ts";
 import { failureOf } from "./stream-failure.ts";
 
 /** Credit for stdin is returned in steps of at least this. */
@@ -41,9 +40,9 @@ export class ExecStream {
   #finished = false;
 
   /** Starts the command and answers `started` or `failed`; resolves when the stream is over. */
-  static async run(open: ExecOpen, socket: Socket, pipes: PipeMaker): Promise<void> {
+  static async run(open: ExecOpen, socket: Socket, maker: CommandMaker): Promise<void> {
     socket.pause();
-    const command = await startCommand(open, pipes).catch((error: unknown) => {
+    const command = await startCommand(open, maker).catch((error: unknown) => {
       socket.end(encodeMessage(FRAME.failed, failureOf(error)));
     });
     if (command === undefined) return;
@@ -60,8 +59,7 @@ export class ExecStream {
     this.#forward(command.stderr, FRAME.stderr);
     // EPIPE: the command does not read its stdin any more; what was sent counts as taken
     command.stdin?.on("error", () => command.stdin?.destroy());
-    command.child.once("exit", (code, signal) => this.#exited(code, signal));
-    command.child.on("error", () => undefined);
+    void command.ended.then(({ code, signal }) => this.#exited(code, signal));
     socket.on("drain", () => this.#flow());
     socket.on("data", (chunk: Buffer) => this.#received(chunk));
     socket.resume();

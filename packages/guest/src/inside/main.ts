@@ -7,11 +7,13 @@ import { FRAME, type ControlFromGuest } from "../protocol.ts";
 import { ControlConnection, type GuestServices } from "./connection.ts";
 import { runDialStream } from "./dial-stream.ts";
 import { listenForEgress } from "./egress-listener.ts";
+import type { CommandMaker } from "./command.ts";
 import { ExecStream } from "./exec-stream.ts";
 import { BeneathOpener } from "./files/beneath-opener.ts";
 import { FilesStream, type FileTools } from "./files/files-stream.ts";
 import { Ripgrep } from "./files/ripgrep.ts";
 import { PipeMaker } from "./pipe-maker.ts";
+import { ProcessMaker } from "./process-maker.ts";
 import { loadNativePty } from "./pty.ts";
 import { Turns } from "./files/turns.ts";
 import { failureOf } from "./stream-failure.ts";
@@ -39,7 +41,7 @@ function main(argv: readonly string[]): void {
   Error.stackTraceLimit = 3;
   const table = new TerminalTable();
   const ffi = values.ffi ?? beside("./ffi.node");
-  const pipes = new PipeMaker(ffi);
+  const maker = { pipes: new PipeMaker(ffi), processes: new ProcessMaker(ffi) };
   const files = {
     opener: new BeneathOpener(ffi),
     ripgrep: new Ripgrep(values.rg ?? beside("./bin/rg")),
@@ -50,17 +52,17 @@ function main(argv: readonly string[]): void {
   stopOnSignal(table);
   const socketPath = values.socket ?? DEFAULT_SOCKET;
   const egress = listenForEgress(socketPath, Number(values["egress-port"] ?? EGRESS_PORT));
-  serve(socketPath, { table, pipes, files, egress });
+  serve(socketPath, { table, maker, files, egress });
 }
 
 interface Parts {
   readonly table: TerminalTable;
-  readonly pipes: PipeMaker;
+  readonly maker: CommandMaker;
   readonly files: FileTools;
   readonly egress: GuestServices["egress"];
 }
 
-function serve(socketPath: string, { table, pipes, files, egress }: Parts): void {
+function serve(socketPath: string, { table, maker, files, egress }: Parts): void {
   let commands = 0;
   const identity = { instance: newInstance(), build: BUILD };
   const connection = new ControlConnection(socketPath, identity, {
@@ -79,17 +81,22 @@ function serve(socketPath: string, { table, pipes, files, egress }: Parts): void
         return;
       }
       commands += 1;
-      ExecStream.run(open, socket, pipes)
+      ExecStream.run(open, socket, maker)
         .catch((error: unknown) => socket.end(encodeMessage(FRAME.failed, failureOf(error))))
         .finally(() => (commands -= 1));
     },
     answer: (what, id) =>
-      what === "health" ? health(id, table, commands, pipes) : { what, id, terminals: table.list() },
+      what === "health" ? health(id, table, commands, maker) : { what, id, terminals: table.list() },
   });
   connection.start();
 }
 
-function health(id: number, table: TerminalTable, commands: number, pipes: PipeMaker): ControlFromGuest {
+function health(
+  id: number,
+  table: TerminalTable,
+  commands: number,
+  { pipes }: CommandMaker,
+): ControlFromGuest {
   return {
     what: "health",
     id,
