@@ -4,7 +4,7 @@ import { chownSync, existsSync, mkdirSync, readFileSync, statSync } from "node:f
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import type { EvidencePredicate } from "@doorward/contracts";
+import type { EvidencePredicate, EvidenceType } from "@doorward/contracts";
 import { WebSocket } from "ws";
 import { AgentClient } from "../support/agent-client.ts";
 import { spawnDoorward } from "../support/command.ts";
@@ -70,17 +70,17 @@ describe("kill -9 of the bridge in the middle of calls and commands", { timeout:
     await lab.until("the bridge is ready", ready, 30_000);
   }
 
-  /** All records of calls and commands, oldest first. */
-  async function recorded(): Promise<RecordOf[]> {
+  /** All records of some types, oldest first; of calls and commands, unless others are asked for. */
+  async function recorded<T = RecordOf>(...types: readonly EvidenceType[]): Promise<T[]> {
     await using client = lab.client();
-    const found: { readonly index: number; readonly predicate: RecordOf }[] = [];
-    for (const type of ["tool-call", "command"] as const)
+    const found: { readonly index: number; readonly predicate: T }[] = [];
+    for (const type of types.length === 0 ? (["tool-call", "command"] as const) : types)
       for (let before: number | undefined; ;) {
         const query = { type, limit: 200, ...(before === undefined ? {} : { before }) };
         const { records } = await client.call("evidence.list", { query });
         for (const { index } of records) {
           const { statement } = await client.call("evidence.show", { params: { index } });
-          found.push({ index, predicate: (statement as { predicate: RecordOf }).predicate });
+          found.push({ index, predicate: (statement as { predicate: T }).predicate });
         }
         if (records.length < 200) break;
         before = records.at(-1)?.index ?? 0;
@@ -254,6 +254,11 @@ describe("kill -9 of the bridge in the middle of calls and commands", { timeout:
       if (began(id)) assert.equal(found.length, 1, `${id} began and has no record`);
       if (answered.has(id)) assert.match(found.join(), /^(?:completed|exited)$/, id);
     }
+    await lab.stopBridge();
+    await start();
+    const sessionsOf = async (type: EvidenceType): Promise<string[]> =>
+      (await recorded<{ session: string }>(type)).map(({ session }) => session).sort();
+    assert.deepEqual(await sessionsOf("session-close"), await sessionsOf("session-open"));
     const lost = [...outcomes.values()].filter(([outcome]) => outcome === "bridge-lost").length;
     t.diagnostic(`${String(made.length)} made, ${String(answered.size)} answered, ${String(lost)} lost`);
     assert.equal((await lab.run(["evidence", "verify"])).code, 0);

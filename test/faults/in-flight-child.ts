@@ -1,11 +1,14 @@
-// Begins and records things as a bridge does, in lanes, and tells of each when it was noted and when it was recorded:
+// Opens sessions and runs commands in them as far as evidence goes, in lanes, and tells of each step when it is done:
 // node in-flight-child.mjs FOLDER PREFIX LANES
 import { writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import pino from "pino";
-import { noteBeginning } from "../../packages/bridge/src/daemon/door-begun.ts";
+import { DenialCounter } from "../../packages/bridge/src/daemon/denial-counter.ts";
+import { gatewayEvidence } from "../../packages/bridge/src/daemon/gateway-evidence.ts";
 import { openEvidence } from "../../packages/bridge/src/evidence/index.ts";
+import { newSessionId } from "../../packages/bridge/src/gateway/correlation.ts";
+import type { SessionOpened } from "../../packages/bridge/src/gateway/index.ts";
 import { InFlight, recordLost } from "../../packages/bridge/src/in-flight/index.ts";
 import { ORIGIN, common } from "../evidence/support.ts";
 
@@ -16,37 +19,56 @@ const inFlight = new InFlight(join(dir, "in-flight"), log, limits);
 const placing = inFlight.placing.bind(inFlight);
 const evidence = await openEvidence({ dir, origin: ORIGIN, log, placing });
 await recordLost({ inFlight, evidence, log });
-const session = {
-  ...common,
-  session: "s_aaaaaaaaaa",
-  door: "terminal",
-  protocol: "doorward.exec.v1",
-  operations: ["terminal.agent-exec"],
-  listener: "tcp",
-  origin: null,
-  at: new Date().toISOString(),
-} as const;
+await using denials = new DenialCounter(evidence, policyHash, () => undefined);
+const transcripts = { begin: none, finish: () => Promise.resolve(null), recorded: () => undefined };
+const gateway = gatewayEvidence({ log: evidence, inFlight, denials, transcripts, policyHash });
 tell("ready");
 if (prefix === "") {
   await evidence[Symbol.asyncDispose]();
   inFlight[Symbol.dispose]();
 } else await Promise.all(Array.from({ length: Number(lanes) }, (_, lane) => run(lane)));
 
+/** Session after session, with some commands in each. */
 async function run(lane: number): Promise<never> {
   for (let n = 0; ; n += 1) {
-    const id = `${prefix}-${String(lane)}-${String(n)}`;
-    const command = { type: "command", execution: "agent", argv: [id], cwd: null } as const;
-    const begun = noteBeginning(
-      { log: evidence, inFlight, session, policyHash: () => common.policyHash },
-      command,
-    );
-    tell(`begun ${id}`);
-    if (Math.random() < 0.5) await delay(Math.random() * 5);
-    const counts = { durationMs: 1, stdinBytes: 0, stdoutBytes: 0, stderrBytes: 0 };
-    const end = { outcome: "exited", exitCode: 0, signal: null, detail: null, ...counts } as const;
-    await begun.record({ ...command, ...end });
-    tell(`recorded ${id}`);
+    const opened = sessionOf(newSessionId());
+    await gateway.sessionOpened(opened);
+    tell(`opened ${opened.session}`);
+    const ids = Array.from({ length: 1 + (n % 3) }, (_, at) => [prefix, lane, n, at].join("-"));
+    await Promise.all(ids.map((id) => command(opened, id)));
+    const counts = { durationMs: 1, bytesIn: 0, bytesOut: 0, exitCode: 0, closeCode: 1000 };
+    await gateway.sessionClosed({ opened, reason: "CLOSED", at: opened.at, ...counts });
+    tell(`closed ${opened.session}`);
   }
+}
+
+async function command(opened: SessionOpened, id: string): Promise<void> {
+  const what = { type: "command", execution: "agent", argv: [id], cwd: null } as const;
+  const begun = gateway.sessionBegins(opened, what);
+  tell(`begun ${id}`);
+  if (Math.random() < 0.5) await delay(Math.random() * 5);
+  const counts = { durationMs: 1, stdinBytes: 0, stdoutBytes: 0, stderrBytes: 0 };
+  const end = { outcome: "exited", exitCode: 0, signal: null, detail: null, ...counts } as const;
+  await begun.record({ ...what, ...end });
+  tell(`recorded ${id}`);
+}
+
+function sessionOf(session: string): SessionOpened {
+  const at = new Date().toISOString();
+  const door = {
+    door: "terminal",
+    protocol: "doorward.exec.v1",
+    operations: ["terminal.agent-exec"],
+  } as const;
+  return { ...common, ...door, session, listener: "tcp", origin: null, at };
+}
+
+function policyHash(): string {
+  return common.policyHash;
+}
+
+function none(): Promise<never> {
+  return Promise.reject(new Error("no transcripts here"));
 }
 
 /** One write, so that what was told was told even if this is killed in the next moment. */

@@ -17,6 +17,9 @@ export interface InFlightResult {
   readonly begun: number;
   /** Of them, those whose end nobody knows. */
   readonly lost: number;
+  readonly sessions: number;
+  /** Of them, those that a kill ended. */
+  readonly cut: number;
   /** Bytes of the file of notes when it was longest after a kill. */
   readonly longest: number;
 }
@@ -25,16 +28,14 @@ export interface InFlightResult {
 export async function killInFlight(rounds: number): Promise<InFlightResult> {
   await using folder = await temporary();
   const program = await bundleChild(folder.path);
-  const begun = new Set<string>();
-  const recorded = new Set<string>();
+  const told = new Map<string, Set<string>>();
   let longest = 0;
   for (let round = 0; round < rounds; round += 1) {
     // Some are killed while they record what the one before left.
     const soon = Math.random() < 0.2;
     for (const line of await runUntilKilled(program, folder.path, `r${String(round)}`, soon)) {
-      const [what, id = ""] = line.split(" ");
-      if (what === "begun") begun.add(id);
-      if (what === "recorded") recorded.add(id);
+      const [what = "", id = ""] = line.split(" ");
+      told.set(what, (told.get(what) ?? new Set()).add(id));
     }
     longest = Math.max(
       longest,
@@ -43,28 +44,39 @@ export async function killInFlight(rounds: number): Promise<InFlightResult> {
   }
   assert.deepEqual(await runToItsEnd(program, folder.path), ["ready"]);
   assert.equal(statSync(join(folder.path, "in-flight")).size, 0);
-  const outcomes = await outcomesOf(folder.path);
-  for (const id of begun) assert.equal(outcomes.get(id)?.length, 1, `${id}: ${String(outcomes.get(id))}`);
-  for (const id of recorded) assert.deepEqual(outcomes.get(id), ["exited"], id);
-  for (const [id, found] of outcomes) assert.equal(found.length, 1, `${id}: ${String(found)}`);
-  const lost = [...outcomes.values()].filter(([outcome]) => outcome === "bridge-lost").length;
-  return { rounds, begun: begun.size, lost, longest };
+  const found = await endsOf(folder.path);
+  const of = (what: string): ReadonlySet<string> => told.get(what) ?? new Set();
+  for (const id of [...of("begun"), ...of("opened")]) assert.ok(found.has(id), `${id} began and has no end`);
+  for (const [id, ends] of found) assert.equal(ends.length, 1, `${id}: ${ends.join()}`);
+  for (const id of of("recorded")) assert.deepEqual(found.get(id), ["exited"], id);
+  for (const id of of("closed")) assert.deepEqual(found.get(id), ["CLOSED"], id);
+  const count = (end: string): number => [...found.values()].filter(([first]) => first === end).length;
+  const [lost, cut] = [count("bridge-lost"), count("BRIDGE_LOST")];
+  return { rounds, begun: of("begun").size, lost, sessions: of("opened").size, cut, longest };
 }
 
-/** Outcomes of all records by what they are of; throws when the log does not verify. */
-async function outcomesOf(dir: string): Promise<Map<string, string[]>> {
+/** How commands and sessions ended, by what they are; throws when the log does not verify or has a session without its end. */
+async function endsOf(dir: string): Promise<Map<string, string[]>> {
   await using log = await openLog(dir);
   await log.checkpoint();
   const report = await verifyEvidence({ dir: join(dir, "log"), vkey: log.vkey });
   assert.deepEqual(report.problems, []);
-  const outcomes = new Map<string, string[]>();
+  const [ends, opened] = [new Map<string, string[]>(), new Set<string>()];
   for (let index = 0; index < log.size; index += 1) {
-    const { predicate } = (await log.read(index)).statement;
-    if (!("program" in predicate && "outcome" in predicate)) continue;
-    const id = String(predicate.program);
-    outcomes.set(id, [...(outcomes.get(id) ?? []), predicate.outcome]);
+    const { predicateType, predicate } = (await log.read(index)).statement;
+    if (predicateType.includes("session-open") && "session" in predicate)
+      opened.add(String(predicate.session));
+    const [id, end] =
+      "reason" in predicate && "bytesIn" in predicate
+        ? [predicate.session, predicate.reason]
+        : "argvDigest" in predicate && "outcome" in predicate
+          ? [predicate.program, predicate.outcome]
+          : [null, ""];
+    if (id !== null) ends.set(id, [...(ends.get(id) ?? []), end]);
   }
-  return outcomes;
+  const closed = [...ends.keys()].filter((id) => id.startsWith("s_"));
+  assert.deepEqual(new Set(closed), opened);
+  return ends;
 }
 
 /** One plain file, as loading the sources would take longer than everything else. */
@@ -76,6 +88,7 @@ async function bundleChild(dir: string): Promise<string> {
     bundle: true,
     platform: "node",
     format: "esm",
+    target: "node20",
     conditions: ["source"],
     banner: {
       js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
@@ -100,7 +113,7 @@ async function runUntilKilled(
   const closed = once(child, "close");
   if (soon) await delay(60 + Math.random() * 120);
   else await Promise.race([once(child.stdout, "data"), closed]);
-  await delay(Math.random() * 120);
+  await delay(Math.random() * 250);
   child.kill("SIGKILL");
   await closed;
   assert.equal(child.signalCode, "SIGKILL", "it ended by itself");

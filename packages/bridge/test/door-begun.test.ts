@@ -100,7 +100,7 @@ for (const [beginning, end] of things) {
     await at.begin(beginning).record(end);
     assert.ok(!readFileSync(at.path, "utf8").includes(SECRET));
     using next = new InFlight(at.path, silent);
-    assert.equal(next.left.filter(({ recordId }) => recordId === null).length, 1);
+    assert.equal(next.left.filter(({ recordIds }) => recordIds.length === 0).length, 1);
     await recordLost({ inFlight: next, evidence: at.log, log: silent });
     const [ended = {}, lost = {}, ...more] = await at.predicates();
     assert.deepEqual(more, []);

@@ -465,6 +465,19 @@ export const lostSamples: readonly (readonly [EvidenceInput, RegExp])[] = [
     /^agent:codex:42 ran sshd in demo: not known how it ended, the bridge was lost$/,
   ],
   [
+    {
+      type: "session-close",
+      ...session,
+      reason: "BRIDGE_LOST",
+      durationMs: 0,
+      bytesIn: 0,
+      bytesOut: 0,
+      exitCode: null,
+      transcript: null,
+    },
+    /^operator:tester left terminal of demo: not known when, the bridge was lost \(BRIDGE_LOST\)$/,
+  ],
+  [
     { type: "forward", ...agent, ...unknown, port: 3000, code: "BRIDGE_LOST" },
     /^agent:codex:42 asked for a connection to port 3000 of demo: not known how it ended, the bridge was lost$/,
   ],

@@ -4,7 +4,7 @@ import { appendFileSync, chmodSync, readFileSync, statSync, symlinkSync, writeFi
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { DenialError, DoorwardError } from "@doorward/contracts";
+import { DenialError, DoorwardError, type EvidenceInput } from "@doorward/contracts";
 import { pino } from "pino";
 import { InFlight, recordLost, type InFlightLimits, type LostRecord } from "../src/in-flight/index.ts";
 import { decodeNotes, encodeLine } from "../src/in-flight/notes.ts";
@@ -223,13 +223,13 @@ test("the file stays short over 20,000 calls, alone and while others go on, and 
   assert.ok(longest < 30_000, String(longest));
   assert.equal(statSync(at.path).mode & 0o777, 0o600);
   using next = at.open(limits);
-  const left = next.left.filter(({ recordId }) => recordId === null || recordId === "e_5_bbbbbbbb");
+  const left = next.left.filter(({ recordIds }) => !recordIds.some((id) => id.endsWith("_aaaaaaaa")));
   assert.deepEqual(
-    left.map(({ record, recordId }) => [record.type === "command" && record.program, recordId]),
+    left.map(({ record, recordIds }) => [record.type === "command" && record.program, recordIds]),
     [
-      ["x", null],
-      ["y", "e_5_bbbbbbbb"],
-      ["z", null],
+      ["x", []],
+      ["y", ["e_5_bbbbbbbb"]],
+      ["z", []],
     ],
   );
 });
@@ -298,4 +298,69 @@ test("while the log takes nothing, notes wait for the next start; what the log n
 
 function noMounts(): string | false {
   return process.getuid?.() === 0 ? false : "needs root";
+}
+
+test("a session ends once, and only if its opening was written", async () => {
+  await using at = await place();
+  const killed = at.open();
+  await using log = await openLog(at.dir);
+  const ends = ["s_aaaaaaaaaa", "s_bbbbbbbbbb", "s_cccccccccc", "s_dddddddddd", "s_eeeeeeeeee"].map(end);
+  const notes = ends.map((record) => killed.begin(record));
+  const place_ = (n: number, recordId: string): void => killed.placing([{ note: notes[n] ?? 0, recordId }]);
+  // The first was not even tried, of the second the opening was torn, the others were opened,
+  place_(1, "e_99_aaaaaaaa");
+  for (const n of [2, 3, 4]) place_(n, (await log.append(opening(ends[n]?.session ?? ""))).recordId);
+  // and of these one goes on, of one the end was torn, and of one it was written.
+  place_(3, "e_98_aaaaaaaa");
+  place_(4, (await log.append(ends[4] ?? assert.fail())).recordId);
+  const { size } = log;
+  for (const expected of [2, 0]) {
+    using next = at.open();
+    assert.equal(await recordLost({ inFlight: next, evidence: log, log: silent }), expected);
+  }
+  const written = await Promise.all([size, size + 1].map((index) => log.read(index)));
+  assert.deepEqual(
+    written.map(({ statement: { predicate } }) => "session" in predicate && predicate.session),
+    ["s_cccccccccc", "s_dddddddddd"],
+  );
+});
+
+test("what somebody else records is left to them", async () => {
+  await using at = await place();
+  const killed = at.open();
+  await using log = await openLog(at.dir);
+  const note = killed.begin(end("s_aaaaaaaaaa"));
+  killed.placing([{ note, recordId: (await log.append(opening("s_aaaaaaaaaa"))).recordId }]);
+  using next = at.open();
+  const except = (): boolean => true;
+  assert.equal(await recordLost({ inFlight: next, evidence: log, except, log: silent }), 0);
+  assert.equal(next.session("s_aaaaaaaaaa")?.note, note);
+  assert.equal(next.session("s_bbbbbbbbbb"), undefined);
+});
+
+function end(session: string): Extract<LostRecord, { readonly type: "session-close" }> {
+  const counts = { durationMs: 0, bytesIn: 0, bytesOut: 0, exitCode: null };
+  return {
+    type: "session-close",
+    ...common,
+    session,
+    door: "terminal",
+    reason: "BRIDGE_LOST",
+    ...counts,
+    transcript: null,
+  };
+}
+
+function opening(session: string): EvidenceInput {
+  return {
+    type: "session-open",
+    ...common,
+    session,
+    door: "terminal",
+    operations: ["terminal.exec"],
+    execution: "operator",
+    via: "socket",
+    origin: null,
+    resumes: null,
+  };
 }

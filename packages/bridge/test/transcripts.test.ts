@@ -3,11 +3,13 @@ import { execFileSync } from "node:child_process";
 import { appendFile, mkdir, readFile, readdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { DEFAULT_TERMINAL_DOOR } from "@doorward/contracts";
+import { DEFAULT_TERMINAL_DOOR, type EvidenceInput } from "@doorward/contracts";
 import { verifyEvidence, type EvidenceLog } from "../src/evidence/index.ts";
 import type { SessionOpened } from "../src/gateway/index.ts";
+import { InFlight } from "../src/in-flight/index.ts";
 import { Store } from "../src/store/index.ts";
 import { Transcripts } from "../src/transcripts/index.ts";
+import { StoredTranscript } from "../src/transcripts/stored-transcript.ts";
 import { common, openLog, silent, temporary } from "../../../test/evidence/support.ts";
 
 const spec = { ...DEFAULT_TERMINAL_DOOR.transcript, capture: "output", retention: "1h" } as const;
@@ -30,7 +32,7 @@ function session(id: string): SessionOpened {
 interface Place extends AsyncDisposable {
   readonly dir: string;
   readonly log: EvidenceLog;
-  open(): Promise<Transcripts>;
+  open(inFlight?: InFlight): Promise<Transcripts>;
 }
 
 /** Evidence and a store in one folder; `open` is what a bridge does at its start. */
@@ -41,11 +43,12 @@ async function place(): Promise<Place> {
   return {
     dir: folder.path,
     log,
-    open: () =>
+    open: (inFlight = new InFlight(join(folder.path, "in-flight"), silent)) =>
       Transcripts.open({
         dir: folder.path,
         store,
         evidence: log,
+        inFlight,
         policyHash: () => common.policyHash,
         log: silent,
       }),
@@ -143,6 +146,49 @@ test("what a killed bridge left is mended, kept and recorded as lost; half-writt
   await file[Symbol.asyncDispose]();
 });
 
+test("a lost session with a transcript has one end, whenever its bridge was lost, and it names the transcript", async () => {
+  await using at = await place();
+  const notes = join(at.dir, "in-flight");
+  const end = {
+    type: "session-close",
+    ...common,
+    session: "s_aaaaaaaaaa",
+    door: "terminal",
+    reason: "BRIDGE_LOST",
+    durationMs: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    exitCode: null,
+    transcript: null,
+  } as const;
+  const killed = await at.open();
+  const file = await killed.begin(session(end.session), spec, about);
+  file.write(HEADER);
+  const part = killed.show(end.session).path;
+  while ((await stat(part)).size === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  const noted = new InFlight(notes, silent);
+  const note = noted.begin(end);
+  const { recordId } = await at.log.append(opening(end.session));
+  noted.placing([{ note, recordId }]);
+  await using next = await at.open(new InFlight(notes, silent));
+  assert.equal(next.owes(end.session), false);
+  const { predicate } = (await at.log.read(at.log.size - 1)).statement;
+  assert.ok("transcript" in predicate && predicate.transcript?.digest !== undefined);
+  // The next one is lost after it wrote the record, and before it noted that.
+  const { size } = at.log;
+  noted.placing([{ note, recordId: predicate.recordId }]);
+  const store = Store.open({ dir: at.dir, log: silent });
+  const stored = store.documents("transcripts", StoredTranscript);
+  const before = stored.get(end.session);
+  assert.ok(before !== undefined);
+  stored.put(end.session, { ...before, recorded: false });
+  store[Symbol.dispose]();
+  await using again = await at.open(new InFlight(notes, silent));
+  assert.equal(again.owes(end.session), false);
+  assert.equal(at.log.size, size);
+  await file[Symbol.asyncDispose]();
+});
+
 test("no recording begins on a disk that is nearly full", async (t) => {
   if (process.getuid?.() !== 0) {
     t.skip("needs root to mount a small tmpfs");
@@ -161,3 +207,14 @@ test("no recording begins on a disk that is nearly full", async (t) => {
     execFileSync("umount", ["-l", dir]);
   }
 });
+
+function opening(session: string): EvidenceInput {
+  const open = {
+    door: "terminal",
+    execution: "operator",
+    via: "socket",
+    origin: null,
+    resumes: null,
+  } as const;
+  return { type: "session-open", ...common, ...open, session, operations: ["terminal.attach"] };
+}

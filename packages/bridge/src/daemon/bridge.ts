@@ -9,7 +9,7 @@ import type { HostActions } from "../actions/index.ts";
 import { Approvals } from "../approvals/index.ts";
 import { Egress } from "../egress/index.ts";
 import { openEvidence, type EvidenceLog } from "../evidence/index.ts";
-import { InFlight, recordLost } from "../in-flight/index.ts";
+import { InFlight, recordLost, type LostRecord } from "../in-flight/index.ts";
 import { createGateway, type Gateway } from "../gateway/index.ts";
 import { GrantAuthority } from "../grants/index.ts";
 import type { MachineEngine } from "../machines/engine.ts";
@@ -207,7 +207,6 @@ export class Bridge implements AsyncDisposable {
     const evidence = await openEvidence({ dir, origin, log, placing }).catch((cause: unknown) => {
       throw unopened(dir, cause);
     });
-    await recordLost({ inFlight, evidence, log });
     const policy = await PolicyFile.load({
       configDir: folders.config,
       stateDir: folders.state,
@@ -228,9 +227,14 @@ export class Bridge implements AsyncDisposable {
       dir,
       store,
       evidence,
+      inFlight,
       policyHash: () => policy.hash,
       log,
     });
+    // Ends of sessions that have a transcript name it, and are recorded by now.
+    const except = (record: LostRecord): boolean =>
+      record.type === "session-close" && transcripts.owes(record.session);
+    await recordLost({ inFlight, evidence, except, log });
     const bridge = new Bridge(options, {
       ...{ store, evidence, inFlight, policy, secrets, approvals, actions, transcripts, installation },
     });

@@ -1,3 +1,4 @@
+import type { EvidenceInput } from "@doorward/contracts";
 import type { EvidenceLog } from "../evidence/index.ts";
 import { doorRecord } from "./door-evidence.ts";
 import { noteBeginning } from "./door-begun.ts";
@@ -15,6 +16,16 @@ export interface GatewayEvidenceSources {
   readonly policyHash: () => string;
 }
 
+/** How a session ends whose bridge is lost. */
+const LOST = {
+  reason: "BRIDGE_LOST",
+  durationMs: 0,
+  bytesIn: 0,
+  bytesOut: 0,
+  exitCode: null,
+  transcript: null,
+} as const;
+
 /** Writes sessions and refusals of the gateway into the evidence log. */
 export function gatewayEvidence(sources: GatewayEvidenceSources): GatewayEvidence {
   const { log, inFlight, denials, transcripts, policyHash } = sources;
@@ -27,9 +38,12 @@ export function gatewayEvidence(sources: GatewayEvidenceSources): GatewayEvidenc
     session: session.session,
     door: session.door,
   });
+  /** Notes of the ends of open sessions. */
+  const ends = new Map<string, number>();
   return {
     sessionOpened: async (session) => {
-      await log.append({
+      const note = inFlight.begin({ type: "session-close", ...about(session), ...LOST });
+      const open: EvidenceInput = {
         type: "session-open",
         ...about(session),
         operations: [...session.operations],
@@ -37,12 +51,20 @@ export function gatewayEvidence(sources: GatewayEvidenceSources): GatewayEvidenc
         via: session.listener === "unix" ? "socket" : "tcp",
         origin: session.origin,
         resumes: null,
+      };
+      await log.append(open, note).catch((error: unknown) => {
+        inFlight.forget(note);
+        throw error;
       });
+      ends.set(session.session, note);
     },
     sessionClosed: async ({ opened, reason, durationMs, bytesIn, bytesOut, exitCode }) => {
       const measured = { durationMs: Math.round(durationMs), bytesIn, bytesOut, exitCode };
       const transcript = await transcripts.finish(opened.session);
-      await log.append({ type: "session-close", ...about(opened), reason, ...measured, transcript });
+      const note = ends.get(opened.session) ?? null;
+      ends.delete(opened.session);
+      await log.append({ type: "session-close", ...about(opened), reason, ...measured, transcript }, note);
+      if (note !== null) inFlight.ended(note);
       transcripts.recorded(opened.session);
     },
     sessionEvent: async (session, event) => {

@@ -94,7 +94,12 @@ const sessionOpen = (p: EvidencePredicate<"session-open">) =>
   `${p.subject} opened ${p.door} of ${p.machine.name} as ${p.execution}${p.resumes === null ? "" : " again"}`;
 
 const sessionClose = (p: EvidencePredicate<"session-close">) =>
-  `${p.subject} left ${p.door} of ${p.machine.name} after ${seconds(p.durationMs)}${p.reason === "CLOSED" ? "" : ` (${p.reason})`}`;
+  `${p.subject} left ${p.door} of ${p.machine.name}${stayed(p)}${p.reason === "CLOSED" ? "" : ` (${p.reason})`}`;
+
+function stayed({ reason, durationMs }: EvidencePredicate<"session-close">): string {
+  const unknown = reason === "BRIDGE_LOST" && durationMs === 0;
+  return unknown ? ": not known when, the bridge was lost" : ` after ${seconds(durationMs)}`;
+}
 
 const terminalEvents = {
   created: "opened",

@@ -22,7 +22,7 @@ export const IN_FLIGHT_LIMITS: InFlightLimits = {
 interface Live {
   readonly line: string;
   readonly record: LostRecord;
-  recordId: string | null;
+  readonly recordIds: string[];
 }
 
 /**
@@ -45,14 +45,19 @@ export class InFlight implements Disposable {
     const most = 2 * limits.bytes + 2 * limits.spareBytes;
     const { notes, next, unreadable } = decodeNotes(this.#file.read(most), limits.notes);
     this.#next = next;
-    for (const left of notes) this.#keep(left.note, left.record, left.recordId);
+    for (const left of notes) this.#keep(left.note, left.record, [...left.recordIds]);
     if (unreadable > 0 || this.#file.size > most)
       log.warn({ path, unreadable, bytes: this.#file.size }, "parts of the notes of calls can't be read");
   }
 
   /** What is under way, oldest first. */
   get left(): readonly LeftNote[] {
-    return [...this.#live].map(([note, { record, recordId }]) => ({ note, record, recordId }));
+    return [...this.#live].map(([note, { record, recordIds }]) => ({ note, record, recordIds }));
+  }
+
+  /** The note of a session; undefined when none is under way. */
+  session(id: string): LeftNote | undefined {
+    return this.left.find(({ record }) => record.type === "session-close" && record.session === id);
   }
 
   /** Notes what begins; answers the note's number. EVIDENCE_UNWRITABLE, or RATE_LIMITED when too much is under way. */
@@ -72,10 +77,7 @@ export class InFlight implements Disposable {
 
   /** Notes under which ids records are about to be written. */
   placing(placed: readonly Placed[]): void {
-    for (const { note, recordId } of placed) {
-      const live = this.#live.get(note);
-      if (live !== undefined) live.recordId = recordId;
-    }
+    for (const { note, recordId } of placed) this.#live.get(note)?.recordIds.push(recordId);
     this.#tell(encodeLine({ placed: placed.map(({ note, recordId }) => [note, recordId]) }));
   }
 
@@ -104,12 +106,12 @@ export class InFlight implements Disposable {
     } catch (cause) {
       throw unwritable(cause);
     }
-    this.#keep(note, record, null, line);
+    this.#keep(note, record, this.#live.get(note)?.recordIds ?? [], line);
   }
 
-  #keep(note: number, record: LostRecord, recordId: string | null, line?: string): void {
+  #keep(note: number, record: LostRecord, recordIds: string[], line?: string): void {
     this.#drop(note);
-    const kept = { record, recordId, line: line ?? encodeLine({ begun: note, record }) };
+    const kept = { record, recordIds, line: line ?? encodeLine({ begun: note, record }) };
     this.#live.set(note, kept);
     this.#liveBytes += kept.line.length;
   }
@@ -143,8 +145,9 @@ export class InFlight implements Disposable {
   }
 }
 
-function linesOf([note, { line, recordId }]: [number, Live]): string {
-  return recordId === null ? line : line + encodeLine({ placed: [[note, recordId]] });
+function linesOf([note, { line, recordIds }]: [number, Live]): string {
+  if (recordIds.length === 0) return line;
+  return line + encodeLine({ placed: recordIds.map((recordId) => [note, recordId]) });
 }
 
 function unwritable(cause: unknown): DoorwardError {

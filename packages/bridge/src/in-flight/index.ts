@@ -1,3 +1,3 @@
 export { IN_FLIGHT_LIMITS, InFlight, type InFlightLimits } from "./in-flight.ts";
 export type { LostRecord } from "./notes.ts";
-export { isRefused, recordLost } from "./record-lost.ts";
+export { isOver, isRefused, recordLost } from "./record-lost.ts";

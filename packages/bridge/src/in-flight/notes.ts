@@ -10,6 +10,9 @@ export const LostRecord = z.discriminatedUnion("type", [
   EVIDENCE_PREDICATES.command.omit(filledIn).extend({ type: z.literal("command"), ...unknown }),
   EVIDENCE_PREDICATES.forward.omit(filledIn).extend({ type: z.literal("forward"), ...unknown }),
   EVIDENCE_PREDICATES["tool-call"].omit(filledIn).extend({ type: z.literal("tool-call"), ...unknown }),
+  EVIDENCE_PREDICATES["session-close"]
+    .omit(filledIn)
+    .extend({ type: z.literal("session-close"), reason: z.literal("BRIDGE_LOST") }),
 ]);
 export type LostRecord = z.infer<typeof LostRecord>;
 
@@ -32,8 +35,8 @@ export type NoteLine = z.infer<typeof Line>;
 export interface LeftNote {
   readonly note: number;
   readonly record: LostRecord;
-  /** Id of the record that was about to be written of it; null when none was. */
-  readonly recordId: string | null;
+  /** Ids of the records that were about to be written of it. */
+  readonly recordIds: readonly string[];
 }
 
 /** What a journal holds. */
@@ -44,6 +47,9 @@ export interface LeftNotes {
   /** Lines that are no notes: one that was being written when the bridge died, and whatever else lies there. */
   readonly unreadable: number;
 }
+
+/** Ids that are kept of one note: of its session's opening, of its record, and of attempts that failed. */
+const MOST_IDS = 8;
 
 /** The longest line that is looked at: a record fits a leaf of the log. */
 const MAX_LINE = 65_536;
@@ -69,7 +75,8 @@ export function decodeNotes(text: string, most: number): LeftNotes {
 /** Answers the number above those of the line. */
 function apply(left: Map<number, LeftNote>, line: NoteLine): number {
   if ("begun" in line) {
-    left.set(line.begun, { note: line.begun, record: line.record, recordId: null });
+    const recordIds = left.get(line.begun)?.recordIds ?? [];
+    left.set(line.begun, { note: line.begun, record: line.record, recordIds });
     return line.begun + 1;
   }
   if ("forgotten" in line) {
@@ -78,7 +85,8 @@ function apply(left: Map<number, LeftNote>, line: NoteLine): number {
   }
   for (const [note, recordId] of line.placed) {
     const found = left.get(note);
-    if (found !== undefined) left.set(note, { ...found, recordId });
+    if (found === undefined) continue;
+    left.set(note, { ...found, recordIds: [...found.recordIds, recordId].slice(-MOST_IDS) });
   }
   return Math.max(0, ...line.placed.map(([note]) => note + 1));
 }

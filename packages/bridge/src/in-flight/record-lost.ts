@@ -1,27 +1,43 @@
-import { toDoorwardError } from "@doorward/contracts";
+import { toDoorwardError, type EvidenceType } from "@doorward/contracts";
 import type { Logger } from "pino";
 import type { EvidenceLog } from "../evidence/index.ts";
 import type { InFlight } from "./in-flight.ts";
-import type { LeftNote } from "./notes.ts";
+import type { LeftNote, LostRecord } from "./notes.ts";
 
 /** What is needed to end what a lost bridge left under way. */
 export interface LostSources {
   readonly inFlight: InFlight;
   readonly evidence: Pick<EvidenceLog, "append" | "read">;
+  /** What somebody else records; nothing when absent. */
+  readonly except?: (record: LostRecord) => boolean;
   readonly log: Logger;
 }
 
 /** Records what the bridge before noted and did not end, once each, however often this is killed; answers how many. */
-export async function recordLost({ inFlight, evidence, log }: LostSources): Promise<number> {
-  // One that was about to be written may be there.
-  for (const { note, recordId } of inFlight.left)
-    if (recordId !== null && (await isThere(evidence, recordId))) inFlight.ended(note);
-  const recorded = await Promise.all(
-    inFlight.left.map((left) => recordOne({ inFlight, evidence, log }, left)),
-  );
+export async function recordLost(sources: LostSources): Promise<number> {
+  const { inFlight, evidence, except = () => false, log } = sources;
+  for (const left of inFlight.left) if (await isOver(evidence, left)) inFlight.ended(left.note);
+  const left = inFlight.left.filter(({ record }) => !except(record));
+  const recorded = await Promise.all(left.map((each) => recordOne(sources, each)));
   const count = recorded.filter(Boolean).length;
   if (count > 0) log.warn({ count }, "recorded what was under way when the bridge before was lost");
   return count;
+}
+
+/** Whether a note needs no record: its own was written, or it is of a session whose opening was not. */
+export async function isOver(
+  evidence: LostSources["evidence"],
+  { record, recordIds }: LeftNote,
+): Promise<boolean> {
+  const written: (EvidenceType | null)[] = [];
+  for (const recordId of recordIds) written.push(await typeOf(evidence, recordId));
+  if (written.includes(record.type)) return true;
+  return record.type === "session-close" && !written.includes("session-open");
+}
+
+/** Whether trying again can't help; a full disk may have room the next time. */
+export function isRefused(thrown: unknown): boolean {
+  return ["INPUT_INVALID", "INPUT_TOO_LARGE"].includes(toDoorwardError(thrown).code);
 }
 
 async function recordOne(
@@ -39,17 +55,12 @@ async function recordOne(
   }
 }
 
-async function isThere(evidence: LostSources["evidence"], recordId: string): Promise<boolean> {
+/** Type of a record; null when it is not in the log. */
+async function typeOf(evidence: LostSources["evidence"], recordId: string): Promise<EvidenceType | null> {
   try {
-    await evidence.read(recordId);
-    return true;
+    return (await evidence.read(recordId)).type;
   } catch (error) {
-    if (toDoorwardError(error).code === "EVIDENCE_NOT_FOUND") return false;
+    if (toDoorwardError(error).code === "EVIDENCE_NOT_FOUND") return null;
     throw error;
   }
-}
-
-/** Whether trying again can't help; a full disk may have room the next time. */
-export function isRefused(thrown: unknown): boolean {
-  return ["INPUT_INVALID", "INPUT_TOO_LARGE"].includes(toDoorwardError(thrown).code);
 }

@@ -6,6 +6,7 @@ import {
   DoorwardError,
   TranscriptView,
   durationSeconds,
+  type EvidenceInput,
   type Reference,
   type TerminalDoorSpec,
 } from "@doorward/contracts";
@@ -13,6 +14,7 @@ import type { TranscriptFile, TranscriptStart } from "@doorward/doors";
 import type { Logger } from "pino";
 import type { EvidenceLog } from "../evidence/index.ts";
 import type { SessionOpened } from "../gateway/index.ts";
+import { isOver, type InFlight } from "../in-flight/index.ts";
 import type { Documents, Store } from "../store/index.ts";
 import { StoredTranscript } from "./stored-transcript.ts";
 import { TranscriptPart, markerLine } from "./transcript-part.ts";
@@ -29,7 +31,9 @@ export interface TranscriptsOptions {
   /** The evidence folder: transcripts that are complete lie with the other files that records name. */
   readonly dir: string;
   readonly store: Store;
-  readonly evidence: Pick<EvidenceLog, "append" | "keep">;
+  readonly evidence: Pick<EvidenceLog, "append" | "keep" | "read">;
+  /** Sessions that the bridge before did not end. */
+  readonly inFlight: InFlight;
   readonly policyHash: () => string;
   readonly log: Logger;
 }
@@ -105,6 +109,11 @@ export class Transcripts implements AsyncDisposable {
     if (stored === undefined) return;
     if (stored.reference === null) this.#documents.delete(session);
     else this.#documents.put(session, { ...stored, recorded: true });
+  }
+
+  /** Whether the end of a session that a killed bridge left is still to be recorded here. */
+  owes(session: string): boolean {
+    return this.#documents.get(session)?.recorded === false;
   }
 
   /** Transcripts, oldest first. */
@@ -203,7 +212,7 @@ export class Transcripts implements AsyncDisposable {
       await mend(path);
       transcript = await this.#keep(session);
     } else if (found !== undefined) await unlink(path);
-    await this.#options.evidence.append({
+    await this.#close({
       type: "session-close",
       ...{ session, machine, door, subject, grant, correlationId, transcript },
       policyHash: this.#options.policyHash(),
@@ -214,6 +223,14 @@ export class Transcripts implements AsyncDisposable {
       exitCode: null,
     });
     this.recorded(session);
+  }
+
+  /** Records the end of a session, unless the bridge was lost just after it did. */
+  async #close(end: Extract<EvidenceInput, { readonly type: "session-close" }>): Promise<void> {
+    const { inFlight, evidence } = this.#options;
+    const left = inFlight.session(end.session);
+    if (left === undefined || !(await isOver(evidence, left))) await evidence.append(end, left?.note ?? null);
+    if (left !== undefined) inFlight.ended(left.note);
   }
 }
 

@@ -29,7 +29,7 @@ export const SessionClosePredicate = z.strictObject({
     .string()
     .regex(/^[A-Z][A-Z0-9_]{1,60}$/)
     .describe(
-      "CLOSED, or the error code that the session was closed with; BRIDGE_LOST when its bridge was killed, and the next one recorded what it knew: then bytes are 0",
+      "CLOSED, or the error code that the session was closed with; BRIDGE_LOST when its bridge was killed, and the next one recorded what it knew: then bytes are 0, and so is the time where nobody knows it",
     ),
   durationMs: Count.describe("Milliseconds that it was open"),
   bytesIn: Count.describe("Bytes from the client to the machine"),
