@@ -42,9 +42,10 @@ test("globs that fit everything, negate, or leave the repo are problems", () => 
 
 test("a hostile glob takes no time on a hostile path", () => {
   const glob = compileGlob(`${"a*".repeat(90)}b`);
-  const began = performance.now();
+  // Time that was computed: on a busy host others take their share of what passes.
+  const before = process.cpuUsage();
   assert.equal(glob.matches("a".repeat(4000)), false);
-  assert.ok(performance.now() - began < 500);
+  assert.ok(process.cpuUsage(before).user / 1000 < 500);
 });
 
 test("names that hold secrets are known, and samples of them are not", () => {
