@@ -15,6 +15,7 @@ import {
   type CallFacts,
   type CallObject,
 } from "./call-record.ts";
+import { meaningOf } from "./call-meaning.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import { pendingAnswer } from "./pending-answer.ts";
 import type { PendingHandle } from "./pending-calls.ts";
@@ -47,6 +48,8 @@ export class OneCall {
   #began = performance.now();
   #registryGrant: string | null = null;
   #key = "";
+  /** The same for all calls of this agent that do the same. */
+  #meaning = "";
   #denied = false;
   #shown: ShownFile | null = null;
   #object: CallObject = { program: null, target: null };
@@ -79,8 +82,7 @@ export class OneCall {
     let begun: Begun | null = null;
     try {
       begun = this.#begin(null);
-      this.#key = this.#keyOf(input);
-      const waiting = this.#mayAsk() ? this.#alreadyAsked() : null;
+      const waiting = this.#mayAsk() ? this.#askedBefore(input) : null;
       if (waiting !== null) return await this.#answered(waiting, { approval: null, begun });
       const { pending } = this.#request.session;
       const asked = this.#mustAsk() ? await pending.inTurn(() => this.#ask(input)) : null;
@@ -121,10 +123,16 @@ export class OneCall {
     return AGENT_TOOLS[this.#tool.name].effect === "acts" || this.#mustAsk();
   }
 
+  #askedBefore(input: Input): ToolAnswer<PendingAnswer> | null {
+    this.#key = this.#keyOf(input);
+    this.#meaning = this.#meaningOf(input);
+    return this.#alreadyAsked();
+  }
+
   /** The handle that the same call was given before, while nobody decided; throws when it was refused a moment ago. */
   #alreadyAsked(): ToolAnswer<PendingAnswer> | null {
     const { session } = this.#request;
-    this.#shared.refused.check(this.#key, this.#tool.name);
+    this.#shared.refused.check(this.#meaning, this.#tool.name);
     const waiting = session.pending.undecided(this.#key);
     return waiting === undefined ? null : pendingAnswer(waiting, session.door.machine.name);
   }
@@ -169,7 +177,7 @@ export class OneCall {
   }
 
   #refusedLater(error: unknown, handle: PendingHandle): void {
-    if (isRefusal(error)) this.#shared.refused.add(this.#key, error);
+    if (isRefusal(error)) this.#shared.refused.add(this.#meaning, error);
     handle.ended(isRefusal(error) ? "refused" : "done", failureOf(error));
   }
 
@@ -253,8 +261,18 @@ export class OneCall {
   #keyOf(input: Input): string {
     const { machine, grantId } = this.#request.session.door;
     const bound = { tool: this.#tool.name, input, machine: machine.id, grant: grantId };
-    return createHash("sha256").update(canonicalJson(bound)).digest("hex");
+    return digestOf(bound);
   }
+
+  #meaningOf(input: Input): string {
+    const { machine, subject, reach } = this.#request.session.door;
+    const does = meaningOf(this.#tool, input, reach.workdir);
+    return digestOf({ tool: this.#tool.name, does, machine: machine.id, subject });
+  }
+}
+
+function digestOf(value: unknown): string {
+  return createHash("sha256").update(canonicalJson(value)).digest("hex");
 }
 
 /** The approval of a question that was decided before, for a time; null when it waits. */

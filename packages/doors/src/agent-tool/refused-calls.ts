@@ -5,11 +5,11 @@ const AFTER_NO_MS = 600_000;
 const AFTER_SILENCE_MS = 60_000;
 const MOST = 2000;
 
-/** Calls that the operator refused a moment ago: the same call is refused at once instead of asking him again. */
+/** Calls that the operator refused a moment ago: a call that does the same is refused at once instead of asking him again. */
 export class RefusedCalls {
   readonly #until = new Map<string, { readonly over: number; readonly error: DenialError }>();
 
-  /** Remembers a refusal of the call with this key. */
+  /** Remembers a refusal of calls with this meaning. */
   add(key: string, error: DenialError): void {
     const now = Date.now();
     for (const [old, { over }] of this.#until)
@@ -26,7 +26,7 @@ export class RefusedCalls {
     throw new DenialError({
       code: "APPROVAL_DENIED",
       rule: found.error.rule,
-      message: `Cannot call "${tool}" again with the same arguments: ${found.error.message}`,
+      message: `Cannot call "${tool}" again to do the same: ${found.error.message}`,
     });
   }
 }
