@@ -17,7 +17,7 @@ export class NoteFile implements Disposable {
   #fd: number;
   #size: number;
 
-  /** Opens or makes it. STATE_INVALID where something else than a file lies there. */
+  /** Opens or makes it. STATE_INVALID where something else than a file lies there, STATE_UNWRITABLE where none can. */
   constructor(path: string) {
     this.#path = path;
     this.#fd = openFile(path, constants.O_CREAT);
@@ -80,22 +80,29 @@ function openFile(path: string, flags: number): number {
   try {
     fd = openSync(path, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | flags, 0o600);
   } catch (cause) {
-    throw unusable(path, cause instanceof Error ? cause.message : String(cause), cause);
+    throw unusable(path, cause);
   }
   if (fstatSync(fd).isFile()) {
     fchmodSync(fd, 0o600);
     return fd;
   }
   closeSync(fd);
-  throw unusable(path, "it is no regular file");
+  throw unusable(path, new Error("it is no regular file"), "STATE_INVALID");
 }
 
-function unusable(path: string, why: string, cause?: unknown): DoorwardError {
+function unusable(path: string, cause: unknown, code = meaning(cause)): DoorwardError {
+  const why = cause instanceof Error ? cause.message : String(cause);
   return new DoorwardError({
-    code: "STATE_INVALID",
+    code,
     message: `Cannot open "${path}", where calls under way are noted: ${why}`,
     hint: `ls -l ${path}`,
     details: { path },
     cause,
   });
+}
+
+/** Something else than a file, or a disk that takes none. */
+function meaning(cause: unknown): "STATE_INVALID" | "STATE_UNWRITABLE" {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  return code === "ELOOP" || code === "EISDIR" || code === "ENXIO" ? "STATE_INVALID" : "STATE_UNWRITABLE";
 }
