@@ -10,6 +10,7 @@ const allowed = {
   doors: ["contracts", "guest"],
   bridge: ["contracts", "guest", "client", "doors"],
   "openclaw-plugin": ["contracts", "client"],
+  "vscode-ext": ["contracts", "client"],
 };
 const names = Object.keys(allowed);
 

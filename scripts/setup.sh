@@ -64,9 +64,16 @@ build_node_pty() {
   [ -e "$prefix/include/node/node.h" ] || install_system_packages libnode-dev || return
   headers=$prefix
   [ -e "$headers/include/node/node.h" ] || headers=/usr
+  gyp=$(node_gyp)
+  (cd "$root/node_modules/node-pty" && node "$gyp" rebuild --nodedir="$headers")
+}
+
+# node-gyp of the npm at hand, or of Debian's.
+node_gyp() {
+  local gyp
   gyp=$(npm root --global)/npm/node_modules/node-gyp/bin/node-gyp.js
   [ -e "$gyp" ] || gyp=/usr/share/nodejs/npm/node_modules/node-gyp/bin/node-gyp.js
-  (cd "$root/node_modules/node-pty" && node "$gyp" rebuild --nodedir="$headers")
+  printf '%s' "$gyp"
 }
 
 build() { (cd "$root" && npm run --silent build); }
@@ -138,3 +145,24 @@ ensure_clients() {
 }
 
 install_clients() { (cd "$root/test/clients" && npm ci --ignore-scripts --no-audit --no-fund); }
+
+# A real VS Code, and a browser to use it with; only CI insists on them, elsewhere those tests skip. Node 24 runs it.
+ensure_editor_host() {
+  type chromium g++ make python3 >/dev/null 2>&1 ||
+    step "Installing a browser and a compiler" install_system_packages chromium fonts-dejavu-core g++ make python3
+  [ "$root/test/vscode/node_modules/.ready" -nt "$root/test/vscode/package-lock.json" ] && return
+  step "Installing a VS Code to test in" install_editor_host
+}
+
+# The server's own packages are a shrinkwrap inside of it; the two native ones that it can't start without are compiled.
+install_editor_host() {
+  local node24 gyp native server=$root/test/vscode/node_modules/code-server/lib/vscode
+  node24=$root/node_modules/node-linux-$(node -p process.arch)
+  gyp=$(node_gyp)
+  (cd "$root/test/vscode" && npm ci --ignore-scripts --no-audit --no-fund) || return
+  (cd "$server" && npm install --omit=dev --ignore-scripts --no-audit --no-fund) || return
+  for native in @vscode/spdlog @vscode/native-watchdog; do
+    (cd "$server/node_modules/$native" && PATH=$node24/bin:$PATH node "$gyp" rebuild -j 2 --nodedir="$node24") || return
+  done
+  touch "$root/test/vscode/node_modules/.ready"
+}

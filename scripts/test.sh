@@ -10,6 +10,7 @@ step "Installing npm packages" install_packages
 ensure_podman
 [ -z "${CI:-}" ] || ensure_verifiers
 [ -z "${CI:-}" ] || ensure_clients
+[ -z "${CI:-}" ] || ensure_editor_host
 step "Building Doorward" build
 cd "$root" || exit
 [ $# -gt 0 ] || set -- packages/*/test/*.test.ts test/*/*.test.ts
