@@ -85,9 +85,11 @@ describe("transcripts of a real machine", () => {
     process.kill(pid, "SIGKILL");
     await lab.until("the bridge is dead", () => !/^\d+ \(.*\) [^Z]/.test(procFile(pid, "stat")));
     assert.equal((await lab.run(["ls"])).code, 0);
-    const lost = (await transcripts()).find(({ path }) =>
-      readFileSync(path, "utf8").includes("was lost here"),
-    );
+    let lost: TranscriptView | undefined;
+    await lab.until("the lost one is kept", async () => {
+      lost = (await transcripts()).find(({ path }) => readFileSync(path, "utf8").includes("was lost here"));
+      return lost !== undefined;
+    });
     assert.ok(lost !== undefined);
     const played = await lab.run(["transcript", "play", lost.id]);
     assert.ok(played.stdout.includes("before-the-kill"), played.stderr);
