@@ -19,18 +19,45 @@ const others = {
   },
 };
 
-// What a module of ours finds beside itself, it finds from the bundle too.
-const places = {
-  name: "places",
+// What a module of ours finds beside itself, it finds from the bundle too. And it asks those modules of another package
+// for a name that have it, not the package's index: a part of a bundle loads all that the index leads to.
+const indexes = new Map(["contracts", "client"].map((name) => [`@doorward/${name}`, exportsOf(name)]));
+const ours = {
+  name: "ours",
   setup({ onLoad }) {
     onLoad({ filter: /[\\/]packages[\\/][a-z-]+[\\/]dist[\\/].*\.js$/ }, ({ path }) => {
       const place = JSON.stringify(relative(outdir, path).split(sep).join("/"));
-      const source = readFileSync(path, "utf8");
-      const contents = source.replaceAll(/\bimport\.meta\.url\b/g, `new URL(${place}, import.meta.url).href`);
+      const contents = readFileSync(path, "utf8")
+        .replaceAll(/\bimport\.meta\.url\b/g, `new URL(${place}, import.meta.url).href`)
+        .replaceAll(/^import \{([^}]*)\} from "([^"]+)";$/gm, (whole, names, from) =>
+          indexes.has(from) ? directImports(names, indexes.get(from)) : whole,
+        );
       return { contents, resolveDir: dirname(path) };
     });
   },
 };
+
+/** The file of each name that a package's index exports. */
+function exportsOf(name) {
+  const index = here(`../../${name}/dist/index.js`);
+  const lines = readFileSync(index, "utf8").matchAll(/^export \{([^}]*)\} from "([^"]+)";$/gm);
+  return new Map(
+    [...lines].flatMap(([, names, from]) => wordsOf(names).map((each) => [each, join(dirname(index), from)])),
+  );
+}
+
+function directImports(names, files) {
+  return wordsOf(names)
+    .map((name) => `import { ${name} } from ${JSON.stringify(files.get(name.split(" ")[0]))};`)
+    .join(" ");
+}
+
+function wordsOf(names) {
+  return names
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
+}
 
 const { outputFiles } = await build({
   entryPoints: [here("../dist/cli/main.js")],
@@ -42,7 +69,7 @@ const { outputFiles } = await build({
   format: "esm",
   sourcemap: true,
   legalComments: "none",
-  plugins: [others, places],
+  plugins: [others, ours],
   logLevel: "warning",
   write: false,
 });

@@ -1,6 +1,5 @@
 import {
   DoorwardError,
-  ROUTES,
   type Route,
   type RouteEvent,
   type RouteId,
@@ -25,8 +24,7 @@ interface Parts {
 }
 
 /** The HTTP request of a call; input that the route's schemas refuse is an INPUT_INVALID before anything is sent. */
-export function routeRequest(id: RouteId, input: Parts): TransportRequest {
-  const route: Route = ROUTES[id];
+export function routeRequest(id: RouteId, route: Route, input: Parts): TransportRequest {
   check(id, "params", route, input.params ?? {});
   check(id, "query", route, input.query ?? {});
   check(id, "body", route, input.body ?? {});
@@ -39,8 +37,12 @@ export function routeRequest(id: RouteId, input: Parts): TransportRequest {
 }
 
 /** Asserts that a bridge's answer has the shape of the route's result. */
-export function assertResult<Id extends RouteId>(id: Id, value: unknown): asserts value is RouteResult<Id> {
-  const parsed = ROUTES[id].result.safeParse(value);
+export function assertResult<Id extends RouteId>(
+  id: Id,
+  route: Route,
+  value: unknown,
+): asserts value is RouteResult<Id> {
+  const parsed = route.result.safeParse(value);
   if (parsed.success) return;
   throw new DoorwardError({
     code: "PROTOCOL_ERROR",
@@ -50,8 +52,12 @@ export function assertResult<Id extends RouteId>(id: Id, value: unknown): assert
 }
 
 /** Asserts that what a bridge tells has the shape of the route's events. */
-export function assertEvent<Id extends RouteId>(id: Id, value: unknown): asserts value is RouteEvent<Id> {
-  const parsed = ROUTES[id].event.safeParse(value);
+export function assertEvent<Id extends RouteId>(
+  id: Id,
+  route: Route,
+  value: unknown,
+): asserts value is RouteEvent<Id> {
+  const parsed = route.event.safeParse(value);
   if (parsed.success) return;
   throw new DoorwardError({
     code: "PROTOCOL_ERROR",

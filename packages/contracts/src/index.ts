@@ -27,7 +27,8 @@ export { AGENT_TOOLS, TOOL_NAMES, ToolName, isToolName, type ToolEffect } from "
 export { BrowserDoor, HostProfileSharing } from "./browser-door.ts";
 export { ActionEvent, ActionId, ActionReport, ActionStep } from "./control-api/actions.ts";
 export { PendingApproval } from "./control-api/approvals.ts";
-export { BridgeStatus, ImageView, PathVerdict } from "./control-api/bridge.ts";
+export { BridgeStatus } from "./control-api/bridge.ts";
+export { ImageView, PathVerdict } from "./control-api/host.ts";
 export {
   EgressAllowance,
   EgressAllowanceId,

@@ -1,3 +1,4 @@
+import { DenialError, toDoorwardError } from "@doorward/contracts/errors";
 import type { Cli } from "./cli.ts";
 import { escapeText } from "@doorward/client/operator";
 import type { Output } from "./output.ts";
@@ -7,10 +8,9 @@ import type { Output } from "./output.ts";
  * returns the exit code that belongs to it.
  */
 export async function reportError(thrown: unknown, cli: Cli, output: Output): Promise<number> {
-  const { DenialError, toDoorwardError } = await import("@doorward/contracts");
-  const { problemOf } = await import("@doorward/client");
   const error = toDoorwardError(thrown);
   if (output.json) {
+    const { problemOf } = await import("@doorward/client");
     cli.stderr.write(`${JSON.stringify(problemOf(error))}\n`);
     return error.entry.exit;
   }

@@ -6,6 +6,7 @@ import { CONTRACT_ROUTES } from "./contracts.ts";
 import { EGRESS_ROUTES } from "./egress.ts";
 import { EVIDENCE_ROUTES } from "./evidence.ts";
 import { GRANT_ROUTES } from "./grants.ts";
+import { HOST_ROUTES } from "./host.ts";
 import { MACHINE_ROUTES } from "./machines.ts";
 import { SECRET_ROUTES } from "./secrets.ts";
 import { TRANSCRIPT_ROUTES } from "./transcripts.ts";
@@ -13,6 +14,7 @@ import { TRANSCRIPT_ROUTES } from "./transcripts.ts";
 /** Every route of the control API by its operation id: the gateway serves them, the client calls them, OpenAPI shows them. */
 export const ROUTES = {
   ...BRIDGE_ROUTES,
+  ...HOST_ROUTES,
   ...CONTRACT_ROUTES,
   ...MACHINE_ROUTES,
   ...GRANT_ROUTES,

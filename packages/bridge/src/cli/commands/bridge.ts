@@ -72,7 +72,7 @@ async function stop(run: Run): Promise<boolean> {
   await using client = connect({ socketPath: place.socket });
   await client.call("bridge.stop", {}, { signal: run.cli.signal });
   if (await bridgeGone(place)) return true;
-  const { DoorwardError } = await import("@doorward/contracts");
+  const { DoorwardError } = await import("@doorward/contracts/errors");
   throw new DoorwardError({
     code: "TIMED_OUT",
     message: "Cannot stop the bridge: it still answers",
