@@ -16,7 +16,7 @@ const PORT_TIMEOUT_MS = 30_000;
 const EGRESS_PER_SECOND = 2000;
 /**
  * What the kernel keeps for a program that does not read yet (it doubles that). Left to itself it lets 4 MiB gather, which
- * the program then finds in no cache; far less than this, and the program's delayed acknowledgements hold up the rest.
+ * the program then finds in no cache; with room for one segment of loopback (64 KiB) alone, a transfer creeps.
  */
 const UNREAD_BYTES = 524_288;
 
