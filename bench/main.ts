@@ -12,6 +12,7 @@ import { Bench, type Size } from "./lib/bench.ts";
 import type { BenchPart, BenchRow } from "./lib/row.ts";
 import { load, markdownTable, remarks } from "./lib/table.ts";
 import { mcpPart } from "./mcp.bench.ts";
+import { revokeMcpPart } from "./revoke-mcp.bench.ts";
 import { revokePart } from "./revoke.bench.ts";
 import { throughputPart } from "./throughput.bench.ts";
 
@@ -23,6 +24,7 @@ const PARTS = [
   mcpPart,
   filesPart,
   revokePart,
+  revokeMcpPart,
   evidencePart,
   egressPart,
   idlePart,

@@ -115,9 +115,11 @@ describe("bytes that wait at the MCP door", () => {
     assert.equal((await post(reading(MB), by, slow)).status, 200);
   });
 
-  it("an idle socket that is only pinged is not taken for a slow one", async () => {
+  it("a socket that is idle after a message, and only pinged, is not taken for a slow one", async () => {
     const by = await newGrant(slow);
     const client = await socket(by, slow);
+    client.send(reading(1000).body);
+    await nextText(client);
     let pings = 0;
     client.on("ping", () => (pings += 1));
     await eventually(() => pings >= 30, "it was pinged for longer than a message may take");

@@ -42,7 +42,8 @@ export class UnfinishedMessage {
   #listen(wire: Duplex): void {
     const socket = this.#socket;
     const received = (chunk: Buffer): void => this.#received(chunk.length);
-    wire.on("data", received);
+    // Before ws sees a chunk, which tells of a whole message at once.
+    wire.prependListener("data", received);
     socket.on("message", () => this.#finished());
     for (const control of ["ping", "pong"] as const)
       socket.on(control, (data: Buffer) => this.#control(CONTROL_HEAD + data.length));
@@ -53,10 +54,18 @@ export class UnfinishedMessage {
   }
 
   #received(bytes: number): void {
-    const { messageMs, tooLong } = this.#options;
-    this.#late ??= setTimeout(() => tooLong(this.#owed > 0 ? tooMany() : tooSlow(messageMs)), messageMs);
+    this.#late ??= setTimeout(() => this.#inTime(), this.#options.messageMs);
     if (this.#owed === 0 && this.#options.bytes.take(bytes)) this.#counted += bytes;
     else this.#hold(bytes);
+  }
+
+  /** The time is over; that in which a door itself does not read the socket does not count. */
+  #inTime(): void {
+    const { messageMs, tooLong } = this.#options;
+    this.#late = undefined;
+    if (this.#owed > 0) tooLong(tooMany());
+    else if (this.#socket.isPaused) this.#late = setTimeout(() => this.#inTime(), messageMs);
+    else tooLong(tooSlow(messageMs));
   }
 
   #hold(bytes: number): void {
