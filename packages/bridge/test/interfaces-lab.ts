@@ -1,6 +1,23 @@
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DEFAULT_AGENT_TOOL_DOOR, DEFAULT_PROFILE, DEFAULT_TERMINAL_DOOR } from "@doorward/contracts";
+import type { PolicyFile } from "../src/policy/index.ts";
+import type { PolicyLab } from "./policy-lab.ts";
+
+/** A policy file whose roots are a lab's sources. */
+export const ROOTS = "version: 1\nroots:\n  - { path: ~/src, access: rw }\n";
+
+/** Why a test of this host's documents can't run, or `false`. */
+export const linuxOnly = process.platform === "linux" ? false : "the documents are for Linux";
+
+/** Documents of an operator, by their files' names. */
+export type Documents = Readonly<Record<string, unknown>>;
+
+/** Writes documents and the policy file, and loads them. */
+export async function load(lab: PolicyLab, documents: Documents, policy = ROOTS): Promise<PolicyFile> {
+  for (const [name, document] of Object.entries(documents)) writeDocument(lab.configDir, name, document);
+  return lab.policy(policy);
+}
 
 /** An interface profile of the terminal door of a profile, as an operator writes it for this host. */
 export function interfaceDocument(over: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
