@@ -3,7 +3,6 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import { openLab, REPO_OWNER, type Lab } from "../support/lab.ts";
 
 interface Up {
@@ -151,9 +150,8 @@ describe("from a repo to a machine and back", () => {
     screen.type("stty size; tty; echo $((6*7))\r");
     await screen.see(/30 100[\s\S]*\/dev\/pts\/\d+[\s\S]*\n42/);
     screen.pty.resize(120, 40);
-    await delay(200);
-    screen.type("stty size\r");
-    await screen.see("40 120");
+    screen.type('until [ "$(stty size)" = "40 120" ]; do sleep 0.05; done; stty size\r');
+    await screen.see(/^40 120/m);
     screen.type("exit 5\r");
     assert.equal(await screen.ended, 5);
   });

@@ -364,7 +364,7 @@ describe("what runs in a machine is confined to it", { skip: needsRoot }, () => 
         "-c",
         "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass",
       ],
-      { timeoutMs: 30_000 },
+      { timeoutMs: 120_000 },
     );
     await delay(1500);
     const neighbour = await lab.sh("shop", "echo quick");
