@@ -39,6 +39,8 @@ export class InterfaceSet {
   readonly #sorted: SortedDocuments;
   readonly #profiles: ReadonlyMap<string, AgentMachineProfile>;
   readonly #doors: ReadonlyMap<string, ReadonlyMap<DoorName, PlacedDoor>>;
+  /** Answers that were worked out before: every request at a door asks. */
+  readonly #answered = new Map<string, SecureHostInterfaceProfile | null>();
 
   /** Throws `POLICY_INVALID` or `DOOR_NOT_BUILT` with the file and field of the first document that does not fit. */
   constructor(policy: Policy, documents: readonly LoadedDocument[] = []) {
@@ -69,6 +71,15 @@ export class InterfaceSet {
 
   /** How the host reaches a door of a profile; null when nothing may be done there. */
   interfaceProfile(profile: string, door: DoorName): SecureHostInterfaceProfile | null {
+    const key = `${door} ${profile}`;
+    const known = this.#answered.get(key);
+    if (known !== undefined) return known;
+    const answer = this.#interfaceProfile(profile, door);
+    if (this.#profiles.has(profile)) this.#answered.set(key, answer);
+    return answer;
+  }
+
+  #interfaceProfile(profile: string, door: DoorName): SecureHostInterfaceProfile | null {
     const operations = this.operations(profile, door);
     const target = this.#profiles.get(profile);
     const doorRef = this.#doors.get(profile)?.get(door)?.document.id;
