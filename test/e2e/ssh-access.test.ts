@@ -14,7 +14,7 @@ describe("who gets a connection by SSH, and what is left of it", { timeout: 600_
   const sleeping = async (seconds: string): Promise<number> =>
     Number((await lab.sh("shop", `pgrep -fc '^sleep ${seconds}'; true`)).stdout.trim());
   const noneSleeps = (seconds: string): Promise<number> =>
-    lab.until(`no "sleep ${seconds}" is left`, async () => (await sleeping(seconds)) === 0, 30_000);
+    lab.until(`no "sleep ${seconds}" is left`, async () => (await sleeping(seconds)) === 0);
 
   before(async () => {
     lab = await openLab();
@@ -29,13 +29,12 @@ describe("who gets a connection by SSH, and what is left of it", { timeout: 600_
     const stubborn = "trap '' HUP TERM; sleep 7300 &";
     const child = open.start("ssh", ["-F", open.config, HOST, `${orphans}; ${stubborn} echo up; wait`]);
     await wrote(child, "up");
-    assert.equal(await sleeping("7300"), 3);
+    await lab.until("all three run", async () => (await sleeping("7300")) === 3);
     child.kill("SIGKILL");
     await noneSleeps("7300");
     await lab.until(
       "no sshd and no folder of it is left",
       async () => (await lab.sh("shop", "pgrep -c sshd; ls /dev/shm")).stdout.trim() === "0",
-      30_000,
     );
   });
 
@@ -53,8 +52,10 @@ describe("who gets a connection by SSH, and what is left of it", { timeout: 600_
     assert.equal(ran.code, 255);
     assert.match(ran.stderr, /revoked/);
     await noneSleeps("7400");
-    const [record] = (await lab.records("command")).filter(({ summary }) => summary.includes("sshd"));
-    assert.match(JSON.stringify(record), /agent:test:ssh/);
+    await lab.until("its record", async () => {
+      const [record] = (await lab.records("command")).filter(({ summary }) => summary.includes("sshd"));
+      return JSON.stringify(record ?? "").includes("agent:test:ssh");
+    });
     const again = await open.ssh([HOST, "true"], "", env);
     assert.equal(again.code, 255);
     assert.match(again.stderr, /revoked/);
