@@ -24,7 +24,7 @@ const HOSTILE = "[Fix](command:workbench.action.closeWindow) $(trash) <img src=x
 /** What its text would become if an editor took it for markup. */
 const ELEMENTS = ":is(a, img, strong, code, .codicon, .detected-link)";
 
-describe("approvals in a real VS Code", { skip: editorMissing, timeout: 240_000 }, () => {
+describe("approvals in a real VS Code", { skip: editorMissing, timeout: 300_000 }, () => {
   let actions: ActionLab;
   let operator: DoorwardClient;
   let page: Page;
@@ -89,13 +89,16 @@ describe("approvals in a real VS Code", { skip: editorMissing, timeout: 240_000 
     const titled = { ...request, payload: { ...request.payload, title: HOSTILE } };
     const asked = ask(operator, titled);
     const id = await asked.waiting;
-    const notice = toast().locator(".notification-list-item", { hasText: "Fix" }).first();
+    const row = items().first();
+    await row.waitFor();
+    // Notices are there for some seconds; in their list they stay.
+    await page.locator("#status\\.notifications").click();
+    await page.mouse.move(500, 250);
+    const notice = page.locator(".notifications-center .notification-list-item", { hasText: "Fix" }).first();
     await notice.waitFor();
     const told = notice.locator(".notification-list-item-message");
     assert.match((await told.textContent()) ?? "", /\[Fix\] \(command:/);
     assert.equal(await told.locator(ELEMENTS).count(), 0);
-    const row = items().first();
-    await row.waitFor();
     assert.match((await row.textContent()) ?? "", /\$\(trash\) <img src=x>/);
     assert.equal(await row.locator(".label-name").locator(ELEMENTS).count(), 0);
     await notice.getByRole("button", { name: "Show" }).click();

@@ -35,8 +35,10 @@ export interface Element {
 /** What tests use of a page of Playwright. */
 export interface Page {
   goto(url: string): Promise<unknown>;
+  setDefaultTimeout(milliseconds: number): void;
   locator(selector: string, options?: { hasText?: string | RegExp }): Element;
   screenshot(options: object): Promise<unknown>;
+  mouse: { move(x: number, y: number): Promise<void> };
 }
 
 interface Browser {
@@ -87,6 +89,7 @@ export class Editor implements AsyncDisposable {
     const browser = await kind.launch({ executablePath: chromium, args: ["--no-sandbox"] });
     try {
       const page = await browser.newPage({ viewport: { width: 1100, height: 560 } });
+      page.setDefaultTimeout(60_000);
       await page.goto(await urlOf(running));
       return new Editor(page, running, browser);
     } catch (error) {
