@@ -179,6 +179,28 @@ describe("kill -9 of the bridge in the middle of calls and commands", { timeout:
     assert.equal(record.subject, "agent:test:1");
   });
 
+  it("a connection to a port has one record", async () => {
+    const client = lab.client();
+    const echo = `require("net").createServer((s) => s.on("error", () => {}).pipe(s)).listen(3001, "127.0.0.1")`;
+    const server = client.exec("shop", ["node", "-e", echo]).catch(() => undefined);
+    const connected = async (): Promise<boolean> => {
+      const stream = await client.forward("shop", 3001).catch(() => null);
+      stream?.on("error", () => undefined).resume();
+      return stream !== null;
+    };
+    await lab.until("a connection stands", connected);
+    await kill();
+    await server;
+    await start();
+    await kill();
+    await start();
+    const found = await recorded<EvidencePredicate<"forward">>("forward");
+    const [record, ...more] = found.filter(({ outcome }) => outcome !== "refused");
+    assert.deepEqual(more, []);
+    assert.deepEqual([record?.outcome, record?.code, record?.port], ["bridge-lost", "BRIDGE_LOST", 3001]);
+    assert.match(await story(), /asked for a connection to port 3001 of shop: not known how it ended/);
+  });
+
   it("a connection by SSH has one record", { skip: needsPrograms("ssh") }, async () => {
     const open = await OpenSsh.of(lab);
     const child = open.start("ssh", ["-F", open.config, "shop.doorward", "echo up; sleep 8500"]);
