@@ -7,8 +7,9 @@ export const CALL_VARIABLE = "DOORWARD_CALL";
 /**
  * Reads marks, a line each, and kills what has one in its environment; at the end of its input, all that has the
  * session's. What is found is stopped first, so that it can't fork while the others are looked for, and killed when no more
- * come; it looks until there is nothing left. A fork bomb leaves it little time and no room for programs of its own: in bash
- * it starts none, and reads no process twice that it stopped.
+ * come; it looks until there is nothing left, and once more after a moment: a process that is just starting a program has no
+ * environment to read. A fork bomb leaves it little time and no room for programs of its own: in bash it starts none, and
+ * reads no process twice that it stopped.
  */
 const PROGRAM = `trap '' TERM HUP INT
 marked() {
@@ -30,8 +31,16 @@ stop() {
     new=1
   done
 }
+pause() {
+  read -r -t 0.1 early 2>/dev/null
+  case $? in
+    0) marks="$marks$early " ;;
+    1 | 2) sleep 0.1 2>/dev/null ;;
+  esac
+}
 end() {
   left=50
+  again=1
   while [ "$left" -gt 0 ]; do
     found=
     unset stopped
@@ -41,12 +50,25 @@ end() {
       if [ -z "$new" ]; then break; fi
       tries=$((tries - 1))
     done
-    if [ -z "$found" ]; then return; fi
-    kill -KILL $found 2>/dev/null
     left=$((left - 1))
+    if [ -n "$found" ]; then
+      kill -KILL $found 2>/dev/null
+      again=1
+    elif [ -n "$again" ]; then
+      again=
+      pause
+    else
+      return
+    fi
   done
 }
-while read -r mark; do end "$mark"; done
+next() {
+  if [ -z "$marks" ]; then read -r mark; return; fi
+  mark=\${marks%% *}
+  marks=\${marks#* }
+}
+marks=
+while next; do end "$mark"; done
 end "$1"`;
 
 /**
