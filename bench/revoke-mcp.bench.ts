@@ -3,7 +3,7 @@ import { Agent, request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type McpConnection } from "@doorward/client";
 import type { Bench } from "./lib/bench.ts";
-import type { BenchPart } from "./lib/row.ts";
+import type { BenchPart, BenchRow } from "./lib/row.ts";
 import { summarise } from "./lib/summary.ts";
 
 const SOCKETS = 68;
@@ -27,7 +27,7 @@ export const revokeMcpPart: BenchPart = {
       bench.say(`revoke with ${String(SOCKETS + REQUESTS)} MCP clients, round ${String(round + 1)}`);
       seen.push(await revokeOnce(bench));
     }
-    const rowOf = (name: string, times: readonly (readonly number[])[]) => {
+    const rowOf = (name: string, times: readonly (readonly number[])[]): BenchRow => {
       const { p99, count } = summarise(times.flat());
       const last = times.map((round) => Math.max(...round));
       return {
