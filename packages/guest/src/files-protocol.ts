@@ -146,6 +146,7 @@ export const ReadAnswer = z.strictObject({
   size: Size,
   bytes: z.int().min(0).max(MAX_READ_BYTES),
   whole: z.boolean(),
+  path: Path.optional().describe("With every symlink resolved; said at the end, but not by an earlier build"),
 });
 
 export const ChangeAnswer = z.array(z.strictObject({ path: Path, created: z.boolean() })).max(MAX_CHANGES);

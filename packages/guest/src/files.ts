@@ -28,6 +28,8 @@ export interface FileContent {
   readonly size: number;
   /** `sha256:` digest of the whole file; null when only a part was read. */
   readonly digest: string | null;
+  /** Absolute, every symlink resolved; null from a guest of an earlier build, which does not say. */
+  readonly path: string | null;
 }
 
 /** What must be at a path for a change of it: a file with this digest, nothing, or anything. */

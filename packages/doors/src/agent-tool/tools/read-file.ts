@@ -63,12 +63,9 @@ export const readFile = defineTool({
   hints: { idempotent: true, destructive: false },
   call: async (input, call) => {
     const files = await call.session.files(call.signal);
-    // Both are on their way to the machine at once; what the path is decides first.
-    const reading = files.read(input.path, { offset: 0, length: WHOLE_BYTES }, call.signal);
-    reading.catch(() => undefined);
-    const stat = await requireFile(files, input.path, call);
-    const first = await reading;
-    const shown = { path: stat.path, size: first.size, digest: first.digest };
+    const first = await readFirst(files, input.path, call);
+    const path = first.path ?? (await requireFile(files, input.path, call)).path;
+    const shown = { path, size: first.size, digest: first.digest };
     const image = imageType(first.bytes);
     if (image !== null) return await imageAnswer(image, shown, files, call);
     const encoding = sniffEncoding(first.bytes);
@@ -76,6 +73,17 @@ export const readFile = defineTool({
     return await textAnswer(input, { files, first, encoding, shown, call });
   },
 });
+
+/** The file's beginning, in one question; what can't be read is looked at for what to do about it. */
+async function readFirst(files: GuestFiles, path: string, call: ToolCall): Promise<FileContent> {
+  try {
+    return await files.read(path, { offset: 0, length: WHOLE_BYTES }, call.signal);
+  } catch (error) {
+    call.signal.throwIfAborted();
+    await requireFile(files, path, call);
+    throw error;
+  }
+}
 
 async function imageAnswer(
   mimeType: string,

@@ -60,7 +60,11 @@ export class FilesClient implements GuestFiles {
     // One byte more than is allowed still makes the guest refuse a file that is too large.
     const asked = Math.min(length, MAX_READ_BYTES + 1);
     const sink = new ReadSink(offset, asked);
-    const finish = (ok: unknown): FileContent => sink.finish(expectShape(ReadAnswer, ok, "answer of a read"));
+    const finish = (ok: unknown): FileContent => {
+      const content = sink.finish(expectShape(ReadAnswer, ok, "answer of a read"));
+      if (content.path !== null) this.#paths.require(content.path);
+      return content;
+    };
     return await this.#calls.call({ op: "read", path, offset, length: asked }, { finish, sink }, signal);
   }
 

@@ -61,7 +61,7 @@ export class ReadSink {
     if (bytes !== this.#received || size < bytes || (whole && !all))
       throw protocolError("what it says of a read is not what it sent");
     const content = this.#content();
-    return { bytes: content, size, digest: whole ? this.#digest(content) : null };
+    return { bytes: content, size, digest: whole ? this.#digest(content) : null, path: answer.path ?? null };
   }
 
   /** Small parts are copied: a view would keep the whole chunk that it came in. */

@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 import { FILES_CHUNK_BYTES, MAX_READ_BYTES, SMALL_READ_BYTES } from "../../files-protocol.ts";
 import { FileFailure, fileFailure, quoted } from "./file-failure.ts";
 import { ofHeld, type Held } from "./held.ts";
-import type { Reach } from "./reach.ts";
+import { pathOf, type Reach } from "./reach.ts";
 import { walkToFound } from "./walk.ts";
 
 const readAsync = promisify(read);
@@ -11,6 +11,8 @@ const readAsync = promisify(read);
 /** An open file of which a part is to be read. */
 export interface OpenFile extends Disposable {
   readonly doing: string;
+  /** With every symlink resolved. */
+  readonly path: string;
   readonly fd: number;
   readonly size: number;
   readonly offset: number;
@@ -18,8 +20,9 @@ export interface OpenFile extends Disposable {
   readonly length: number;
 }
 
-/** What was read: size of the whole file, how many bytes, whether those are all of it. */
+/** What was read: of which file, its whole size, how many bytes, whether those are all of it. */
 export interface ReadResult {
+  readonly path: string;
   readonly size: number;
   readonly bytes: number;
   readonly whole: boolean;
@@ -28,7 +31,7 @@ export interface ReadResult {
 /** Opens a regular file for reading; anything else is refused before it is opened. */
 export function openForReading(reach: Reach, path: string, offset: number, length: number): OpenFile {
   const doing = `Cannot read ${quoted(path)}`;
-  const { held } = walkToFound(reach, path, { follow: true, doing });
+  const { held, names } = walkToFound(reach, path, { follow: true, doing });
   try {
     requireFile(held, doing);
     const size = held.stat.size;
@@ -37,7 +40,8 @@ export function openForReading(reach: Reach, path: string, offset: number, lengt
     const wanted = Math.min(length, left);
     if (wanted > MAX_READ_BYTES) throw tooLarge(doing, wanted);
     const fd = openHeld(held, doing);
-    return { doing, fd, size, offset, length: wanted, [Symbol.dispose]: () => closeSync(fd) };
+    const file = { doing, path: pathOf(names), fd, size, offset, length: wanted };
+    return { ...file, [Symbol.dispose]: () => closeSync(fd) };
   } finally {
     closeSync(held.fd);
   }
@@ -122,7 +126,7 @@ export async function* partsOf(held: Held, doing: string, signal: AbortSignal): 
 function resultOf(file: OpenFile, bytes: number, ended: boolean): ReadResult {
   const size = file.size === 0 ? file.offset + bytes : file.size;
   const atEnd = file.size === 0 ? ended || file.length === 0 : file.offset + bytes >= size;
-  return { size, bytes, whole: file.offset === 0 && atEnd };
+  return { path: file.path, size, bytes, whole: file.offset === 0 && atEnd };
 }
 
 function requireFile(held: Held, doing: string): void {
