@@ -45,7 +45,6 @@ describe("approvals in a real VS Code", { skip: editorMissing, timeout: 300_000 
   });
 
   const items = (): Element => page.locator(".pane-body .monaco-list-row");
-  const toast = (): Element => page.locator(".notification-toast");
   const dialog = (): Element => page.locator(".monaco-dialog-box");
   const shown = (): Element => page.locator(".editor-instance .view-lines");
 
@@ -69,6 +68,15 @@ describe("approvals in a real VS Code", { skip: editorMissing, timeout: 300_000 
     page.locator(".editor-group-container .editor-actions").getByRole("button", { name }).click();
   const answer = (name: string): Promise<void> => dialog().getByRole("button", { name, exact: true }).click();
 
+  /** A notice in the list of all, where it stays: one of its own is there for some seconds, or not at all beside others. */
+  async function noticeOf(text: string): Promise<Element> {
+    const list = page.locator(".notifications-center");
+    if (!(await list.isVisible())) await page.locator("#status\\.notifications").click();
+    const notice = list.locator(".notification-list-item", { hasText: text }).first();
+    await notice.waitFor();
+    return notice;
+  }
+
   it("says that the bridge isn't running, with the command that starts it, and finds it when it runs", async () => {
     await page
       .locator(".activitybar")
@@ -91,11 +99,8 @@ describe("approvals in a real VS Code", { skip: editorMissing, timeout: 300_000 
     const id = await asked.waiting;
     const row = items().first();
     await row.waitFor();
-    // Notices are there for some seconds; in their list they stay.
-    await page.locator("#status\\.notifications").click();
+    const notice = await noticeOf("Fix");
     await page.mouse.move(500, 250);
-    const notice = page.locator(".notifications-center .notification-list-item", { hasText: "Fix" }).first();
-    await notice.waitFor();
     const told = notice.locator(".notification-list-item-message");
     assert.match((await told.textContent()) ?? "", /\[Fix\] \(command:/);
     assert.equal(await told.locator(ELEMENTS).count(), 0);
@@ -168,7 +173,7 @@ describe("approvals in a real VS Code", { skip: editorMissing, timeout: 300_000 
     await dialog().waitFor();
     assert.equal((await actions.lab.run(["action", "deny", id])).code, 0);
     await answer("Approve");
-    await toast().locator("span", { hasText: "nothing of this id is pending" }).first().waitFor();
+    await noticeOf("nothing of this id is pending");
     assert.equal(codeOf(await asked.done), "CANCELLED");
     assert.deepEqual(await decided(id), ["denied", "command"]);
     assert.equal(existsSync(path), false);

@@ -26,6 +26,7 @@ export interface Element {
   waitFor(options?: { state?: "visible" | "hidden"; timeout?: number }): Promise<void>;
   textContent(): Promise<string | null>;
   innerText(): Promise<string>;
+  isVisible(): Promise<boolean>;
   count(): Promise<number>;
   first(): Element;
   locator(selector: string, options?: { hasText?: string | RegExp }): Element;
