@@ -79,8 +79,7 @@ async function readFirst(files: GuestFiles, path: string, call: ToolCall): Promi
   try {
     return await files.read(path, { offset: 0, length: WHOLE_BYTES }, call.signal);
   } catch (error) {
-    call.signal.throwIfAborted();
-    await requireFile(files, path, call);
+    if (!call.signal.aborted) await requireFile(files, path, call);
     throw error;
   }
 }
