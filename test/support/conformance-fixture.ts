@@ -33,8 +33,7 @@ export function conformanceServer(): McpServer {
 }
 
 function log(mcpReq: ServerContext["mcpReq"], message: string): Promise<void> {
-  // The revisions before the newest have it, and the suite asks for it.
-  // eslint-disable-next-line @typescript-eslint/no-deprecated
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- the revisions before the newest have it, and the suite asks for it
   return mcpReq.log("info", message);
 }
 
