@@ -143,6 +143,12 @@ export const ERRORS = {
     close: 4429,
     when: "The machine has as many terminals as it may",
   },
+  PROCESS_LIMIT: {
+    ...denied,
+    status: 429,
+    close: 4429,
+    when: "The machine has no process, memory or open file left to start a program with",
+  },
   PORT_CLOSED: { ...absent, when: "No program of the machine listens on the port" },
   COMMAND_NOT_FOUND: { ...absent, when: "The machine has no such program" },
   // host

@@ -185,6 +185,7 @@ export const FilesFailure = z.strictObject({
     "INPUT_TOO_LARGE",
     "INPUT_INVALID",
     "COMMAND_NOT_FOUND",
+    "PROCESS_LIMIT",
     "ABORTED",
     "INTERNAL",
   ]),

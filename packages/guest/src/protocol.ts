@@ -187,6 +187,7 @@ export const StreamFailed = z.strictObject({
     "PATH_NOT_ALLOWED",
     "TERMINAL_NOT_FOUND",
     "TERMINAL_LIMIT",
+    "PROCESS_LIMIT",
     "INPUT_INVALID",
     "INTERNAL",
   ]),

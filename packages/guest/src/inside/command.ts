@@ -6,6 +6,7 @@ import type { ExecOpen } from "../protocol.ts";
 import type { PipeMaker } from "./pipe-maker.ts";
 import type { ProcessEnd, ProcessMaker } from "./process-maker.ts";
 import { findProgram, programEnv, requireFolder } from "./program.ts";
+import { startFailure } from "./start-failure.ts";
 import { StreamFailure } from "./stream-failure.ts";
 
 /** After its stream is gone, a process group has this long to end by itself. */
@@ -27,7 +28,7 @@ export interface Command {
   readonly stderr: Readable;
 }
 
-/** Starts a command; COMMAND_NOT_FOUND and PATH_NOT_FOUND are thrown before anything runs. */
+/** Starts a command; COMMAND_NOT_FOUND, PATH_NOT_FOUND and PROCESS_LIMIT are thrown before anything runs. */
 export async function startCommand(open: ExecOpen, { pipes, processes }: CommandMaker): Promise<Command> {
   const cwd = open.cwd ?? process.cwd();
   const env = programEnv(process.env, open.env);
@@ -36,14 +37,14 @@ export async function startCommand(open: ExecOpen, { pipes, processes }: Command
   const program = findProgram(name, env["PATH"], cwd);
   const what = { program, argv: open.argv, cwd, env };
   if (!pipes.usable || !processes.usable) return await forked(what, open.stdin);
-  const made = makePipes(pipes, open.stdin);
+  const made: CommandPipe[] = [];
   try {
-    return started(what, made, processes);
+    return started(what, makePipes(pipes, open.stdin, made), processes);
   } catch (error) {
-    for (const pipe of made) if (pipe !== null) closeSync(pipe.guest);
-    throw notRunnable(error);
+    for (const { guest } of made) closeSync(guest);
+    throw notRunnable(name, error);
   } finally {
-    for (const pipe of made) if (pipe !== null) closeSync(pipe.child);
+    for (const { child } of made) closeSync(child);
   }
 }
 
@@ -71,14 +72,19 @@ interface CommandPipe {
 
 type Pipes = readonly [CommandPipe | null, CommandPipe, CommandPipe];
 
-function makePipes(pipes: PipeMaker, stdin: boolean): Pipes {
+/** Makes a command's pipes; each is in `made` at once, so that it is closed when a later one can't be had. */
+function makePipes(pipes: PipeMaker, stdin: boolean, made: CommandPipe[]): Pipes {
+  const kept = (pipe: CommandPipe): CommandPipe => {
+    made.push(pipe);
+    return pipe;
+  };
   const output = (): CommandPipe => {
     const { read, write } = pipes.make();
-    return { guest: read, child: write };
+    return kept({ guest: read, child: write });
   };
   const input = (): CommandPipe => {
     const { read, write } = pipes.make();
-    return { guest: write, child: read };
+    return kept({ guest: write, child: read });
   };
   return [stdin ? input() : null, output(), output()];
 }
@@ -114,12 +120,14 @@ async function forked({ program, argv, cwd, env }: What, stdin: boolean): Promis
   );
   const failed = new Promise<Error>((resolve) => child.on("error", resolve));
   // on success node has the pid at once; the "spawn" event would only cost another turn of the loop
-  if (child.pid === undefined) throw notRunnable(await failed);
+  if (child.pid === undefined) throw notRunnable(argv0, await failed);
   const { stdout, stderr } = child;
   if (stdout === null || stderr === null) throw new Error("Cannot run command: it has no output streams");
   return { pid: child.pid, ended, stdin: child.stdin, stdout, stderr };
 }
 
-function notRunnable(error: unknown): StreamFailure {
-  return new StreamFailure("COMMAND_NOT_FOUND", error instanceof Error ? error.message : String(error));
+function notRunnable(name: string, error: unknown): StreamFailure {
+  if (error instanceof StreamFailure) return error;
+  const { code, why } = startFailure(error);
+  return new StreamFailure(code, `Cannot run "${name}": ${why}`);
 }

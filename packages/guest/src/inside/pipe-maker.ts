@@ -1,4 +1,5 @@
 import { loadFfi } from "./ffi.ts";
+import { KernelError } from "./start-failure.ts";
 
 /** Same value on every Linux that we run on. */
 const O_CLOEXEC = 0o2000000;
@@ -34,7 +35,7 @@ export class PipeMaker {
   make(): PipeEnds {
     const ends: [number, number] = [-1, -1];
     if (!this.usable || this.#pipe2?.(ends, O_CLOEXEC) !== 0)
-      throw new Error("Cannot make pipe: pipe2 failed");
+      throw new KernelError("EMFILE", "Cannot make pipe: no descriptor is left");
     return { read: ends[0], write: ends[1] };
   }
 

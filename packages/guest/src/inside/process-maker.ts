@@ -1,6 +1,7 @@
 import { constants } from "node:os";
-import { getSystemErrorMap } from "node:util";
 import { loadFfi } from "./ffi.ts";
+import { KernelError } from "./start-failure.ts";
+import { StreamFailure } from "./stream-failure.ts";
 
 /** Constants of the C library; the same on every Linux that we run on. */
 const [SETSIGDEF, SETSIGMASK, SETSID] = [0x04, 0x08, 0x80];
@@ -153,16 +154,14 @@ function spawned(library: CLibrary, { program, argv, env, cwd, stdio }: ProcessS
 }
 
 function require0(failed: number, program: string): void {
-  if (failed === 0) return;
-  const [name = String(failed), words = ""] = getSystemErrorMap().get(-failed) ?? [];
-  throw new Error(`Cannot run "${program}": ${name}: ${words}`);
+  if (failed !== 0) throw KernelError.of(failed, `Cannot run "${program}"`);
 }
 
 /** A C string ends at its first NUL: what stands behind it would be lost without a word. */
 function requireNoNul({ program, argv, env, cwd }: ProcessStart): void {
   const strings = [program, cwd, ...argv, ...Object.keys(env), ...Object.values(env)];
   if (strings.some((one) => one.includes("\0")))
-    throw new Error(`Cannot run "${program}": a NUL is in its words`);
+    throw new StreamFailure("INPUT_INVALID", `Cannot run "${program}": a NUL is in its words`);
 }
 
 /** Of two names for one signal, the first. */

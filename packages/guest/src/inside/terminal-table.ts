@@ -30,7 +30,7 @@ export class TerminalTable {
         `Cannot create terminal: the machine has ${String(this.running)} of ${String(open.maxTerminals)}`,
       );
     }
-    const terminal = new Terminal({
+    const terminal = started({
       id: open.terminal,
       scrollbackBytes: open.scrollbackBytes,
       pty: ptyOptions(open),
@@ -63,6 +63,17 @@ export class TerminalTable {
     for (const old of finished.slice(0, Math.max(0, finished.length - KEEP_FINISHED))) {
       this.#terminals.delete(old.id);
     }
+  }
+}
+
+/** A terminal with its program; node-pty does not say why it could not fork, and all that can be is a limit. */
+function started(options: ConstructorParameters<typeof Terminal>[0]): Terminal {
+  try {
+    return new Terminal(options);
+  } catch (error) {
+    if (!(error instanceof Error && error.message.startsWith("forkpty"))) throw error;
+    const why = "the machine has as many processes, open files or pseudo-terminals as it may";
+    throw new StreamFailure("PROCESS_LIMIT", `Cannot create terminal: ${why}`);
   }
 }
 

@@ -15,6 +15,7 @@ type Meaning = readonly [FilesFailure["code"], string];
 
 const READ_ONLY: Meaning = ["PATH_NOT_ALLOWED", "it is read-only in this machine, or a mount of it"];
 const FULL: Meaning = ["INPUT_TOO_LARGE", "the machine's disk is full"];
+const FILES: Meaning = ["PROCESS_LIMIT", "the machine has as many open files as it may"];
 const UNREADABLE: Meaning = ["PATH_INVALID", "the machine's kernel gives no bytes of it"];
 
 /** What the kernel's errors mean to whoever asked. */
@@ -38,8 +39,8 @@ const MEANINGS: ReadonlyMap<string, Meaning> = new Map([
   ["EINVAL", UNREADABLE],
   ["EAGAIN", UNREADABLE],
   ["ENXIO", UNREADABLE],
-  ["EMFILE", ["INTERNAL", "the machine's limit of open files is reached"]],
-  ["ENFILE", ["INTERNAL", "the machine's limit of open files is reached"]],
+  ["EMFILE", FILES],
+  ["ENFILE", FILES],
 ]);
 
 /** An error of the kernel as a failure in words; `doing` is the beginning of the sentence, e.g. `Cannot read "a"`. */

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess, type StdioOptions } from "node:child_process"
 import { accessSync, constants } from "node:fs";
 import { findProgram, programEnv } from "../program.ts";
 import { signalGroup } from "../command.ts";
+import { startFailure } from "../start-failure.ts";
 import { FileFailure } from "./file-failure.ts";
 import { ofHeld } from "./held.ts";
 import { Turns } from "./turns.ts";
@@ -45,13 +46,27 @@ export class Ripgrep {
   async run(run: RipgrepRun, signal: AbortSignal): Promise<RipgrepEnd> {
     const program = this.#find(run.doing);
     using _turn = await this.#turns.take(signal);
-    return await new RunningRipgrep(program, run, signal).ended;
+    return await begun(program, run, signal).ended;
   }
 
   #find(doing: string): string {
     this.#program ??= isProgram(this.#shipped) ? this.#shipped : findOwn(doing);
     return this.#program;
   }
+}
+
+/** Node tells some refusals of the system by throwing, others by an event. */
+function begun(program: string, run: RipgrepRun, signal: AbortSignal): RunningRipgrep {
+  try {
+    return new RunningRipgrep(program, run, signal);
+  } catch (error) {
+    throw notStarted(run.doing, error);
+  }
+}
+
+function notStarted(doing: string, error: unknown): FileFailure {
+  const { code, why } = startFailure(error);
+  return new FileFailure(code, `${doing}: "rg" can't be run: ${why}`);
 }
 
 class RunningRipgrep {
@@ -84,7 +99,7 @@ class RunningRipgrep {
     signal.addEventListener("abort", stop, { once: true });
     try {
       const code = await new Promise<number | null>((resolve, reject) => {
-        this.#child.once("error", (error) => reject(this.#fail("INTERNAL", error.message)));
+        this.#child.once("error", (error) => reject(notStarted(this.#run.doing, error)));
         this.#child.once("close", resolve);
       });
       signal.throwIfAborted();
