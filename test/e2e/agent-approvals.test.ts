@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { connect, type DoorwardClient } from "@doorward/client";
 import { AgentClient } from "../support/agent-client.ts";
+import { StdioAgent } from "../support/stdio-agent.ts";
 import { needsRoot, openLab, REPO_OWNER, type Lab } from "../support/lab.ts";
 
 const OPERATIONS = ["agent-tool.list", "agent-tool.read", "agent-tool.write", "agent-tool.exec"];
@@ -142,6 +143,23 @@ describe("calls that wait for the operator, decided on the command line", { time
       wait_seconds: 20,
     });
     assert.equal(checked.structuredContent?.["status"], "refused");
+  });
+
+  it("a client that is killed and started anew is not asked about again what it was refused", async () => {
+    const refused = { path: "never.txt", content: "x" };
+    await using first = new StdioAgent(lab, ["shop", "--as", "codex", "--op", OPERATIONS.join(",")]);
+    await first.begin();
+    const asked = (await first.call("write_file", refused)).result?.structuredContent;
+    assert.equal(asked?.["status"], "pending");
+    assert.equal((await lab.run(["action", "deny", String(asked["approval_id"])])).code, 0);
+    const check = { approval_id: asked["approval_id"], wait_seconds: 20 };
+    await first.call("check_approval", check);
+    first.child.kill("SIGKILL");
+    await using second = new StdioAgent(lab, ["shop", "--as", "codex", "--op", OPERATIONS.join(",")]);
+    await second.begin();
+    const again = await second.call("write_file", refused);
+    assert.match(JSON.stringify(again.result?.content), /APPROVAL_DENIED.*the same was asked a moment ago/);
+    assert.equal((await operator.call("approvals.list", {})).approvals.length, 0);
   });
 
   it("the evidence of the machine reads like a story, agent and operator apart", async () => {

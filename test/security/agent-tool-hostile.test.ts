@@ -116,6 +116,26 @@ describe(
       });
     }
 
+    it("a machine without processes left says so and what to do, and what took them can be stopped", async () => {
+      // perl, because a shell that can't fork waits and tries again
+      const line = `perl -e 'while (time - $^T < 60) { my $pid = fork; if (!defined $pid) { sleep 1 } elsif (!$pid) { exec qw(sleep 60.4714) } }'`;
+      const taker = await hostile.agent.answer("run_command", { command: line, background: true });
+      const full = async (): Promise<boolean> => {
+        const tried = await hostile.agent.call("run_command", { command: "true" });
+        const said = JSON.stringify(tried.content);
+        if (tried.isError === true) assert.match(said, /PROCESS_LIMIT.*as many processes.*stop_command/);
+        return tried.isError === true;
+      };
+      await lab.until("nothing can be started", full, 60_000);
+      await hostile.agent.answer("read_file", { path: "README.md" });
+      await hostile.agent.answer("stop_command", { command_id: taker["command_id"] });
+      await lab.until("nothing of it is left", () => inside("60.4714") === 0);
+      const after = await hostile.agent.answer("run_command", {
+        command: '[ -n "$BASH_VERSION" ] && echo bash',
+      });
+      assert.match(JSON.stringify(after["output"]), /bash/);
+    });
+
     it("floods in the foreground and in the background are held back, and cost the bridge no memory", async (test) => {
       for (let left = 4; left > 0; left -= 1)
         await hostile.agent.answer("run_command", { command: "yes 'flood flood'", background: true });

@@ -205,6 +205,32 @@ test("a refusal is final for the call, and the same call is not asked about agai
   assert.equal(ran(), 0);
 });
 
+test("a refusal holds for every session of that kind of client: one that starts anew does not ask again", async () => {
+  const { tool, ran } = fixture(() => Promise.resolve("written"));
+  await using lab = open([tool], asking);
+  const { approval_id: id } = await lab.answer("write_file", { path: "a" });
+  lab.asked[0]?.refuse();
+  await lab.answer("check_approval", { approval_id: id, wait_seconds: 10 });
+  const session = (subject: string) => open([tool], { ...asking, caller: lab.caller, subject });
+  await using again = session("agent:codex:s2");
+  const refused = failure(await again.call("write_file", { path: "./a" }));
+  assert.equal(refused.code, "APPROVAL_DENIED");
+  assert.match(refused.message, /the same was asked a moment ago: operator:ann refused it/);
+  await using other = session("agent:claude-code:s1");
+  assert.equal((await other.answer("write_file", { path: "a" }))["status"], "pending");
+  assert.deepEqual([again.asked.length, other.asked.length, ran()], [0, 1, 0]);
+});
+
+test("a question that was withdrawn is no refusal: it may be asked again", async () => {
+  const { tool } = fixture(() => Promise.resolve("written"));
+  await using lab = open([tool], asking);
+  const { approval_id: id } = await lab.answer("write_file", { path: "a" });
+  lab.asked[0]?.refuse("approvals.withdrawn");
+  await lab.answer("check_approval", { approval_id: id, wait_seconds: 10 });
+  assert.equal((await lab.answer("write_file", { path: "a" }))["status"], "pending");
+  assert.equal(lab.asked.length, 2);
+});
+
 test("the same call while it waits is the same question, whatever the order of its arguments", async () => {
   const { tool } = fixture(() => Promise.resolve("written"));
   await using lab = open([tool], asking);

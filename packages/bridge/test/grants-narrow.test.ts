@@ -69,9 +69,27 @@ test("an agent can't name the operator as its child's subject, the operator can"
 test("a child's subject must be one that the policy would grant this to", async (t) => {
   const lab = new Lab(t);
   const { id } = await lab.mint();
-  lab.grants.rejudge(allowing("b", ({ subject }) => subject.startsWith("ci:")));
-  await assert.rejects(lab.grants.narrow(id, { subject: "ci:deploy" }, AGENT), withCode("GRANT_TOO_WIDE"));
+  lab.grants.rejudge(allowing("b", ({ subject }) => subject.endsWith(":s3")));
+  await assert.rejects(
+    lab.grants.narrow(id, { subject: "agent:codex:s3" }, AGENT),
+    withCode("GRANT_TOO_WIDE", /no rule/),
+  );
   await lab.grants.narrow(id, { subject: "agent:codex:s2" }, AGENT);
+});
+
+test("an agent's child grant is for its own kind of client, which tools and refusals go by", async (t) => {
+  const lab = new Lab(t);
+  const { id } = await lab.mint();
+  for (const subject of ["agent:openclaw:s1", "agent:codex2:s1", "ci:deploy", "plugin:acme.tool"])
+    await assert.rejects(
+      lab.grants.narrow(id, { subject }, AGENT),
+      withCode("GRANT_TOO_WIDE", /can't name/),
+      subject,
+    );
+  const { grant } = await lab.grants.narrow(id, { subject: "agent:codex:s2" }, AGENT);
+  assert.equal(grant.subject, "agent:codex:s2");
+  const own = await lab.mint(60, OPERATOR);
+  await lab.grants.narrow(own.id, { subject: "agent:openclaw:s1" }, OPERATOR);
 });
 
 test("paths narrower than the repos are refused for a child that runs code", async (t) => {

@@ -9,7 +9,7 @@ import type { Logger } from "pino";
 import { freshId } from "../machines/life/names.ts";
 import type { Documents, Store } from "../store/index.ts";
 import { approvalDigest, standingKey } from "./approval-digest.ts";
-import { changed, expiryOf, refusal, TOO_LATE, viewOf } from "./pending-view.ts";
+import { changed, expiryOf, refusal, viewOf, type RefusalRule } from "./pending-view.ts";
 import type {
   ApprovalAsk,
   ApprovalEvidence,
@@ -155,7 +155,7 @@ export class Approvals implements AsyncDisposable {
       const { by, where } = given;
       await this.#record(view, ask, { decision: "approved", where, expiresAt, reason: null, subject: by });
     } catch (error) {
-      pending.reject(refusal(view, "the decision could not be recorded"));
+      pending.reject(refusal(view, "the decision could not be recorded", "approvals.withdrawn"));
       throw error;
     }
     const approval: ApprovalGiven = { id, by: given.by, digest: view.digest, expiresAt };
@@ -168,9 +168,8 @@ export class Approvals implements AsyncDisposable {
   async deny(id: string, by: string, reason: string | null, where: DecidedWhere): Promise<void> {
     const pending = this.#get(id);
     this.#take(pending);
-    pending.reject(
-      refusal(pending.view, reason === null ? `${by} refused it` : `${by} refused it: ${reason}`),
-    );
+    const why = reason === null ? `${by} refused it` : `${by} refused it: ${reason}`;
+    pending.reject(refusal(pending.view, why, "approvals.operator"));
     const outcome = { decision: "denied", where, expiresAt: null, reason, subject: by } as const;
     await this.#record(pending.view, pending.ask, outcome);
   }
@@ -216,18 +215,20 @@ export class Approvals implements AsyncDisposable {
   }
 
   #expire(id: string): void {
-    this.#end(id, TOO_LATE, { decision: "expired", where: "time", expiresAt: null, reason: null });
+    const outcome = { decision: "expired", where: "time", expiresAt: null, reason: null } as const;
+    this.#end(id, ["nobody decided in time", "approvals.time"], outcome);
   }
 
   #withdraw(id: string, why: string): void {
-    this.#end(id, why, { decision: "withdrawn", where: "time", expiresAt: null, reason: why });
+    const outcome = { decision: "withdrawn", where: "time", expiresAt: null, reason: why } as const;
+    this.#end(id, [why, "approvals.withdrawn"], outcome);
   }
 
-  #end(id: string, why: string, outcome: Omit<Outcome, "subject">): void {
+  #end(id: string, [why, rule]: readonly [string, RefusalRule], outcome: Omit<Outcome, "subject">): void {
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
     this.#take(pending);
-    pending.reject(refusal(pending.view, why));
+    pending.reject(refusal(pending.view, why, rule));
     const subject = this.#options.bridgeSubject;
     const recorded = this.#record(pending.view, pending.ask, { ...outcome, subject }).catch(
       (error: unknown) =>

@@ -3,9 +3,6 @@ import { escapeControls } from "../evidence/index.ts";
 import { approvalDigest } from "./approval-digest.ts";
 import type { ApprovalAsk } from "./ports.ts";
 
-/** Why what nobody decided about is refused. */
-export const TOO_LATE = "nobody decided in time";
-
 /** Longest time of an approval, in seconds. */
 export const LONGEST_APPROVAL_SECONDS = 86_400;
 
@@ -61,11 +58,18 @@ export function changed(id: string): DoorwardError {
   });
 }
 
+/** Who or what ended a question: the operator's no, the time, or that it was withdrawn, which nobody said no to. */
+export type RefusalRule = "approvals.operator" | "approvals.time" | "approvals.withdrawn";
+
 /** The refusal that whoever asked gets. */
-export function refusal({ id, title, operation }: PendingApproval, why: string): DenialError {
+export function refusal(
+  { id, title, operation }: PendingApproval,
+  why: string,
+  rule: RefusalRule,
+): DenialError {
   return new DenialError({
     code: "APPROVAL_DENIED",
-    rule: why === TOO_LATE ? "approvals.time" : "approvals.operator",
+    rule,
     message: `Cannot do "${operation}" (${title}): ${why}`,
     details: { approval: id },
   });

@@ -90,20 +90,29 @@ export function refusalOf(policy: GrantPolicy, { grant, stored }: GrantEntry): s
 }
 
 /**
- * Refuses what would make evidence name the wrong one: only the operator's own grants can name the operator or a plugin,
- * and what a plugin does stays its own.
+ * Refuses what would make evidence name the wrong one: only the operator's own grants can name whom they like, and never the
+ * operator. What a plugin does stays its own, and an agent names sessions of its own kind alone: what a client may call, and
+ * what it was refused, goes by its kind.
  */
 export function checkChildSubject(subject: string, parent: GrantEntry): void {
   const holder = parent.grant.subject;
   if (subject === holder) return;
-  const ofPlugin = [subject, holder].some((one) => one.startsWith("plugin:"));
-  if (!subject.startsWith("operator:") && (!ofPlugin || holder.startsWith("operator:"))) return;
+  if (!subject.startsWith("operator:") && (holder.startsWith("operator:") || sameKind(subject, holder)))
+    return;
   throw new DenialError({
     code: "GRANT_TOO_WIDE",
     rule: "grant.subject",
     message: `Cannot narrow grant "${parent.id}": its holder "${holder}" can't name "${subject}"`,
     details: { grant: parent.id, subject },
   });
+}
+
+/** Whether two subjects are sessions of one kind of client. */
+function sameKind(one: string, other: string): boolean {
+  const [kind, name] = one.split(":");
+  const [otherKind, otherName] = other.split(":");
+  if (kind !== otherKind || kind === "plugin") return false;
+  return kind !== "agent" || name === otherName;
 }
 
 /** Throws unless one of the operator's own subjects asks. */

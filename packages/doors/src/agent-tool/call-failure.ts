@@ -21,7 +21,8 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
     "Work within the folders that the grant covers; the working folder is where relative paths start",
   PROCESS_LIMIT:
     "Nothing was run. End what you started (stop_command), or wait until it ends, then call again; files can be read and changed meanwhile. If it stays, tell the user: only a restart of the machine helps",
-  APPROVAL_DENIED: "Do not ask for the same again; do something else, or ask the user",
+  APPROVAL_DENIED:
+    "Do not ask for the same again, nor for the same in other words; do something else, or ask the user",
   APPROVAL_CHANGED: "Look at what is there now, then make the call again; it is asked about anew",
 };
 

@@ -21,9 +21,13 @@ export function meaningOf(tool: Tool, input: Readonly<Record<string, unknown>>, 
   return withoutDefaults(Object.fromEntries(spelled.filter(([name]) => !BESIDE.has(name))));
 }
 
-/** A command line without white space around it; what a backslash keeps at its end stays. */
+/**
+ * A command line without white space that no shell looks at: around it, and where nothing is quoted also more than one blank
+ * between words. What a backslash keeps at its end stays.
+ */
 function trimmed(command: string): string {
   const short = command.trim();
+  if (!/["'`\\\n\r]/.test(short)) return short.replace(/[ \t]+/g, " ");
   return short.endsWith("\\") ? command.trimStart() : short;
 }
 

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { AGENT_TOOLS, DenialError, DoorwardError, toDoorwardError } from "@doorward/contracts";
 import type { Begun, PendingQuestion, ToolCallRecord } from "../door.ts";
 import { FirstAbort } from "../first-abort.ts";
-import { allowanceOf, waitsForOperator } from "./allowance.ts";
+import { allowanceOf, toolIdOf, waitsForOperator } from "./allowance.ts";
 import { approvalRequest } from "./approval-text.ts";
 import { parseArguments } from "./call-arguments.ts";
 import { failureOf, noSuchTool, notAllowed } from "./call-failure.ts";
@@ -48,7 +48,7 @@ export class OneCall {
   #began = performance.now();
   #registryGrant: string | null = null;
   #key = "";
-  /** The same for all calls of this agent that do the same. */
+  /** The same for all calls of this kind of client in this machine that do the same. */
   #meaning = "";
   #denied = false;
   #shown: ShownFile | null = null;
@@ -267,7 +267,9 @@ export class OneCall {
   #meaningOf(input: Input): string {
     const { machine, subject, reach } = this.#request.session.door;
     const does = meaningOf(this.#tool, input, reach.workdir);
-    return digestOf({ tool: this.#tool.name, does, machine: machine.id, subject });
+    // Not the subject: an agent that starts its client anew has another session, and would ask again.
+    const client = toolIdOf(subject) ?? subject;
+    return digestOf({ tool: this.#tool.name, does, machine: machine.id, client });
   }
 }
 

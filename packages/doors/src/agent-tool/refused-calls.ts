@@ -1,20 +1,24 @@
 import { DenialError } from "@doorward/contracts";
 
 /** How long the same call is not asked about again: after a refusal, and where nobody decided in time. */
-const AFTER_NO_MS = 600_000;
-const AFTER_SILENCE_MS = 60_000;
+const AFTER_MS: ReadonlyMap<string, number> = new Map([
+  ["approvals.operator", 600_000],
+  ["approvals.time", 60_000],
+]);
 const MOST = 2000;
 
 /** Calls that the operator refused a moment ago: a call that does the same is refused at once instead of asking him again. */
 export class RefusedCalls {
   readonly #until = new Map<string, { readonly over: number; readonly error: DenialError }>();
 
-  /** Remembers a refusal of calls with this meaning. */
+  /** Remembers a refusal of calls with this meaning; a question that was withdrawn is none. */
   add(key: string, error: DenialError): void {
     const now = Date.now();
+    const time = AFTER_MS.get(error.rule);
+    if (time === undefined) return;
     for (const [old, { over }] of this.#until)
       if (over <= now || this.#until.size >= MOST) this.#until.delete(old);
-    const over = now + (error.rule === "approvals.time" ? AFTER_SILENCE_MS : AFTER_NO_MS);
+    const over = now + time;
     this.#until.delete(key);
     this.#until.set(key, { over, error });
   }
@@ -26,7 +30,7 @@ export class RefusedCalls {
     throw new DenialError({
       code: "APPROVAL_DENIED",
       rule: found.error.rule,
-      message: `Cannot call "${tool}" again to do the same: ${found.error.message}`,
+      message: `Cannot call "${tool}": the same was asked a moment ago: ${found.error.message}`,
     });
   }
 }
