@@ -6,8 +6,8 @@ import { openLab, type Lab } from "./lab.ts";
 
 type Failure = Extract<HostActionResponse, { ok: false }>;
 
-/** Seconds after which nobody's answer is no, in a lab's policy. */
-export const CONFIRM_SECONDS = 20;
+/** Seconds after which nobody's answer is no, in a lab's policy: longer than any test takes to answer. */
+export const CONFIRM_SECONDS = 300;
 
 /** Every capability that the policy of a lab lets an agent have. */
 export const CAPABILITIES = [

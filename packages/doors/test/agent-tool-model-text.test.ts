@@ -37,10 +37,11 @@ test("a sequence that never ends is not held for ever", () => {
 });
 
 test("megabytes of broken sequences take no time to speak of", () => {
-  const began = performance.now();
+  // Time that was computed: on a busy host others take their share of what passes.
+  const before = process.cpuUsage();
   inPieces(Buffer.from("\u001b]\u001b[".repeat(200_000)), 65_536);
   inPieces(Buffer.alloc(1_000_000, 0x1b), 65_536);
-  assert.ok(performance.now() - began < 5000);
+  assert.ok(process.cpuUsage(before).user / 1000 < 5000);
 });
 
 test("output keeps its start and its newest part, and counts what is between", () => {
