@@ -50,7 +50,7 @@ async function runNode(
   const child = spawn(NODE_24, [script, ...args], {
     ...(cwd === undefined ? {} : { cwd }),
     env: { PATH, HOME, NO_COLOR: "1", ...env },
-    timeout: 230_000,
+    timeout: 550_000,
     killSignal: "SIGKILL",
   });
   let stdout = "";

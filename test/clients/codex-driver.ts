@@ -45,7 +45,7 @@ export async function codexExec(
   const child = spawn(codexProgram, ["exec", "--skip-git-repo-check", ...args], {
     ...{ cwd, env: { ...env, LAB_KEY: "none" } },
     stdio: ["ignore", "pipe", "pipe"],
-    ...{ timeout: 180_000, killSignal: "SIGKILL" },
+    ...{ timeout: 600_000, killSignal: "SIGKILL" },
   });
   let output = "";
   for (const stream of [child.stdout, child.stderr])

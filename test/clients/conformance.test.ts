@@ -52,7 +52,7 @@ describe("the MCP conformance suite at the door's own gateway", { skip: clientsM
   for (const { revision, program, args, baseline } of suites) {
     it(
       `holds for ${revision}, but for what the baseline names with its reason`,
-      { timeout: 240_000 },
+      { timeout: 600_000 },
       async () => {
         const folder = mkdtempSync(join(out, "run-"));
         const expected = fileURLToPath(new URL(baseline, import.meta.url));

@@ -43,7 +43,7 @@ describe("Claude Code from npm, on exactly the file that connect wrote", { skip,
     const child = spawn(claude, ["mcp", "list"], {
       ...{ cwd: home, env: { ...lab.env, HOME: home, ...quiet } },
       stdio: ["ignore", "pipe", "pipe"],
-      ...{ timeout: 120_000, killSignal: "SIGKILL" },
+      ...{ timeout: 300_000, killSignal: "SIGKILL" },
     });
     let output = "";
     for (const stream of [child.stdout, child.stderr])

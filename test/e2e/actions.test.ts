@@ -19,7 +19,7 @@ import { spawnDoorward } from "../support/command.ts";
 
 type HostActionRecord = EvidencePredicate<"host-action">;
 
-describe("host actions of a running bridge", { timeout: 240_000 }, () => {
+describe("host actions of a running bridge", { timeout: 600_000 }, () => {
   let actions: ActionLab;
   let operator: DoorwardClient;
 

@@ -21,7 +21,7 @@ grants:
     for: 8h
 `;
 
-describe("calls that wait for the operator, decided on the command line", { timeout: 300_000 }, () => {
+describe("calls that wait for the operator, decided on the command line", { timeout: 600_000 }, () => {
   let lab: Lab;
   let repo: string;
   let operator: DoorwardClient;

@@ -12,7 +12,7 @@ import { openLab, type Lab } from "../support/lab.ts";
 const ask = (url: string): string =>
   `curl -sS --noproxy '' -x http://127.0.0.1:3128 -m 20 -w ' %{http_code}' '${url}'`;
 
-describe("the operator's control of a machine's way out", { timeout: 300_000 }, () => {
+describe("the operator's control of a machine's way out", { timeout: 600_000 }, () => {
   let lab: Lab;
   let server: Server;
   let port: number;

@@ -13,7 +13,7 @@ const policy = `grants:
     for: 8h
 `;
 
-describe("a pipe to a program of a machine", { timeout: 180_000 }, () => {
+describe("a pipe to a program of a machine", { timeout: 600_000 }, () => {
   let lab: Lab;
   let port: number;
 

@@ -18,7 +18,7 @@ describe("OpenSSH's own programs on a machine", { timeout: 600_000, skip }, () =
   const sleeping = async (seconds: string): Promise<number> =>
     Number((await lab.sh("shop", `pgrep -fc '^sleep ${seconds}'; true`)).stdout.trim());
   const noneSleeps = (seconds: string): Promise<number> =>
-    lab.until(`no "sleep ${seconds}" is left`, async () => (await sleeping(seconds)) === 0, 30_000);
+    lab.until(`no "sleep ${seconds}" is left`, async () => (await sleeping(seconds)) === 0);
 
   before(async () => {
     lab = await openLab();

@@ -29,7 +29,7 @@ type HostActionRecord = EvidencePredicate<"host-action">;
 const FILES = 100;
 const BYTES = 40_000;
 
-describe("kill -9 of the bridge in the middle of a host action", { timeout: 300_000 }, () => {
+describe("kill -9 of the bridge in the middle of a host action", { timeout: 600_000 }, () => {
   let actions: ActionLab;
 
   before(async () => {

@@ -143,7 +143,7 @@ describe(`kill -9 of the bridge, ${String(KILLS)} times at different moments`, (
 
   it(
     "beyond the ring there is an explicit gap, and then the newest output",
-    { timeout: 240_000 },
+    { timeout: 600_000 },
     async (t) => {
       const gaps: [number, number][] = [];
       let length = 0;

@@ -67,7 +67,7 @@ describe("kill -9 of the bridge in the middle of calls and commands", { timeout:
         () => true,
         () => false,
       );
-    await lab.until("the bridge is ready", ready, 30_000);
+    await lab.until("the bridge is ready", ready);
   }
 
   /** All records of some types, oldest first; of calls and commands, unless others are asked for. */

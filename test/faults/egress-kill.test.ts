@@ -25,7 +25,7 @@ socket.once("close", () => process.stdout.write(JSON.stringify({ how, got }) + "
 describe(
   "a kill ends the connections out of a machine, with an error, and opens no way beside",
   {
-    timeout: 300_000,
+    timeout: 600_000,
   },
   () => {
     let lab: Lab;

@@ -30,7 +30,7 @@ describe("a launch whose evidence can't be written does not launch", { skip: nee
     assert.deepEqual([...folder("run/machines"), ...folder("state/homes")], [...known, ...known]);
   }
 
-  it("on a full disk, and no door opens", { timeout: 120_000 }, async (t) => {
+  it("on a full disk, and no door opens", { timeout: 600_000 }, async (t) => {
     const kept = await lab.up(repo, "--name", "kept");
     const began = performance.now();
     assert.equal(await fillEvidence(lab, kept), "EVIDENCE_UNWRITABLE");

@@ -13,7 +13,7 @@ describe("a machine that was launched and can't be stored", { skip: needsRoot },
   });
   after(async () => await lab[Symbol.asyncDispose]());
 
-  it("is gone, and its launch record is followed by one of its end", { timeout: 60_000 }, async () => {
+  it("is gone, and its launch record is followed by one of its end", { timeout: 600_000 }, async () => {
     const launched = lab.run(["up", lab.repo("shop"), "--json"]);
     await lab.until("it is being launched", async () => (await lab.machines()).length === 1);
     // Somebody else has the store locked until the launch has failed.

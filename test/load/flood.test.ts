@@ -18,7 +18,7 @@ describe("a flood in one terminal while its viewer reads slowly", () => {
 
   it(
     "memory stays bounded, Ctrl-C acts at once, other terminals stay quick",
-    { timeout: 120_000 },
+    { timeout: 600_000 },
     async (t) => {
       const bridge = await lab.bridgePid();
       await using client = lab.client();
@@ -94,7 +94,7 @@ describe("a flood in one terminal while its viewer reads slowly", () => {
     },
   );
 
-  it("a viewer that reads at full speed gets every byte", { timeout: 120_000 }, async (t) => {
+  it("a viewer that reads at full speed gets every byte", { timeout: 600_000 }, async (t) => {
     await using client = lab.client();
     let length = 0;
     const began = performance.now();
@@ -111,7 +111,7 @@ describe("a flood in one terminal while its viewer reads slowly", () => {
 
   it(
     "a viewer that stops reading does not stop the others of the same terminal",
-    { timeout: 120_000 },
+    { timeout: 600_000 },
     async () => {
       await using client = lab.client();
       let seen = 0;
@@ -124,7 +124,7 @@ describe("a flood in one terminal while its viewer reads slowly", () => {
         mode: "observe",
         data: () => new Promise(() => undefined),
       });
-      await lab.until("the controller sees it all", () => seen >= 20 * 1048576, 30_000);
+      await lab.until("the controller sees it all", () => seen >= 20 * 1048576);
       stalled.detach();
       controller.detach();
     },

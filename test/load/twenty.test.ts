@@ -35,7 +35,7 @@ describe(`${String(COUNT)} machines at once`, () => {
   }
   after(async () => await lab[Symbol.asyncDispose]());
 
-  it("all launch, all answer, and after rm nothing of them is left", { timeout: 300_000 }, async (t) => {
+  it("all launch, all answer, and after rm nothing of them is left", { timeout: 600_000 }, async (t) => {
     const bridge = await lab.bridgePid();
     const standing = (): string[] =>
       processesOf(lab.root)
@@ -75,7 +75,7 @@ describe(`${String(COUNT)} machines at once`, () => {
     assert.deepEqual(await lab.machines(), []);
     assert.deepEqual(await lab.containers(), []);
     await lab
-      .until("its processes are gone", () => standing().join("\n") === before.processes.join("\n"), 20_000)
+      .until("its processes are gone", () => standing().join("\n") === before.processes.join("\n"))
       .catch(() => assert.deepEqual(standing(), before.processes));
     const mounts = mountsBelow(lab.root).filter((target) => !before.mounts.includes(target));
     assert.deepEqual(mounts, []);
@@ -85,7 +85,7 @@ describe(`${String(COUNT)} machines at once`, () => {
     // Connections to Podman that are kept for a while are not left behind, so the bridge gets some time.
     const same = (): boolean => descriptors(bridge).length <= before.files.length;
     await lab
-      .until("descriptors are closed", same, 15_000)
+      .until("descriptors are closed", same)
       .catch(() => assert.deepEqual(descriptors(bridge).sort(), before.files));
     t.diagnostic(
       `descriptors of the bridge: ${before.files.length} before, ${descriptors(bridge).length} after`,

@@ -484,7 +484,7 @@ function alive(pid: string): boolean {
   }
 }
 
-describe("beside the reference host", { timeout: 240_000 }, () => {
+describe("beside the reference host", { timeout: 600_000 }, () => {
   let lab: FlowLab;
 
   before(async () => {
@@ -623,7 +623,7 @@ function processesWith(text: string): number {
 }
 
 async function until(holds: () => boolean): Promise<void> {
-  for (let round = 0; round < 400; round += 1) {
+  for (let round = 0; round < 4800; round += 1) {
     if (holds()) return;
     await delay(25);
   }

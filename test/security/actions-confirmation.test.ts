@@ -29,7 +29,7 @@ async function refusal(work: Promise<unknown>): Promise<string> {
   );
 }
 
-describe("no write without a confirmation given on the host", { timeout: 400_000 }, () => {
+describe("no write without a confirmation given on the host", { timeout: 600_000 }, () => {
   let actions: ActionLab;
   let operator: DoorwardClient;
   let port: number;

@@ -79,7 +79,7 @@ function nested(depth: number): unknown {
 
 test(
   `${COUNT} hostile requests: each is refused with its code, none is executed`,
-  { timeout: 500_000 },
+  { timeout: 600_000 },
   async () => {
     await using lab = await FlowLab.open();
     const pick = randomFrom(SEED);

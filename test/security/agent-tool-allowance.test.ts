@@ -15,7 +15,7 @@ const POLICY = `grants:
   - { to: "agent:hermes:*", doors: [agent-tool], operations: [${ALL.join(", ")}], for: 8h }
 `;
 
-describe("what an agent may call, on a real machine", { timeout: 300_000 }, () => {
+describe("what an agent may call, on a real machine", { timeout: 600_000 }, () => {
   let lab: Lab;
   let repo: string;
   const open: AsyncDisposable[] = [];

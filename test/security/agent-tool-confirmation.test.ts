@@ -22,7 +22,7 @@ const AGENTS = `
     for: 8h
 `;
 
-describe("agents' tools act on the host with a confirmation given there alone", { timeout: 400_000 }, () => {
+describe("agents' tools act on the host with a confirmation given there alone", { timeout: 600_000 }, () => {
   let actions: ActionLab;
   let operator: DoorwardClient;
   let port: number;

@@ -17,7 +17,7 @@ const POLICY = `grants:
 
 describe(
   "a call that floods, hangs, forks or closes its output harms only itself",
-  { timeout: 400_000 },
+  { timeout: 600_000 },
   () => {
     let lab: Lab;
     let bridge: number;

@@ -80,7 +80,7 @@ test(
     const env = { ...clientEnvironment(), GIT_CONFIG_NOSYSTEM: "1" };
     const source = join(flows.folder, "source");
     const git = (...args: string[]): Promise<unknown> =>
-      run("git", ["-c", "user.name=a", "-c", "user.email=a@b", ...args], { env, timeout: 30_000 });
+      run("git", ["-c", "user.name=a", "-c", "user.email=a@b", ...args], { env, timeout: 300_000 });
     await git("init", "-q", source);
     writeFileSync(join(source, "file"), patterned(200_000));
     await git("-C", source, "add", "file");
@@ -147,7 +147,7 @@ test(
       cwd: join(flows.folder, "app"),
       // An npm whose own settings name a cafile trusts nothing else, whatever NODE_EXTRA_CA_CERTS says.
       env: { ...clientEnvironment(), npm_config_cafile: join(flows.folder, "ca.pem") },
-      timeout: 60_000,
+      timeout: 300_000,
     });
     assert.match(readFileSync(join(flows.folder, "app/node_modules/tiny/package.json"), "utf8"), /tiny/);
     server.closeAllConnections();

@@ -32,7 +32,7 @@ type Way = (token: string, line: string) => Promise<string>;
 
 describe(
   "every way into a machine refuses every wrong grant, and cuts what ends",
-  { timeout: 400_000 },
+  { timeout: 600_000 },
   () => {
     let lab: Lab;
     let port: number;

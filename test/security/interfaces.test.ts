@@ -11,7 +11,7 @@ import { openLab, type Lab } from "../support/lab.ts";
 
 const ALL = ["terminal.attach", "terminal.observe", "terminal.input", "terminal.exec", "terminal.agent-exec"];
 
-describe("documents of the operator against a running bridge", { timeout: 300_000 }, () => {
+describe("documents of the operator against a running bridge", { timeout: 600_000 }, () => {
   let lab: Lab;
   let machine: string;
 

@@ -152,7 +152,7 @@ describe("the security invariants of the host interface", { skip: needsRoot }, (
     );
   }
 
-  it("1: no machine ever has the home folder as a whole", { timeout: 300_000 }, async () => {
+  it("1: no machine ever has the home folder as a whole", { timeout: 600_000 }, async () => {
     const before = await names();
     symlinkSync(home, join(lab.sources, "to-home"));
     symlinkSync(lab.root, join(lab.sources, "above-home"));
@@ -198,7 +198,7 @@ describe("the security invariants of the host interface", { skip: needsRoot }, (
 
   it(
     "2: no machine sees keys, profiles, keychains, tokens, credentials or password stores by default",
-    { timeout: 300_000 },
+    { timeout: 600_000 },
     async () => {
       const before = await names();
       for (const path of SECRETS) {
@@ -232,7 +232,7 @@ describe("the security invariants of the host interface", { skip: needsRoot }, (
     },
   );
 
-  it("3: no browser profile is shared, by mount, by document or by grant", { timeout: 300_000 }, async () => {
+  it("3: no browser profile is shared, by mount, by document or by grant", { timeout: 600_000 }, async () => {
     const before = await names();
     for (const path of BROWSERS) await refused(join(home, path, ".."), path);
     symlinkSync(join(home, ".mozilla"), join(lab.sources, "profile"));
@@ -257,7 +257,7 @@ describe("the security invariants of the host interface", { skip: needsRoot }, (
     await assert.rejects(wider);
   });
 
-  it("4: only allowlisted repo paths can be edited", { timeout: 300_000 }, async () => {
+  it("4: only allowlisted repo paths can be edited", { timeout: 600_000 }, async () => {
     const outside = join(lab.root, "outside.txt");
     writeFileSync(outside, "as it was\n", { mode: 0o666 });
     symlinkSync(outside, join(repo, "way-out"));
@@ -311,7 +311,7 @@ describe("the security invariants of the host interface", { skip: needsRoot }, (
 
   it(
     "5: a terminal is attached by whom the operator let, each attach is recorded before its first byte, and agents are told from people",
-    { timeout: 300_000 },
+    { timeout: 600_000 },
     async () => {
       const opened = async (): Promise<number> => (await lab.records("session-open")).length;
       const count = await opened();
@@ -373,7 +373,7 @@ describe("the security invariants of the host interface", { skip: needsRoot }, (
 
   it(
     "6: an agent's execution is governed: granted as such, offered by the profile, and on record with its grant and policy",
-    { timeout: 300_000 },
+    { timeout: 600_000 },
     async () => {
       const url = `http://127.0.0.1:${await lab.tcpPort()}`;
       const full = await lab.grant("shop", ["terminal.exec", "terminal.agent-exec"]);
@@ -413,7 +413,7 @@ describe("the security invariants of the host interface", { skip: needsRoot }, (
 
   it(
     "7: every launch has a fingerprint and a record that verifies, and a killed one leaves no machine without",
-    { timeout: 300_000 },
+    { timeout: 600_000 },
     async () => {
       interface Up {
         readonly name: string;
@@ -471,7 +471,7 @@ describe("without evidence", { skip: needsRoot }, () => {
   });
   after(async () => await lab[Symbol.asyncDispose]());
 
-  it("5 and 7: nobody attaches and no machine starts", { timeout: 120_000 }, async () => {
+  it("5 and 7: nobody attaches and no machine starts", { timeout: 600_000 }, async () => {
     const repo = lab.repo("shop");
     const kept = await lab.up(repo, "--name", "kept");
     assert.equal(await fillEvidence(lab, kept), "EVIDENCE_UNWRITABLE");

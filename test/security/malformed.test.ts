@@ -86,7 +86,7 @@ describe("malformed input at every edge gets an error, and the bridge goes on", 
     // Requests of actions are answered in the words of their own contract: actions-hostile.test.ts has them.
     .filter(({ id }) => id !== "machines.stop" && id !== "actions.run");
 
-  it("bodies of any JSON value to every route", { timeout: 120_000 }, async () => {
+  it("bodies of any JSON value to every route", { timeout: 600_000 }, async () => {
     const hostile = fc.oneof(
       // An empty object is a whole request of some routes, and does what they do.
       fc.json().filter((body) => body !== "{}"),
@@ -199,7 +199,7 @@ describe("malformed input at every edge gets an error, and the bridge goes on", 
     await alive();
   });
 
-  it("frames of any kind at both doors, before and after the hello", { timeout: 120_000 }, async () => {
+  it("frames of any kind at both doors, before and after the hello", { timeout: 600_000 }, async () => {
     const hello: Record<string, string> = {
       terminal: JSON.stringify({ type: "hello", mode: "attach", terminal: { new: {} } }),
       exec: JSON.stringify({ type: "exec", argv: ["cat"], stdin: true }),
@@ -258,7 +258,7 @@ describe("malformed input at every edge gets an error, and the bridge goes on", 
     await alive();
   });
 
-  it("command lines", { timeout: 120_000 }, async () => {
+  it("command lines", { timeout: 600_000 }, async () => {
     for (const args of [
       ["up", ""],
       ["up", "--ttl", "-1h"],

@@ -31,7 +31,7 @@ const NEEDED: Readonly<Record<ActName, readonly string[]>> = {
 
 describe(
   "a plugin in a process of its own, with the SDK as it is published",
-  { skip: noPluginLab, timeout: 300_000 },
+  { skip: noPluginLab, timeout: 600_000 },
   () => {
     let opened: PluginLab;
     let operator: DoorwardClient;

@@ -47,7 +47,7 @@ export async function runDoorward(
   child.stderr?.on("data", (chunk: Buffer) => stderr.push(chunk));
   child.stdin?.on("error", () => undefined);
   child.stdin?.end(options.input ?? "");
-  const killer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 120_000);
+  const killer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 300_000);
   const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
   clearTimeout(killer);
   const text = (chunks: readonly Buffer[]): string => Buffer.concat(chunks).toString();
@@ -72,7 +72,7 @@ export class Screen {
   }
 
   /** Waits until the text seen since `from` holds something; answers how long that took, in milliseconds. */
-  async see(what: string | RegExp, { from = 0, ms = 60_000 } = {}): Promise<number> {
+  async see(what: string | RegExp, { from = 0, ms = 180_000 } = {}): Promise<number> {
     const began = performance.now();
     const holds = (seen: string): boolean =>
       typeof what === "string" ? seen.includes(what) : what.test(seen);

@@ -194,7 +194,7 @@ export class Lab implements AsyncDisposable {
   }
 
   /** Waits until something holds; throws what `describe` says when it does not in time. */
-  async until(what: string, holds: () => Promise<boolean> | boolean, ms = 60_000): Promise<number> {
+  async until(what: string, holds: () => Promise<boolean> | boolean, ms = 180_000): Promise<number> {
     const began = performance.now();
     while (!(await holds())) {
       if (performance.now() - began > ms) throw new Error(`never: ${what}`);

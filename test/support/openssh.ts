@@ -51,7 +51,7 @@ export class OpenSsh {
 }
 
 /** Everything that a program writes, and its exit code; it is killed when it hangs. */
-export async function ended(child: ChildProcess, ms = 90_000): Promise<HostRan> {
+export async function ended(child: ChildProcess, ms = 300_000): Promise<HostRan> {
   const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
   child.stdout?.on("data", (chunk: Buffer) => stdout.push(chunk));
   child.stderr?.on("data", (chunk: Buffer) => stderr.push(chunk));

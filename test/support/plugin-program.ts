@@ -73,7 +73,7 @@ function http(job: Extract<PluginJob, { kind: "http" }>, url: string, own: strin
   return new Promise((resolve, reject) => {
     const sent = httpRequest({
       ...place,
-      ...{ method, path, agent: false, timeout: 10_000 },
+      ...{ method, path, agent: false, timeout: 120_000 },
       headers: { accept: "application/json", ...(text === "" ? {} : json), ...bearer, ...headers },
     });
     sent.once("timeout", () => sent.destroy(new Error("no answer")));

@@ -63,9 +63,9 @@ export class StdioAgent implements AsyncDisposable {
     this.child.stdin?.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
   }
 
-  /** Waits for an answer, a minute at most. */
+  /** Waits for an answer, three minutes at most. */
   async answer(id: number): Promise<Answer> {
-    const end = performance.now() + 60_000;
+    const end = performance.now() + 180_000;
     for (;;) {
       const found = this.answers.find((answer) => answer.id === id);
       if (found !== undefined) return found;

@@ -36,7 +36,7 @@ test("a bridge killed in the middle of a workflow: the record says how far it ca
   bridge.kill("SIGKILL");
   await once(bridge, "exit");
   const program = join(base, "bin", "tool");
-  for (let round = 0; running(program) > 0 && round < 600; round += 1) await delay(50);
+  for (let round = 0; running(program) > 0 && round < 2400; round += 1) await delay(50);
   assert.equal(running(program), 0);
   await using lab = await FlowLab.open(base);
   const [report] = lab.actions.reports(null);

@@ -30,12 +30,12 @@ function running(word: string): number {
 }
 
 async function untilGone(word: string): Promise<void> {
-  for (let left = 600; left > 0 && running(word) > 0; left -= 1) await sleep(50);
+  for (let left = 2400; left > 0 && running(word) > 0; left -= 1) await sleep(50);
   assert.equal(running(word), 0);
 }
 
 async function untilRuns(word: string): Promise<void> {
-  for (let left = 600; left > 0 && running(word) === 0; left -= 1) await sleep(50);
+  for (let left = 2400; left > 0 && running(word) === 0; left -= 1) await sleep(50);
   assert.notEqual(running(word), 0);
 }
 

@@ -33,7 +33,7 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-describe("doorward attach", { timeout: 120_000 }, () => {
+describe("doorward attach", { timeout: 600_000 }, () => {
   it("exits with the shell's code, and the terminal is as before", async () => {
     const screen = await attached();
     screen.type("exit 7\r");
@@ -171,7 +171,7 @@ describe("doorward attach", { timeout: 120_000 }, () => {
     await lab.guest.restartBridge();
     await pause(1000);
     await lab.startBridge();
-    await screen.see("tick-40-", 60_000);
+    await screen.see("tick-40-");
     const ticks = [...screen.text.matchAll(/^tick-(\d+)-/gm)].map((match) => Number(match[1]));
     assert.deepEqual(
       ticks,

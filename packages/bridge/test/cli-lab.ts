@@ -369,7 +369,7 @@ export class Screen {
   }
 
   /** Waits until the text seen so far holds something. */
-  async see(what: string | RegExp, ms = 30_000): Promise<void> {
+  async see(what: string | RegExp, ms = 120_000): Promise<void> {
     const end = performance.now() + ms;
     const holds = (): boolean => (typeof what === "string" ? this.text.includes(what) : what.test(this.text));
     while (!holds()) {

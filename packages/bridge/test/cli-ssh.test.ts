@@ -18,7 +18,7 @@ import { runHere, startCliLab, type CliLab } from "./cli-lab.ts";
 
 const skip = spawnSync("ssh-keygen", ["-?"]).error === undefined ? false : "needs ssh-keygen";
 
-describe("ssh, ssh-config and ssh-proxy", { timeout: 120_000, skip }, () => {
+describe("ssh, ssh-config and ssh-proxy", { timeout: 600_000, skip }, () => {
   let lab: CliLab;
   before(async () => (lab = await startCliLab()));
   after(() => lab[Symbol.asyncDispose]());

@@ -16,7 +16,7 @@ function problem(text: string): Problem {
   return Problem.parse(JSON.parse(text));
 }
 
-describe("a wrong command line", { timeout: 180_000 }, () => {
+describe("a wrong command line", { timeout: 600_000 }, () => {
   const wrong: readonly [readonly string[], string][] = [
     [["up", "--ttl", "8x"], "--ttl"],
     [["up", "--ttl", "0h"], "--ttl"],
@@ -67,7 +67,7 @@ describe("a wrong command line", { timeout: 180_000 }, () => {
   });
 });
 
-describe("errors", { timeout: 60_000 }, () => {
+describe("errors", { timeout: 600_000 }, () => {
   it("a denial prints message, rule and hint and exits 3", async () => {
     lab.answers.set("machines.up", () => {
       throw new DenialError({
@@ -114,7 +114,7 @@ describe("errors", { timeout: 60_000 }, () => {
   });
 });
 
-describe("which machine is meant", { timeout: 60_000 }, () => {
+describe("which machine is meant", { timeout: 600_000 }, () => {
   it("the only one that has the current folder, also from below it and through a symlink", async () => {
     await mkdir(join(lab.repo, "src"), { recursive: true });
     await symlink(join(lab.repo, "src"), join(lab.home, "link"));
@@ -137,7 +137,7 @@ describe("which machine is meant", { timeout: 60_000 }, () => {
   });
 });
 
-describe("help, colours and completion", { timeout: 180_000 }, () => {
+describe("help, colours and completion", { timeout: 600_000 }, () => {
   it("every command has --help with an example", async () => {
     for (const { name } of COMMANDS) {
       const ran = await runHere(lab, [name, "--help"]);
@@ -187,7 +187,7 @@ describe("help, colours and completion", { timeout: 180_000 }, () => {
   });
 });
 
-describe("without a bridge", { timeout: 60_000 }, () => {
+describe("without a bridge", { timeout: 600_000 }, () => {
   it("a grant's holder never starts one, and never touches the socket", async () => {
     const home = await mkdtemp(join(tmpdir(), "dw-none-"));
     const { token } = await lab.grant(["terminal.exec"]);

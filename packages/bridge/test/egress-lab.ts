@@ -209,7 +209,7 @@ export function of<T extends EvidenceInput["type"]>(
 
 /** Waits for a fact. */
 export async function eventually(fact: () => boolean, what: string): Promise<void> {
-  for (let tries = 0; tries < 3000; tries += 1) {
+  for (let tries = 0; tries < 12_000; tries += 1) {
     if (fact()) return;
     await delay(10);
   }

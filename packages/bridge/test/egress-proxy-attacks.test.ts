@@ -44,7 +44,7 @@ const asking = (host: string, more = ""): string =>
   `GET / HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${PLACEHOLDER}\r\n${more}Connection: close\r\n\r\n`;
 
 async function until(what: string, holds: () => boolean): Promise<void> {
-  for (let left = 3000; left > 0 && !holds(); left -= 1) await new Promise((next) => setTimeout(next, 10));
+  for (let left = 12_000; left > 0 && !holds(); left -= 1) await new Promise((next) => setTimeout(next, 10));
   assert.ok(holds(), what);
 }
 

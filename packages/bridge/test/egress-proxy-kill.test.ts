@@ -54,7 +54,7 @@ async function begun(): Promise<Socket> {
 
 /** Waits until nothing of a killed connection is left on either side. */
 async function gone(): Promise<void> {
-  for (let left = 3000; left > 0; left -= 1) {
+  for (let left = 12_000; left > 0; left -= 1) {
     if (far.size === 0 && lab.streams.size === 0 && lab.booked.every(({ open }) => !open)) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

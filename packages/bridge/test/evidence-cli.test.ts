@@ -12,7 +12,7 @@ interface Key {
   readonly rotations: readonly { readonly previous: string; readonly reason: string | null }[];
 }
 
-describe("keys and witnesses on the command line, against a running bridge", { timeout: 300_000 }, () => {
+describe("keys and witnesses on the command line, against a running bridge", { timeout: 600_000 }, () => {
   let lab: Lab;
   before(async () => (lab = await openLab()));
   after(async () => await lab[Symbol.asyncDispose]());

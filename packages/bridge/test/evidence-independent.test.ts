@@ -89,7 +89,7 @@ async function goVerifier(
 
 void test(
   "Go's sumdb packages verify checkpoint, tiles and proofs, and refuse a changed tile, entry or key",
-  { skip: noGo, timeout: 180_000 },
+  { skip: noGo, timeout: 600_000 },
   async () => {
     await using folder = await temporary();
     const { out, vkey, proofs } = await exported(folder.path, [1, 2, 100, 256, 300, 513, 700]);
@@ -114,7 +114,7 @@ void test(
 
 void test(
   "Python's securesystemslib verifies the envelopes, and refuses a changed one",
-  { skip: noPython, timeout: 180_000 },
+  { skip: noPython, timeout: 600_000 },
   async () => {
     await using folder = await temporary();
     const { out, vkey } = await exported(folder.path, [270]);
@@ -132,7 +132,7 @@ void test(
 
 void test(
   "a verifier written from the specification alone accepts a cosignature, and refuses a changed checkpoint, time, line or key",
-  { skip: skipWithout(answers("go", ["version"]), "golang-go"), timeout: 180_000 },
+  { skip: skipWithout(answers("go", ["version"]), "golang-go"), timeout: 600_000 },
   async () => {
     await using folder = await temporary();
     const log = await openLog(folder.path);

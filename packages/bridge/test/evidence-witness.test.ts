@@ -299,7 +299,7 @@ void test("a log that is closed has its last checkpoint cosigned", async () => {
   assert.equal((await seen(witness)).split("\n")[1], "12");
 });
 
-void test("a witness that never answers keeps no log from closing", { timeout: 120_000 }, async () => {
+void test("a witness that never answers keeps no log from closing", { timeout: 600_000 }, async () => {
   await using folder = await temporary();
   const { log, witness } = await pair(folder.path, 5);
   const silent = createServer(() => undefined);

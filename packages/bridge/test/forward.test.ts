@@ -58,7 +58,7 @@ before(async () => {
   });
   let said = "";
   forwarding.stdout?.on("data", (part: Buffer) => (said += part.toString()));
-  await lab.until("forwarded", () => said.includes("is port 3002"), 60_000);
+  await lab.until("forwarded", () => said.includes("is port 3002"));
 });
 after(async () => {
   forwarding.kill("SIGINT");

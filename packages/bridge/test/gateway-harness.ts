@@ -387,7 +387,7 @@ export function ask(where: { port: number } | { socketPath: string }, given: Ask
 }
 
 /** Sends raw bytes to a TCP port and answers all that comes back until the peer closes. */
-export async function raw(port: number, bytes: string | Buffer, waitMs = 3000): Promise<string> {
+export async function raw(port: number, bytes: string | Buffer, waitMs = 120_000): Promise<string> {
   const socket = connect(port, "127.0.0.1");
   let got = "";
   socket.on("data", (chunk) => (got += chunk.toString("latin1")));
@@ -474,13 +474,13 @@ export async function closing(socket: WebSocket): Promise<{ code: number; reason
   return { code, reason: reason.toString() };
 }
 
-/** Waits until something holds, for two seconds at most. */
+/** Waits until something holds, for two minutes at most. */
 export async function eventually(holds: () => boolean, what: string): Promise<void> {
-  for (let tries = 0; tries < 3000; tries += 1) {
+  for (let tries = 0; tries < 12_000; tries += 1) {
     if (holds()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  throw new Error(`not within half a minute: ${what}`);
+  throw new Error(`not within two minutes: ${what}`);
 }
 
 export type { Socket };

@@ -472,7 +472,7 @@ describe("hostile connections", () => {
     const served = () => ask({ port: bench.port }, { path: "/healthz" }).then(({ status }) => status);
     let status: number | undefined;
     // Refused for as long as the bridge has not seen them go.
-    for (let tries = 0; status === undefined && tries < 500; tries += 1) {
+    for (let tries = 0; status === undefined && tries < 6000; tries += 1) {
       status = await served().catch(() => undefined);
       if (status === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
     }

@@ -17,7 +17,7 @@ test("a bridge killed between persisting a revocation and recording it has revok
   t.after(() => rmSync(dir, { recursive: true, force: true }));
   const program = fileURLToPath(new URL("./grants-crash-child.ts", import.meta.url));
   const flags = ["--conditions=source", "--import", "tsx", program, dir];
-  const child = spawnSync(process.execPath, flags, { encoding: "utf8", timeout: 60_000 });
+  const child = spawnSync(process.execPath, flags, { encoding: "utf8", timeout: 600_000 });
   assert.equal(child.signal, "SIGKILL", child.stderr);
   const tokens = Tokens.parse(JSON.parse(child.stdout));
 

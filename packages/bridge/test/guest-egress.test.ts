@@ -245,7 +245,7 @@ test("a port that is taken is listened on as soon as it is free", async () => {
     using _listening = other.link.onEgress(echo);
     for (let round = 0; ; round += 1) {
       const inside = await program(port);
-      if (inside.destroyed && round < 100) {
+      if (inside.destroyed && round < 1200) {
         await sleep(100);
         continue;
       }

@@ -14,7 +14,7 @@ import { plan, PolicyLab, releaseAll } from "./policy-lab.ts";
 
 const log = pino({ level: "silent" });
 
-describe("files of a real machine", { skip: skipped, concurrency: false, timeout: 180_000 }, () => {
+describe("files of a real machine", { skip: skipped, concurrency: false, timeout: 600_000 }, () => {
   let lab: Lab;
   before(async () => {
     guestBundle();

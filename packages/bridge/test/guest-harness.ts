@@ -105,13 +105,13 @@ export async function stop(guest: ChildProcess): Promise<void> {
 }
 
 /** A signal that ends a wait that would otherwise hang the tests. */
-export function soon(ms = 30_000): AbortSignal {
+export function soon(ms = 120_000): AbortSignal {
   return AbortSignal.timeout(ms);
 }
 
 /** Waits until something holds. */
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 30_000;
+  const end = performance.now() + 120_000;
   while (!(await holds())) {
     if (performance.now() > end) throw new Error(`never: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -242,7 +242,7 @@ export class Watcher implements Disposable {
   }
 
   /** Waits until something holds, with everything seen so far in the error. */
-  async until(what: string, holds: () => boolean, ms = 30_000): Promise<void> {
+  async until(what: string, holds: () => boolean, ms = 120_000): Promise<void> {
     const end = performance.now() + ms;
     while (!holds()) {
       if (performance.now() > end)

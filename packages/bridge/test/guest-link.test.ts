@@ -79,7 +79,7 @@ async function dialled(path: string): Promise<Socket> {
   return socket;
 }
 
-function closes(socket: Socket, ms = 5000): Promise<void> {
+function closes(socket: Socket, ms = 60_000): Promise<void> {
   if (socket.destroyed) return Promise.resolve();
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error("the socket stayed open")), ms);

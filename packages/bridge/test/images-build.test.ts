@@ -33,7 +33,7 @@ function buildersRunning(): boolean {
   });
 }
 
-describe("the machine image", { skip, concurrency: false, timeout: 400_000 }, () => {
+describe("the machine image", { skip, concurrency: false, timeout: 600_000 }, () => {
   let root: string;
   let engine: PodmanEngine;
   before(async () => {
@@ -75,7 +75,7 @@ describe("the machine image", { skip, concurrency: false, timeout: 400_000 }, ()
     await assert.rejects(build, (error: unknown) => toDoorwardError(error).code === "ABORTED");
     for (
       let round = 0;
-      round < 200 && (buildersRunning() || leftovers().some((path) => !earlier.has(path)));
+      round < 2400 && (buildersRunning() || leftovers().some((path) => !earlier.has(path)));
       round++
     ) {
       await new Promise((resolve) => setTimeout(resolve, 50));

@@ -196,7 +196,7 @@ test(
     await policy.watch(abort.signal);
     try {
       const until = async (holds: () => boolean): Promise<void> => {
-        for (let round = 0; !holds() && round < 3000; round += 1) await sleep(10);
+        for (let round = 0; !holds() && round < 12_000; round += 1) await sleep(10);
         assert.ok(holds(), JSON.stringify(events));
       };
       writeDocument(lab.configDir, "a.json", interfaceDocument({ allowedOperations: ["terminal.exec"] }));

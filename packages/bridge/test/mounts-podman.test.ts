@@ -8,7 +8,7 @@ import { gitConfigMount, lostProtections, machineGitConfig } from "../src/machin
 import { never, openLab, skipped, type Lab } from "./podman-lab.ts";
 import { git, plan, PolicyLab, releaseAll } from "./policy-lab.ts";
 
-describe("planned mounts in a real machine", { skip: skipped, concurrency: false, timeout: 180_000 }, () => {
+describe("planned mounts in a real machine", { skip: skipped, concurrency: false, timeout: 600_000 }, () => {
   let lab: Lab;
   before(async () => {
     lab = await openLab();
@@ -110,7 +110,7 @@ describe("planned mounts in a real machine", { skip: skipped, concurrency: false
       "cd /workspace/feature && echo x > x && git add x && git commit -qm tree && echo DONE; sleep 1000";
     const spec = lab.spec("worktree", ["sh", "-c", script], { mounts: [...planned.mounts, gitConfig] });
     const machine = await lab.engine.launch(spec, never);
-    for (let round = 0; round < 600; round += 1) {
+    for (let round = 0; round < 2400; round += 1) {
       if ((await lab.engine.logs(machine.containerId, 20)).includes("DONE")) break;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }

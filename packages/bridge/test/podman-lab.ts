@@ -76,7 +76,7 @@ export async function openLab(left: { readonly root?: string } = {}): Promise<La
       return engine;
     },
     ended: async (containerId) => {
-      for (let round = 0; round < 600; round++) {
+      for (let round = 0; round < 4800; round++) {
         const exit = exits.get(containerId);
         if (exit !== undefined) return exit;
         await new Promise((resolve) => setTimeout(resolve, 25));

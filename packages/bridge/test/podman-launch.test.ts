@@ -20,7 +20,7 @@ const sleep = ["sleep", "1000"];
 
 const END = "the script ended";
 
-describe("a launch through Podman", { skip: skipped, concurrency: false, timeout: 400_000 }, () => {
+describe("a launch through Podman", { skip: skipped, concurrency: false, timeout: 600_000 }, () => {
   let lab: Lab;
   before(async () => {
     lab = await openLab();
@@ -130,7 +130,7 @@ describe("a launch through Podman", { skip: skipped, concurrency: false, timeout
     ]);
     const { containerId, pid } = await lab.engine.launch(spec, never);
     const made = `/proc/${String(pid)}/root/dev/shm/made`;
-    for (let round = 0; round < 1200 && !existsSync(made); round++) await delay(25);
+    for (let round = 0; round < 4800 && !existsSync(made); round++) await delay(25);
     assert.ok(existsSync(made), "the machine made its device node");
     const { devices } = await lab.engine.measure(containerId, never);
     assert.ok(!devices.some((path) => path.startsWith("/dev/shm")));

@@ -47,7 +47,7 @@ async function until(what: string, holds: () => boolean | Promise<boolean>): Pro
   assert.fail(`${what} did not happen`);
 }
 
-describe("the life of machines in Podman", { skip: skipped, concurrency: false, timeout: 400_000 }, () => {
+describe("the life of machines in Podman", { skip: skipped, concurrency: false, timeout: 600_000 }, () => {
   let lab: Lab;
   before(async () => {
     lab = await openLab();

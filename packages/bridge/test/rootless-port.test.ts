@@ -39,7 +39,7 @@ async function rootless(before: string): Promise<Told> {
     const { stdout } = await promisify(execFile)(
       "unshare",
       ["--mount", "--propagation=private", "sh", "-c", line, "sh", ...drop, ...node],
-      { env: { PATH: process.env["PATH"], HOME: "/nonexistent", SCRATCH: home }, timeout: 60_000 },
+      { env: { PATH: process.env["PATH"], HOME: "/nonexistent", SCRATCH: home }, timeout: 300_000 },
     );
     return JSON.parse(stdout) as Told;
   } finally {

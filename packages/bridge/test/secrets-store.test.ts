@@ -155,7 +155,7 @@ describe("a secret on the host", () => {
       assert.equal(SecretValue.safeParse(value).success, true, value.slice(0, 30));
   });
 
-  it("is the old or the new one after a kill at any moment", { timeout: 240_000 }, async () => {
+  it("is the old or the new one after a kill at any moment", { timeout: 600_000 }, async () => {
     await store.set("API_KEY", "value-000000");
     const program = `import { SecretStore } from ${JSON.stringify(new URL("../src/secrets/index.ts", import.meta.url).href)};
       const store = await SecretStore.open(process.argv[2]);

@@ -19,7 +19,7 @@ function answer(status: number, type: string, body: string): void {
   far.http = (_request, response) => response.writeHead(status, { "content-type": type }).end(body);
 }
 
-describe("a call", { timeout: 30_000 }, () => {
+describe("a call", { timeout: 600_000 }, () => {
   it("fills path, query and body", async () => {
     const seen: string[] = [];
     far.http = (request, response, body) => {

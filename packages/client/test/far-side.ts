@@ -91,7 +91,7 @@ export function output(socket: WebSocket, offset: number, text: string): void {
 }
 
 /** Waits until something holds. */
-export async function until(what: string, holds: () => boolean, ms = 30_000): Promise<void> {
+export async function until(what: string, holds: () => boolean, ms = 120_000): Promise<void> {
   const end = performance.now() + ms;
   while (!holds()) {
     if (performance.now() > end) throw new Error(`never: ${what}`);

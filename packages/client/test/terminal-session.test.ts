@@ -26,7 +26,7 @@ function attach(options: Partial<TerminalOptions> = {}): Promise<TerminalSession
   });
 }
 
-describe("a terminal session", { timeout: 60_000 }, () => {
+describe("a terminal session", { timeout: 600_000 }, () => {
   it("asks for a new terminal by default, and for one by id when given", async () => {
     far.door = (socket) => ready(socket);
     await using first = await attach({ argv: ["htop"], cols: 90, rows: 30 });

@@ -14,7 +14,7 @@ interface Answer {
   readonly text: string;
 }
 
-describe("requests that clients post to one MCP server", { timeout: 60_000 }, () => {
+describe("requests that clients post to one MCP server", { timeout: 600_000 }, () => {
   const posted = new PostedRequests({ take: () => true, give: () => undefined });
   const mcp = new McpServer({ name: "test", version: "1.0.0" }, { capabilities: { tools: {} } });
   const aborted: string[] = [];

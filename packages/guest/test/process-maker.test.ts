@@ -14,7 +14,7 @@ const FFI = createRequire(import.meta.url).resolve(
   `@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`,
 );
 
-describe("processes of the guest", { timeout: 60_000 }, () => {
+describe("processes of the guest", { timeout: 600_000 }, () => {
   const pipes = new PipeMaker(FFI);
   const processes = new ProcessMaker(FFI);
   const folder = mkdtempSync(join(tmpdir(), "doorward-spawn-"));
