@@ -100,10 +100,15 @@ describe("hostile callers", () => {
     ["HTTP/0.9", () => "GET /healthz\r\n\r\n"],
     ["HTTP/3.7", () => line("GET /healthz HTTP/3.7")],
     ["no Host", () => "GET /healthz HTTP/1.1\r\n\r\n"],
-    ["two Hosts", () => line("GET /healthz HTTP/1.1", "Host: evil.example")],
+    ["two Hosts", () => line("GET /healthz HTTP/1.1", "Host: evil.example", "Connection: close")],
     [
       "two Authorizations",
-      () => line("GET /v1/machines HTTP/1.1", `Authorization: Bearer ${token}`, "Authorization: Bearer x"),
+      () =>
+        line(
+          "GET /v1/machines HTTP/1.1",
+          `Authorization: Bearer ${token}`,
+          ...["Authorization: Bearer x", "Connection: close"],
+        ),
     ],
     [
       "two Content-Lengths",
@@ -138,8 +143,8 @@ describe("hostile callers", () => {
           "Transfer-Encoding: chunked",
         ) + "zz\r\n{}\r\n0\r\n\r\n",
     ],
-    ["an absolute target", () => line("GET http://evil.example/healthz HTTP/1.1")],
-    ["an asterisk target", () => line("OPTIONS * HTTP/1.1")],
+    ["an absolute target", () => line("GET http://evil.example/healthz HTTP/1.1", "Connection: close")],
+    ["an asterisk target", () => line("OPTIONS * HTTP/1.1", "Connection: close")],
     ["CONNECT", () => line("CONNECT evil.example:443 HTTP/1.1")],
     ["a lower-case method", () => line("get /healthz HTTP/1.1")],
     ["an invented method", () => line("LAUNCH /v1/machines HTTP/1.1")],
