@@ -222,6 +222,26 @@ describe("doorward attach", { timeout: 600_000 }, () => {
     assert.equal((await watcher.ended).exitCode, 0);
   });
 
+  it("who comes second is told that it watches, and how to take control", async () => {
+    const screen = await attached();
+    screen.type(DETACH);
+    await screen.ended;
+    const id = /--terminal (t_[a-z0-9]+)/.exec(screen.text)?.[1] ?? "";
+    const first = lab.pty(["attach", "shop", "--terminal", id]);
+    await first.see(/bash-[0-9.]+[#$] /);
+    const second = lab.pty(["attach", "shop", "--terminal", id, "--detach-keys", "ctrl-p,ctrl-q"]);
+    await second.see(new RegExp(`you watch; leave with ctrl-p ctrl-q, take it with: .*--take -t ${id}`));
+    second.type("\u0010\u0011");
+    assert.equal((await second.ended).exitCode, 0);
+    const taker = lab.pty(["attach", "shop", "--take", "--terminal", id]);
+    await first.see("another viewer controls the terminal now");
+    taker.type("echo taken-$((4+4))\r");
+    await taker.see("taken-8");
+    assert.doesNotMatch(taker.text, /you watch/);
+    taker.type("exit 0\r");
+    await Promise.all([taker.ended, first.ended]);
+  });
+
   it("without a terminal it passes input on and prints output", async () => {
     const ran = await lab.run(["attach", "--", "cat"], { input: "line\n" });
     assert.equal(ran.code, 0);

@@ -93,6 +93,10 @@ function viewerOptions(
       mode: options.observe === true ? "observe" : "attach",
       take: options.take,
     },
+    watching: (terminal) =>
+      run.output.commands(
+        `another viewer controls it and you watch; leave with ${options.detachKeys.replaceAll(",", " ")}, take it with: doorward attach ${machine} --take -t ${terminal}`,
+      ),
     revive: revival(cli),
   };
 }

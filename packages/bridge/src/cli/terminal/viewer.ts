@@ -12,6 +12,8 @@ export interface ViewerOptions {
   readonly attach: Omit<TerminalOptions, "data" | "gap" | "notice" | "role" | "connection" | "cols" | "rows">;
   readonly observe: boolean;
   readonly detachKeys: Uint8Array;
+  /** What is said when another viewer controls the terminal: how to leave, and how to take it. */
+  readonly watching: (terminal: string) => string;
   /** Starts the bridge again when it is gone. */
   readonly revive: (error: DoorwardError, elapsedMs: number) => Promise<void>;
 }
@@ -56,6 +58,8 @@ export class Viewer {
     const session = await this.#attach(client);
     this.#session = session;
     for (const text of this.#early.splice(0)) this.#answer(text);
+    // Without it, keys that go nowhere would look like a terminal that hangs.
+    if (session.role === "observer" && !this.#options.observe) this.#say(this.#options.watching(session.id));
     terminal.enter();
     terminal.onResize(({ cols, rows }) => session.resize(cols, rows), this.#over.signal);
     const left = this.#readKeys(session);
