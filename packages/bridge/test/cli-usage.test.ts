@@ -41,6 +41,8 @@ describe("a wrong command line", { timeout: 600_000 }, () => {
     [["exec", "shop"], "CMD"],
     [["forward", "shop", "web"], "port"],
     [["forward", "shop", "70000"], "port"],
+    [["forward", "70000"], "port"],
+    [["forward", "shop"], "port"],
     [["action", "run", "/no/such/request.json"], "file"],
     [["action", "show", "nope"], "action"],
   ];
@@ -62,8 +64,29 @@ describe("a wrong command line", { timeout: 600_000 }, () => {
     assert.equal(ran.code, 2);
     assert.match(ran.stderr, /doorward: .*ups/);
     assert.equal((await runHere(lab, ["ls", "--nope"])).code, 2);
-    assert.match((await runHere(lab, ["action", "run"])).stderr, /hint: .*doorward action run --help$/m);
+    assert.match((await runHere(lab, ["action", "run"])).stderr, /hint: .*doorward help action run$/m);
     assert.match((await runHere(lab, ["action", "bogus"])).stderr, /hint: .*doorward help action$/m);
+    assert.match((await runHere(lab, ["help", "action", "bogus"])).stderr, /hint: .*doorward help action$/m);
+    assert.equal((await runHere(lab, ["help", "bogus"])).code, 2);
+  });
+
+  it("a program without its dashes is refused with the command line that was meant", async () => {
+    const plain = await runHere(lab, ["exec", "shop", "ls", "-l", "a b"]);
+    assert.equal(plain.code, 2);
+    assert.match(plain.stderr, /hint: .*doorward exec shop -- ls -l 'a b'$/m);
+    const unclear = await runHere(lab, ["exec", "--cwd", "/x", "shop", "ls", "-l"]);
+    assert.match(unclear.stderr, /hint: .*doorward exec \[machine\] -- CMD$/m);
+    assert.match((await runHere(lab, ["extend", "5"])).stderr, /hint: .*doorward extend 5h$/m);
+  });
+
+  it("policy allow refuses a folder that is not there, and a file, before the bridge is asked", async () => {
+    await writeFile(join(lab.home, "note"), "");
+    lab.calls.length = 0;
+    const absent = await runHere(lab, ["policy", "allow", join(lab.home, "shp")]);
+    assert.equal(absent.code, 4);
+    assert.match(absent.stderr, /there is no such folder\n {2}hint: mkdir -p /);
+    assert.match((await runHere(lab, ["policy", "allow", join(lab.home, "note")])).stderr, /it is no folder/);
+    assert.deepEqual(lab.calls, []);
   });
 });
 
@@ -84,6 +107,42 @@ describe("errors", { timeout: 600_000 }, () => {
       ran.stderr,
       /Cannot mount "\/x": it is denied\n {2}rule: policy\.paths\.deny\[ssh\]\n {2}hint: doorward policy explain \/x\n/,
     );
+  });
+
+  it("a grant that no rule covers is refused with the command that adds one; with --allow exactly that is added", async () => {
+    const denied = { code: "GRANT_TOO_WIDE", message: "Cannot grant", hint: "Add to grants" } as const;
+    lab.answers.set("grants.create", () => {
+      throw new DenialError({ ...denied, rule: "policy.grants" });
+    });
+    lab.answers.set("policy.grant", () => ({ path: "/p", exists: true, hash: "x", policy: {} }));
+    const asked = ["grant", "create", "shop", "--to", "ci:x", "--op", "terminal.exec", "--for", "1h"];
+    lab.calls.length = 0;
+    const refused = await runHere(lab, asked);
+    assert.equal(refused.code, 3);
+    assert.match(
+      refused.stderr,
+      /hint: .*doorward grant create shop --to ci:x --op terminal\.exec --for 1h --allow$/m,
+    );
+    assert.equal(
+      lab.calls.some(({ id }) => id === "policy.grant"),
+      false,
+    );
+    await runHere(lab, [...asked, "--allow"]);
+    assert.deepEqual(lab.calls.find(({ id }) => id === "policy.grant")?.body, {
+      ...{ to: "ci:x", doors: ["terminal"], operations: ["terminal.exec"] },
+      for: "1h",
+    });
+    lab.calls.length = 0;
+    lab.answers.set("grants.create", () => {
+      throw new DenialError({ ...denied, rule: "grant.tools" });
+    });
+    assert.equal((await runHere(lab, [...asked, "--allow"])).code, 3);
+    assert.equal(
+      lab.calls.some(({ id }) => id === "policy.grant"),
+      false,
+    );
+    lab.answers.delete("grants.create");
+    lab.answers.delete("policy.grant");
   });
 
   it("with --json the problem document is on stderr and stdout is empty", async () => {
@@ -124,6 +183,16 @@ describe("which machine is meant", { timeout: 600_000 }, () => {
       assert.equal(ran.code, 0, ran.stderr);
     }
   });
+  it("up says whether a machine runs already, or again", async () => {
+    const said = async (startedAt: string): Promise<string> => {
+      const machine = { ...machineView("shop", lab.repo), startedAt };
+      lab.answers.set("machines.up", () => ({ machine, reused: true, listed: [] }));
+      return (await runHere(lab, ["up"])).stdout.toString();
+    };
+    assert.match(await said("2026-01-01T00:00:00.000Z"), /^shop is running already /);
+    assert.match(await said(new Date(Date.now() + 60_000).toISOString()), /^shop is running again /);
+    lab.answers.delete("machines.up");
+  });
   it("a folder beside it with the same beginning is not in it", async () => {
     await mkdir(`${lab.repo}-2`, { recursive: true });
     assert.equal((await runHere(lab, ["stop"], `${lab.repo}-2`)).code, 4);
@@ -142,12 +211,24 @@ describe("help, colours and completion", { timeout: 600_000 }, () => {
     for (const { name } of COMMANDS) {
       const ran = await runHere(lab, [name, "--help"]);
       assert.equal(ran.code, 0, name);
-      const groups = [
-        ...["grant", "policy", "secret", "contracts", "egress", "action"],
-        ...["evidence", "transcript", "image", "bridge"],
-      ];
-      if (!groups.includes(name)) assert.match(ran.stdout.toString(), /Examples:\n {2}/, name);
+      assert.match(ran.stdout.toString(), /Examples:\n {2}/, name);
     }
+  });
+  it("help of a command of a group is that command's, and fits 80 columns", async () => {
+    const asked = await runHere(lab, ["help", "grant", "create"]);
+    assert.equal(asked.code, 0);
+    assert.match(asked.stdout.toString(), /^Usage: doorward grant create /);
+    assert.deepEqual(asked.stdout, (await runHere(lab, ["grant", "create", "--help"])).stdout);
+    for (const words of [[], ...COMMANDS.map(({ name }) => [name]), ["grant", "create"]]) {
+      const lines = (await runHere(lab, ["help", ...words])).stdout.toString().split("\n");
+      const long = lines.filter((line) => line.length > 80);
+      assert.deepEqual(long, [], words.join(" "));
+    }
+  });
+  it("help asks for no program to be run", async () => {
+    lab.calls.length = 0;
+    assert.match((await runHere(lab, ["help", "exec", "shop", "--", "ls"])).stdout.toString(), /^Usage/);
+    assert.deepEqual(lab.calls, []);
   });
   it("there are no colours but on a terminal, and none with NO_COLOR or --no-color", async () => {
     assert.doesNotMatch((await runHere(lab, ["up"])).stdout.toString(), /\u001b/);
@@ -169,9 +250,31 @@ describe("help, colours and completion", { timeout: 600_000 }, () => {
     assert.equal(await complete("up", ""), ":files\n");
     assert.equal(await complete("action", "run", ""), ":files\n");
     assert.equal(await complete("ssh-config", "--token-file", ""), ":files\n");
+    assert.match(await complete("completion", ""), /^bash\t\nzsh\t\nfish\t\n/);
+    assert.match(await complete("contracts", "show", "Term"), /^TerminalDoor\t/);
+    assert.match(await complete("forward", ""), /^shop\trunning\n/);
+    assert.equal(await complete("start", ""), ":none\n");
     assert.match(await complete("action", "preset", "enable", "gi"), /^git\t\n:none/);
     assert.equal(await complete("exec", "shop", "--", "l"), ":files\n");
     assert.match(await complete("grant", "create", "shop", "--op", "terminal.e"), /^terminal\.exec\t\n:none/);
+  });
+  it("completes hosts that a machine was refused, but nothing that is no host's name", async () => {
+    const at = "2026-01-01T00:00:00.000Z";
+    const refusal = { port: 443, code: "EGRESS_DENIED", count: 1, firstAt: at, lastAt: at };
+    const command = "doorward egress allow shop x";
+    const view = { machine: "m_shop000000", name: "shop", presets: [], rules: [], deny: [], allowances: [] };
+    lab.answers.set("egress.show", () => ({
+      ...{ ...view, askSeconds: 0, connections: 0 },
+      refused: ["registry.npmjs.org", "$(id)", "a b"].map((host) => ({ ...refusal, host, command })),
+    }));
+    for (const words of [
+      ["shop", ""],
+      ["shop", "reg"],
+    ]) {
+      const ran = await runHere(lab, ["complete", "--", "egress", "allow", ...words]);
+      assert.match(ran.stdout.toString(), /^registry\.npmjs\.org\trefused [0-9dhms]+ ago\n:none\n$/);
+    }
+    lab.answers.delete("egress.show");
   });
   it("bash completes with it, and evaluates no word of the line", () => {
     const marker = join(lab.home, "evaluated");

@@ -1,6 +1,6 @@
-import type { DoorwardClient } from "@doorward/client";
 import {
   ACTION_PRESETS,
+  DOCUMENTS,
   DOORS,
   EVIDENCE_PREDICATES,
   OPERATIONS,
@@ -9,18 +9,11 @@ import {
 } from "@doorward/contracts";
 import type { Argument, Command, Option } from "commander";
 import type { Cli } from "./cli.ts";
+import { askBridge, type Asked, type Candidate } from "./complete-asked.ts";
 import { CLIENT_NAMES } from "./connect/client-names.ts";
-import { Output } from "./output.ts";
+import { CONTRACT_TYPES } from "./commands/contracts-show.ts";
 import { buildProgram } from "./program.ts";
 
-/** One thing that may stand at the cursor. */
-interface Candidate {
-  readonly value: string;
-  readonly description: string;
-}
-
-/** What only a running bridge knows. */
-type Asked = "machines" | "approvals" | "actions" | "secrets" | "transcripts" | "grants" | "profiles";
 type Source = Asked | Fixed | "files" | "none";
 
 /** What this build knows by itself. */
@@ -35,6 +28,10 @@ const FIXED = {
   scopes: ["user", "project"],
   records: Object.keys(EVIDENCE_PREDICATES),
   "key-actions": ["show", "rotate"],
+  shells: ["bash", "zsh", "fish"],
+  loopback: ["127.0.0.1", "::1"],
+  contracts: CONTRACT_TYPES,
+  documents: Object.keys(DOCUMENTS),
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 type Fixed = keyof typeof FIXED;
 
@@ -42,6 +39,16 @@ const SOURCE_OF: ReadonlyMap<string, Source> = new Map<string, Source>([
   ["machine", "machines"],
   ["machine-or-time", "machines"],
   ["machine-or-host", "machines"],
+  ["machine-or-port", "machines"],
+  ["start machine", "stopped"],
+  ["--terminal", "terminals"],
+  ["allow host", "refused-hosts"],
+  ["deny host", "allowed-hosts"],
+  ["remove path", "roots"],
+  ["shell", "shells"],
+  ["--bind", "loopback"],
+  ["urn-or-type", "contracts"],
+  ["validate --type", "documents"],
   ["id", "approvals"],
   ["action-id", "actions"],
   ["secret", "secrets"],
@@ -85,7 +92,7 @@ export async function complete(cli: Cli, words: readonly string[]): Promise<void
   const program = await buildProgram(cli, "all");
   const current = words.at(-1) ?? "";
   const place = findPlace(program, words.slice(0, -1), current);
-  const found = typeof place === "string" ? await candidates(cli, place) : place;
+  const found = typeof place === "string" ? await candidates(cli, place, words) : place;
   for (const { value, description } of found) {
     if (value.startsWith(current)) cli.stdout.write(`${value}\t${description}\n`);
   }
@@ -144,11 +151,11 @@ function commandsOf(command: Command): readonly Candidate[] {
   return command.commands.map((child) => ({ value: child.name(), description: child.description() }));
 }
 
-async function candidates(cli: Cli, source: Source): Promise<readonly Candidate[]> {
+async function candidates(cli: Cli, source: Source, words: readonly string[]): Promise<readonly Candidate[]> {
   if (source === "files" || source === "none") return [];
   if (isFixed(source)) return FIXED[source].map((value) => ({ value, description: "" }));
   try {
-    return await asked(cli, source);
+    return await askBridge(cli, source, words);
   } catch {
     return [];
   }
@@ -156,50 +163,4 @@ async function candidates(cli: Cli, source: Source): Promise<readonly Candidate[
 
 function isFixed(source: Source): source is Fixed {
   return Object.hasOwn(FIXED, source);
-}
-
-async function asked(cli: Cli, source: Asked): Promise<readonly Candidate[]> {
-  await using client = await runningBridge(cli);
-  const signal = AbortSignal.timeout(2000);
-  if (source === "machines") {
-    const { machines } = await client.call("machines.list", {}, { signal });
-    return machines.map(({ name, state }) => ({ value: name, description: state }));
-  }
-  if (source === "approvals") {
-    const { approvals } = await client.call("approvals.list", {}, { signal });
-    return approvals.map(({ id, title }) => ({ value: id, description: title }));
-  }
-  if (source === "actions") {
-    const { actions } = await client.call("actions.list", {}, { signal });
-    return actions.map(({ id, action, state }) => ({ value: id, description: `${action}, ${state}` }));
-  }
-  if (source === "secrets") {
-    const { secrets } = await client.call("secrets.list", {}, { signal });
-    return secrets.map(({ name, setAt }) => ({ value: name, description: `set ${setAt}` }));
-  }
-  if (source === "transcripts") {
-    const { transcripts } = await client.call("transcripts.list", {}, { signal });
-    return transcripts.map(({ id, machine, startedAt }) => ({
-      value: id,
-      description: `${machine.name}, ${startedAt}`,
-    }));
-  }
-  if (source === "grants") {
-    const { grants } = await client.call("grants.list", {}, { signal });
-    return grants.map(({ grant, status }) => ({
-      value: grant.grantId,
-      description: `${grant.subject}, ${status}`,
-    }));
-  }
-  const { policy } = await client.call("policy.show", {}, { signal });
-  return [...new Set(["default", ...Object.keys(policy.profiles ?? {})])].map((value) => ({
-    value,
-    description: "profile",
-  }));
-}
-
-/** Not in the function that disposes of it: there TypeScript 6 leaves the extension of a dynamic import as it is. */
-async function runningBridge(cli: Cli): Promise<DoorwardClient> {
-  const { openClient } = await import("./bridge-link.ts");
-  return openClient(cli, new Output(cli, { json: true, color: false }), { start: false });
 }

@@ -3,6 +3,7 @@ import { version } from "../build-id.ts";
 import type { Cli } from "./cli.ts";
 import { Output } from "./output.ts";
 import { COMMANDS, type CommandEntry } from "./commands.ts";
+import { shellWord } from "./shell-word.ts";
 
 const USAGE = 2;
 
@@ -33,16 +34,31 @@ export async function buildProgram(cli: Cli, called: "all" | readonly string[]):
     .version(version(), "-V, --version", "print the version")
     .option("--json", "print documents as JSON")
     .option("--no-color", "no colours")
-    .helpCommand("help [command]", "show the help of a command")
+    .addHelpCommand(
+      new Command("help [command...]")
+        .description("show the help of a command")
+        .helpOption(false)
+        .helpGroup(`${COMMANDS.at(-1)?.group ?? ""}:`),
+    )
     .configureOutput({
       outputError: () => undefined,
       writeOut: (text) => cli.stdout.write(text),
       writeErr: (text) => cli.stderr.write(text),
     })
+    .configureHelp({ subcommandTerm: termOf })
     .exitOverride()
     .addHelpText("after", HELP_TEXT);
   for (const entry of COMMANDS) await addCommand(program, entry, cli, called);
   return program;
+}
+
+/** A command with its arguments; that it has options stands in its own help. */
+function termOf(command: Command): string {
+  const names = command.registeredArguments.map((argument) => {
+    const name = `${argument.name()}${argument.variadic ? "..." : ""}`;
+    return argument.required ? `<${name}>` : `[${name}]`;
+  });
+  return [command.name(), ...names].join(" ");
 }
 
 /** Parses and runs a command line; the exit code is in `cli.exitCode`. */
@@ -53,13 +69,28 @@ export async function runProgram(cli: Cli, own: readonly string[]): Promise<void
   }
   const program = await buildProgram(cli, own);
   try {
-    await program.parseAsync([...own], { from: "user" });
+    const words = own[0] === "help" ? helpWords(program, own.slice(1)) : own;
+    await program.parseAsync([...words], { from: "user" });
   } catch (thrown) {
     if (!(thrown instanceof CommanderError)) throw thrown;
     cli.exitCode = thrown.exitCode === 0 ? 0 : USAGE;
     if (cli.exitCode !== 0 && thrown.code !== "commander.help")
-      await reportUsage(cli, program, own, thrown.message);
+      await reportUsage(cli, program, own[0] === "help" ? own.slice(1) : own, thrown.message);
   }
+}
+
+/** `help grant create` as the parser knows it; a word that is no command goes to it as it is, and is refused. */
+function helpWords(program: Command, asked: readonly string[]): readonly string[] {
+  let command = program;
+  const names: string[] = [];
+  for (const word of asked.filter((each) => !each.startsWith("-"))) {
+    if (command.commands.length === 0) break;
+    const child = command.commands.find((candidate) => candidate.name() === word);
+    names.push(word);
+    if (child === undefined) return names;
+    command = child;
+  }
+  return [...names, "--help"];
 }
 
 /** Errors of the parser look like all others, and are documents where those are. */
@@ -77,13 +108,23 @@ async function reportUsage(
   const what = message
     .replace(/^error: /, "")
     .replaceAll("\n", " ")
-    .trim();
+    .trim()
+    .replace(/\.$/, "");
   const first = own.find((argument) => !argument.startsWith("-"));
   const command = COMMANDS.find(({ name }) => name === first)?.name;
   // What most often is wrong with these: the program's words without the dashes that begin them.
   const dashes = command !== undefined && RUNS_PROGRAM.has(command) && cli.passthrough.length === 0;
-  const hint = dashes ? PROGRAM_USAGE[command] : helpOf(program, own);
+  const hint = dashes ? withDashes(command, own) : helpOf(program, own);
   await reportError(usage(`Cannot read the command line: ${what}`, "argv", hint), cli, output);
+}
+
+/** `exec shop ls -l` as it was meant; where that can't be told, how such a command line looks. */
+function withDashes(command: string, own: readonly string[]): string | undefined {
+  const [called, machine, ...program] = own;
+  const plain =
+    called === command && machine?.startsWith("-") === false && program[0]?.startsWith("-") === false;
+  if (!plain || command === "run") return PROGRAM_USAGE[command];
+  return `doorward ${command} ${[machine, "--", ...program].map(shellWord).join(" ")}`;
 }
 
 /** The command that shows the help of what was called, as far as its words are commands. */
@@ -96,7 +137,7 @@ function helpOf(program: Command, own: readonly string[]): string {
     command = child;
     names.push(word);
   }
-  return names.length > 1 ? `doorward ${names.join(" ")} --help` : ["doorward help", ...names].join(" ");
+  return ["doorward help", ...names].join(" ");
 }
 
 async function addCommand(
@@ -105,7 +146,11 @@ async function addCommand(
   cli: Cli,
   called: "all" | readonly string[],
 ): Promise<void> {
-  const command = program.command(entry.name).description(entry.summary).copyInheritedSettings(program);
+  const command = program
+    .command(entry.name)
+    .description(entry.summary)
+    .helpGroup(`${entry.group}:`)
+    .copyInheritedSettings(program);
   if (called !== "all" && !called.includes(entry.name)) return;
   const define = await entry.load();
   define(command, cli);
@@ -119,4 +164,5 @@ Examples:
   doorward evidence verify        check everything that was recorded
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 denied, 4 not found, 5 host not ready;
-exec, run and attach exit with the program's code, 128 + signal, or 125 when Doorward failed.`;
+exec, run and attach exit with the program's code, 128 + signal, or 125 when
+Doorward failed.`;

@@ -11,16 +11,26 @@ export function upDocument({ machine }: UpResult): unknown {
 }
 
 /** What `up` prints for people: what the machine sees, what to be careful with, and what to do next. */
-export function showUp(output: Output, { machine, reused, listed }: UpResult): string {
+export function showUp(output: Output, { machine, reused, listed }: UpResult, asked: number): string {
   const title = output.style("bold", machine.name);
+  const state = !reused
+    ? "is running"
+    : startedSince(machine, asked)
+      ? "is running again"
+      : "is running already";
   return [
-    `${title} ${reused ? "is running already" : "is running"} (${machine.id}, profile ${escapeLine(machine.profile)}, ${stops(machine.expiresAt)})`,
+    `${title} ${state} (${machine.id}, profile ${escapeLine(machine.profile)}, ${stops(machine.expiresAt)})`,
     "",
     seen(machine),
     ...secrets(output, listed),
     "",
     nextCommands(output, machine),
   ].join("\n");
+}
+
+/** An existing machine may have been stopped; both clocks are this host's. */
+function startedSince({ startedAt }: MachineView, asked: number): boolean {
+  return startedAt !== null && Date.parse(startedAt) >= asked;
 }
 
 function nextCommands(output: Output, { name, notices }: MachineView): string {
@@ -36,6 +46,11 @@ function nextCommands(output: Output, { name, notices }: MachineView): string {
     .split("\n")
     .map((line) => `  ${line}`)
     .join("\n");
+}
+
+/** A machine's state, and why where that says more. */
+export function stateOf({ state, stateReason }: MachineView): string {
+  return stateReason === null || stateReason === "stopped by command" ? state : `${state} (${stateReason})`;
 }
 
 /** When a machine stops, for people. */

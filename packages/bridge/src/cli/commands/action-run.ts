@@ -58,7 +58,8 @@ async function readRequestFile(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (cause) {
-    const why = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    const why = code === "ENOENT" ? "there is no such file" : code;
     throw usage(`Cannot read the request "${escapeLine(path)}": ${why}`, "file");
   }
 }

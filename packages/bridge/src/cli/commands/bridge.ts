@@ -12,6 +12,7 @@ const HOST_NOT_READY = 5;
 
 /** `doorward bridge`. */
 export function defineBridge(command: Command, cli: Cli): void {
+  command.addHelpText("after", "\nExamples:\n  doorward bridge status\n  doorward bridge restart");
   leaf(
     command.command("status").description("show the bridge's state; exits 5 when it does not run"),
     cli,

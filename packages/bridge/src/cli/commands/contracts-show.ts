@@ -6,11 +6,19 @@ import { escapeText } from "@doorward/client/operator";
 import { parseArgument, usage } from "../parse-input.ts";
 import { leaf } from "../run.ts";
 
+/** Contracts that are in force for a profile. */
+export const CONTRACT_TYPES = [
+  "AgentMachineProfile",
+  "AgentToolDoor",
+  "SecureHostInterfaceProfile",
+  "TerminalDoor",
+] as const;
+
 const Urn = z
   .string()
   .max(300)
   .regex(/^urn:srcos:[a-z-]+:[A-Za-z0-9._~-]+$/, "a URN looks like urn:srcos:terminal-door:default");
-const Type = z.enum(["AgentMachineProfile", "AgentToolDoor", "SecureHostInterfaceProfile", "TerminalDoor"]);
+const Type = z.enum(CONTRACT_TYPES);
 const Profile = z.string().min(1).max(80).default("default");
 
 /** `doorward contracts show`. */

@@ -20,7 +20,9 @@ export function defineExtend(command: Command, cli: Cli): void {
       throw usage(
         "Cannot extend: how much more time is not said",
         "time",
-        `doorward extend ${String(first)} 4h`,
+        /^[0-9]+$/.test(String(first))
+          ? `doorward extend ${String(first)}h`
+          : `doorward extend ${String(first)} 4h`,
       );
     const time = parseArgument("time", Duration, second ?? first);
     const named = namedMachine(second === undefined ? undefined : first);

@@ -7,7 +7,9 @@ import * as z from "zod";
 import type { Cli } from "../cli.ts";
 import { LocalPort, freeLocalPort } from "../local-port.ts";
 import { parseArgument, parseMachine, parseOptions, usage } from "../parse-input.ts";
+import { resolveMachine } from "../resolve-machine.ts";
 import { leaf, type Run } from "../run.ts";
+import { stringList } from "./up.ts";
 
 const PortText = z
   .string()
@@ -28,30 +30,38 @@ interface Forward {
 /** `doorward forward`. */
 export function defineForward(command: Command, cli: Cli): void {
   command
-    .argument("<machine>", "name or id")
-    .argument("<ports...>", "port of the machine, or LOCAL:PORT for another one here")
+    .usage("[options] [machine] <ports...>")
+    .argument("<machine-or-port>", "name or id; may be left out where one machine has the current folder")
+    .argument("[ports...]", "port of the machine, or LOCAL:PORT for another one here")
     .option("--local <port>", "port on this host, where one port is forwarded (default: the same)")
     .option("--bind <address>", "only 127.0.0.1 or only ::1 (default: both)");
   leaf(
     command,
     cli,
-    [
-      "doorward forward shop 3000",
-      "doorward forward shop 3000 --local 8080",
-      "doorward forward shop 3000 9229",
-    ],
-    async (run, [machine, ports], options) => {
-      const name = parseMachine(String(machine));
+    ["doorward forward 3000", "doorward forward shop 3000 --local 8080", "doorward forward shop 3000 9229"],
+    async (run, [first, rest], options) => {
+      const { named, ports } = machineAndPorts(String(first), stringList(rest));
       const { local, bind } = parseOptions(ForwardOptions, options);
       const wanted = parseForwards(ports, local);
       await using client = await run.client({ ready: true });
-      return await forward(run, client, name, wanted, bind === undefined ? ["127.0.0.1", "::1"] : [bind]);
+      const machine = await resolveMachine(run, client, named);
+      return await forward(run, client, machine, wanted, bind === undefined ? ["127.0.0.1", "::1"] : [bind]);
     },
   );
 }
 
-function parseForwards(ports: unknown, local: number | undefined): readonly Forward[] {
-  const texts = Array.isArray(ports) ? ports.map(String) : [];
+/** A first word that is a port leaves the machine out, unless a machine could be meant: names may be digits too. */
+function machineAndPorts(
+  first: string,
+  rest: readonly string[],
+): { readonly named: string | undefined; readonly ports: readonly string[] } {
+  if (/^[0-9:]+$/.test(first) && (rest.length === 0 || first.includes(":")))
+    return { named: undefined, ports: [first, ...rest] };
+  if (rest.length > 0) return { named: parseMachine(first), ports: rest };
+  throw usage("Cannot forward: no port is named", "port", `doorward forward ${parseMachine(first)} 3000`);
+}
+
+function parseForwards(texts: readonly string[], local: number | undefined): readonly Forward[] {
   if (local !== undefined && texts.length > 1) {
     throw usage(
       "Cannot use --local: more than one port is forwarded",

@@ -1,22 +1,35 @@
 import { resolve } from "node:path";
-import { AGENT_TOOLS, type Operation, type ToolName } from "@doorward/contracts";
+import type { DoorwardClient } from "@doorward/client";
+import {
+  AGENT_TOOLS,
+  DenialError,
+  doorOf,
+  type GrantRequest,
+  type Operation,
+  type PolicyGrantRule,
+  type RouteResult,
+  type ToolName,
+} from "@doorward/contracts";
 import type { Command } from "commander";
-import type * as z from "zod";
+import * as z from "zod";
 import type { Cli } from "../cli.ts";
+import { canAsk, confirm } from "../confirm.ts";
 import { addGrantOptions, GrantOptions } from "../grant-options.ts";
 import { showMinted, tokenUrl } from "../grant-view.ts";
 import { machineCommand } from "../machine-action.ts";
 import { parseOptions, usage } from "../parse-input.ts";
+import type { Run } from "../run.ts";
+import { shellWord } from "../shell-word.ts";
 
 /** `doorward grant create`. */
 export function defineGrantCreate(command: Command, cli: Cli): void {
-  addGrantOptions(command);
+  addGrantOptions(command).option("--allow", "add the rule to the policy that it takes, without asking");
   machineCommand(command, cli, {
     examples: [
-      "doorward grant create shop --to agent:codex:fix-42 --op terminal.agent-exec --for 2h",
-      "doorward grant create shop --to agent:codex:fix-42 --tool read_file --tool git_diff --for 2h",
+      "doorward grant create shop --to ci:nightly --op terminal.exec --for 2h",
+      "doorward grant create --to agent:codex:a1 --tool read_file --for 2h --allow",
     ],
-    parse: (given) => complete(parseOptions(GrantOptions, given)),
+    parse: (given) => complete(parseOptions(CreateOptions, given)),
     act: async (run, client, machine, options) => {
       const body = {
         machine,
@@ -28,7 +41,7 @@ export function defineGrantCreate(command: Command, cli: Cli): void {
         ...(options.tool === undefined ? {} : { tools: options.tool }),
         ...(options.path === undefined ? {} : { paths: options.path.map((path) => resolve(cli.cwd, path)) }),
       };
-      const minted = await client.call("grants.create", { body }, { signal: run.cli.signal });
+      const minted = await mint(run, client, body, options.allow === true);
       const url = run.output.json ? undefined : await tokenUrl(run, client);
       run.output.result(minted, () => showMinted(run.output, minted, url));
       return 0;
@@ -36,7 +49,31 @@ export function defineGrantCreate(command: Command, cli: Cli): void {
   });
 }
 
-type Options = z.infer<typeof GrantOptions>;
+const CreateOptions = GrantOptions.extend({ allow: z.boolean().optional() });
+type Options = z.infer<typeof CreateOptions>;
+
+/** Mints a grant; where no rule of the policy covers it, one is added with `--allow`, on a terminal after a question. */
+async function mint(
+  run: Run,
+  client: DoorwardClient,
+  body: GrantRequest,
+  allow: boolean,
+): Promise<RouteResult<"grants.create">> {
+  const { signal } = run.cli;
+  try {
+    return await client.call("grants.create", { body }, { signal });
+  } catch (error) {
+    if (!(error instanceof DenialError) || !error.rule.startsWith("policy.grants")) throw error;
+    const rule = ruleFor(body);
+    const words = `${rule.operations.join(", ")} for up to ${rule.for}`;
+    const question = `Your policy does not let ${rule.to} be granted this. Add ${words}?`;
+    const yes = allow || (!run.output.json && canAsk(run.cli) && (await confirm(run.cli, question)));
+    if (!yes) throw withAllow(error, body);
+    await client.call("policy.grant", { body: rule }, { signal });
+    run.output.info(`The policy now lets ${rule.to} be granted ${words}`);
+    return await client.call("grants.create", { body }, { signal });
+  }
+}
 
 interface Complete extends Options {
   readonly to: string;
@@ -55,6 +92,29 @@ function complete(options: Options): Complete {
 /** What tools take, when nothing else is said: to see them, and to call them. */
 function operationsOf(tools: readonly ToolName[]): Operation[] {
   return [...new Set<Operation>(["agent-tool.list", ...tools.map((tool) => AGENT_TOOLS[tool].operation)])];
+}
+
+/** The narrowest rule that covers what was asked. */
+function ruleFor(body: GrantRequest): PolicyGrantRule {
+  return {
+    to: body.subject,
+    doors: body.doors ?? [...new Set(body.operations.map(doorOf))],
+    operations: body.operations,
+    ...(body.capabilities === undefined ? {} : { capabilities: body.capabilities }),
+    for: body.for,
+  };
+}
+
+/** The refusal, with the command that adds the rule. */
+function withAllow(error: DenialError, { machine, subject, operations, ...rest }: GrantRequest): DenialError {
+  const lists = { "--op": operations, "--door": rest.doors, "--capability": rest.capabilities };
+  const options = Object.entries({ ...lists, "--tool": rest.tools, "--path": rest.paths });
+  const words = options.flatMap(([option, values]) =>
+    values === undefined ? [] : [option, shellWord(values.join(","))],
+  );
+  const hint = `doorward grant create ${machine} --to ${subject} ${words.join(" ")} --for ${rest.for} --allow`;
+  const { code, message, rule, details } = error;
+  return new DenialError({ code, message, rule, hint, details, cause: error });
 }
 
 function missing(option: string, hint: string): Error {

@@ -9,6 +9,10 @@ import { defineGrantShow } from "./grant-show.ts";
 
 /** `doorward grant`. */
 export function defineGrant(command: Command, cli: Cli): void {
+  command.addHelpText(
+    "after",
+    "\nExamples:\n  doorward grant create shop --to ci:nightly --op terminal.exec --for 2h\n  doorward grant ls\n  doorward grant revoke g_2k7x0q9vbn",
+  );
   defineGrantCreate(command.command("create").description("mint a grant; its token is shown once"), cli);
   defineGrantLs(command.command("ls").description("list grants"), cli);
   defineGrantShow(command.command("show").description("show one grant"), cli);

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
 import { leaf } from "../run.ts";
 import { table } from "../table.ts";
-import { size } from "../times.ts";
+import { ago, size } from "../times.ts";
 
 /** `doorward image ls`. */
 export function defineImageLs(command: Command, cli: Cli): void {
@@ -13,11 +13,11 @@ export function defineImageLs(command: Command, cli: Cli): void {
       result.images.length === 0
         ? run.output.commands("No images; doorward image build makes one")
         : table(
-            ["IMAGE", "SIZE", "MADE", "NEW MACHINES USE IT"],
+            ["IMAGE", "SIZE", "MADE", "FOR NEW MACHINES"],
             result.images.map((image) => [
               image.tag,
               size(image.sizeBytes),
-              image.createdAt,
+              ago(image.createdAt),
               image.current ? "yes" : "no",
             ]),
           ),

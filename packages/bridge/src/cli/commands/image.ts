@@ -6,6 +6,7 @@ import { defineImagePrune } from "./image-prune.ts";
 
 /** `doorward image`. */
 export function defineImage(command: Command, cli: Cli): void {
+  command.addHelpText("after", "\nExamples:\n  doorward image build\n  doorward image prune");
   defineImageBuild(
     command.command("build").description("build the machine image of a profile when it is absent"),
     cli,

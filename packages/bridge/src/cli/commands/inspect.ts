@@ -9,7 +9,7 @@ import { parseOptions } from "../parse-input.ts";
 import type { Run } from "../run.ts";
 import { fields } from "../table.ts";
 import { ago, until } from "../times.ts";
-import { seen } from "../up-view.ts";
+import { seen, stateOf } from "../up-view.ts";
 
 const InspectOptions = z.object({ mountEvidence: z.boolean().optional() });
 
@@ -37,10 +37,7 @@ export function defineInspect(command: Command, cli: Cli): void {
           fields([
             ["name", machine.name],
             ["id", machine.id],
-            [
-              "state",
-              machine.stateReason === null ? machine.state : `${machine.state}: ${machine.stateReason}`,
-            ],
+            ["state", stateOf(machine)],
             ["profile", machine.profile],
             ["launched by", machine.subject],
             ["image", machine.image === null ? "-" : `${machine.image.tag} (${machine.image.id})`],

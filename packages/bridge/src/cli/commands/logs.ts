@@ -16,6 +16,10 @@ export function defineLogs(command: Command, cli: Cli): void {
     act: async (run, client, machine, { lines }) => {
       const input = { params: { machine }, query: { lines } };
       const result = await client.call("machines.logs", input, { signal: run.cli.signal });
+      if (result.text === "")
+        run.output.info(
+          `${machine} has said nothing itself; what its programs do: ${run.output.commands(`doorward evidence ls --machine ${machine}`)}`,
+        );
       run.output.result(result, () => (cli.stdout.isTTY === true ? escapeText(result.text) : result.text));
       return 0;
     },

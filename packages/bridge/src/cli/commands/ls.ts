@@ -3,6 +3,7 @@ import type { Cli } from "../cli.ts";
 import { leaf } from "../run.ts";
 import { table } from "../table.ts";
 import { ago, until } from "../times.ts";
+import { stateOf } from "../up-view.ts";
 
 /** `doorward ls`. */
 export function defineLs(command: Command, cli: Cli): void {
@@ -16,7 +17,7 @@ export function defineLs(command: Command, cli: Cli): void {
             ["NAME", "STATE", "PROFILE", "REPOS", "STARTED", "STOPS"],
             result.machines.map((machine) => [
               machine.name,
-              machine.stateReason === null ? machine.state : `${machine.state} (${machine.stateReason})`,
+              stateOf(machine),
               machine.profile,
               machine.repos.map(({ hostPath, access }) => `${hostPath}:${access}`).join(" "),
               ago(machine.startedAt),

@@ -1,3 +1,5 @@
+import { statSync } from "node:fs";
+import { DoorwardError } from "@doorward/contracts";
 import type { Command } from "commander";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
@@ -5,6 +7,7 @@ import { escapeLine } from "@doorward/client/operator";
 import { parseOptions } from "../parse-input.ts";
 import { pathArgument } from "../path-argument.ts";
 import { leaf } from "../run.ts";
+import { shellWord } from "../shell-word.ts";
 
 const AllowOptions = z.object({ ro: z.boolean().optional() });
 
@@ -18,6 +21,7 @@ export function definePolicyAllow(command: Command, cli: Cli): void {
     async (run, [path], given) => {
       const { ro } = parseOptions(AllowOptions, given);
       const body = { path: pathArgument(cli, path), access: ro === true ? ("ro" as const) : ("rw" as const) };
+      refuseAbsent(body.path);
       await using client = await run.client();
       const view = await client.call("policy.allow", { body }, { signal: run.cli.signal });
       run.output.result(
@@ -27,4 +31,26 @@ export function definePolicyAllow(command: Command, cli: Cli): void {
       return 0;
     },
   );
+}
+
+/** A name with a slip in it would be a root that allows nothing, and whoever makes that folder later decides what it is. */
+function refuseAbsent(path: string): void {
+  const found = folderAt(path);
+  if (found === "folder") return;
+  throw new DoorwardError({
+    code: "PATH_NOT_FOUND",
+    message: `Cannot allow "${escapeLine(path)}": ${found === "nothing" ? "there is no such folder" : "it is no folder"}`,
+    ...(found === "nothing" ? { hint: `mkdir -p ${shellWord(path)}` } : {}),
+  });
+}
+
+/** What can't be looked at is for the bridge to judge. */
+function folderAt(path: string): "folder" | "other" | "nothing" {
+  try {
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found === undefined) return "nothing";
+    return found.isDirectory() ? "folder" : "other";
+  } catch {
+    return "folder";
+  }
 }

@@ -7,6 +7,10 @@ import { definePolicyShow } from "./policy-show.ts";
 
 /** `doorward policy`. */
 export function definePolicy(command: Command, cli: Cli): void {
+  command.addHelpText(
+    "after",
+    "\nExamples:\n  doorward policy allow ~/src\n  doorward policy explain ~/.ssh\n  doorward policy show",
+  );
   definePolicyShow(command.command("show").description("show the policy in force"), cli);
   definePolicyCheck(
     command.command("check").description("whether a path may be given to a machine; exits 3 when not"),

@@ -50,8 +50,9 @@ export function defineUp(command: Command, cli: Cli): void {
       "doorward up --review . --hide '.env*'",
     ],
     async (run, [repos], options) => {
+      const asked = Date.now();
       const result = await launch(run, upRequest(cli, stringList(repos), options));
-      run.output.result(upDocument(result), () => showUp(run.output, result));
+      run.output.result(upDocument(result), () => showUp(run.output, result, asked));
       return 0;
     },
   );

@@ -25,11 +25,14 @@ export async function takeBack(
   for (const connection of chosen) await takeOne(run, store, connection, options.force === true);
   const removed = chosen.map(({ id, place }) => ({ id, file: place?.file ?? null }));
   run.output.result({ removed }, () =>
-    removed.length === 0
-      ? "There was nothing to remove"
-      : removed.map(({ id, file }) => `Removed ${id}${file === null ? "" : ` from ${file}`}`).join("\n"),
+    removed.length === 0 ? "There was nothing to remove" : chosen.map(removedLine).join("\n"),
   );
   return 0;
+}
+
+function removedLine({ id, client, place }: Connection): string {
+  if (place === null) return `Removed ${id}`;
+  return `${CLIENTS[client].title} no longer has "${place.path.at(-1) ?? id}" in ${place.file}`;
 }
 
 async function takeOne(
