@@ -40,7 +40,7 @@ export function openRunLab(): RunLab {
       args,
       cwd: identity(folder),
       env: { PATH: "/usr/bin:/bin" },
-      timeoutMs: 20_000,
+      timeoutMs: 300_000,
       maxOutputBytes: 65_536,
       input: null,
       effect: "read",

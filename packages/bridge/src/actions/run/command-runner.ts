@@ -12,9 +12,10 @@ import type { FromSupervisor } from "./supervisor-protocol.ts";
 
 const KILL_AFTER_MS = 1000;
 
-/** Options of the runner; tests choose how programs are held. */
+/** Options of the runner; tests choose how programs are held, and how long a program has after it was asked to end. */
 export interface HostCommandsOptions {
   readonly containments?: readonly ContainmentKind[];
+  readonly killAfterMs?: number;
 }
 
 type End = FromSupervisor | "timeout" | "cancel" | "lost";
@@ -22,9 +23,11 @@ type End = FromSupervisor | "timeout" | "cancel" | "lost";
 /** Runs judged commands on this host: the very file, in the very folder, with nothing inherited and nothing left behind. */
 export class HostCommands implements CommandRunner {
   readonly #containments: readonly ContainmentKind[];
+  readonly #killAfterMs: number;
 
   constructor(options: HostCommandsOptions = {}) {
     this.#containments = options.containments ?? CONTAINMENTS;
+    this.#killAfterMs = options.killAfterMs ?? KILL_AFTER_MS;
   }
 
   /** Ends what a killed bridge left running; gives back how many programs that were. */
@@ -51,7 +54,7 @@ export class HostCommands implements CommandRunner {
     );
     const stdout = keepOutput(supervised.stdout, plan.maxOutputBytes);
     const stderr = keepOutput(supervised.stderr, plan.maxOutputBytes);
-    const [end, last] = await endOf(supervised, plan, signal);
+    const [end, last] = await endOf(supervised, plan, this.#killAfterMs, signal);
     const durationMs = Math.round(performance.now() - began);
     await supervised[Symbol.asyncDispose]();
     if (last !== null && last.type === "failed") throw startFailure(plan, last);
@@ -70,10 +73,11 @@ export class HostCommands implements CommandRunner {
   }
 }
 
-/** Why the program's time was over, and what it said last: it has a second after being asked to end. */
+/** Why the program's time was over, and what it said last: it has some time after being asked to end. */
 async function endOf(
   supervised: Supervised,
   plan: CommandPlan,
+  killAfterMs: number,
   signal: AbortSignal,
 ): Promise<readonly [End, FromSupervisor | null]> {
   using done = abortOnDispose();
@@ -91,7 +95,7 @@ async function endOf(
   ]);
   if (end === "lost" || typeof end === "object") return [end, typeof end === "object" ? end : null];
   supervised.terminate();
-  const after = sleep(KILL_AFTER_MS, null, { signal: done.signal });
+  const after = sleep(killAfterMs, null, { signal: done.signal });
   const last = await Promise.race([supervised.answer, quiet(after)]);
   return [end, typeof last === "object" ? last : null];
 }
