@@ -50,8 +50,9 @@ export class Judge {
   /** Judges a target; where no rule names it, programs wait for the operator as the policy says, an asker always. */
   async judge(target: EgressTarget, signal: AbortSignal, how?: Required<AskingHow>): Promise<Judgement> {
     const machine = this.machine(target);
-    const host = this.#nameOf(target, machine);
-    const rule = this.#ruled(target, host, machine);
+    const rules = this.rules(machine);
+    const host = nameOf(target, rules);
+    const rule = ruled(target, host, rules);
     if (rule !== null) return { host, rule, asked: false };
     if (readHost(host).kind !== "name" || isLocal(host)) throw special(target, "it is a name for local use");
     await this.#ask(machine, target, { host, port: target.port }, signal, how);
@@ -61,15 +62,9 @@ export class Judge {
   /** The rule that allows a host which was judged before, now. Throws like {@link judge}. */
   still(target: EgressTarget, host: string): EffectiveRule {
     const machine = this.machine(target);
-    const rule = this.#ruled(target, host, machine);
+    const rule = ruled(target, host, this.rules(machine));
     if (rule === null) throw unknown(target, host, machine);
     return rule;
-  }
-
-  #ruled(target: EgressTarget, host: string, machine: KnownMachine): EffectiveRule | null {
-    const verdict = decide(this.rules(machine), host, target.port);
-    if (verdict.kind === "denied") throw deniedBy(target, host, verdict.pattern);
-    return verdict.kind === "allowed" ? verdict.rule : null;
   }
 
   async #ask(
@@ -93,27 +88,32 @@ export class Judge {
       throw unknown(target, place.host, machine, error);
     }
   }
+}
 
-  /** The one normal form of what was asked for: a name, or an address that a rule may name as such. */
-  #nameOf(target: EgressTarget, machine: KnownMachine): string {
-    const asked = readHost(target.host);
-    const { rules } = this.rules(machine);
-    if (asked.kind === "invalid") {
-      throw new DenialError({
-        code: "EGRESS_DENIED",
-        rule: "egress.guard",
-        message: `Cannot reach ${shownHost(target)}: ${asked.why}`,
-      });
-    }
-    if (asked.kind === "name") {
-      const internal = rules.some((rule) => rule.ranges !== null);
-      if (!asked.local || internal) return asked.name;
-      throw special(target, "it is a name for local use");
-    }
-    const named = rules.some(({ host, ranges }) => ranges !== null && host === asked.address);
-    if (asked.plain && asked.address !== null && named) return asked.address;
-    throw special(target, "hosts are reached by name, not by address");
+function ruled(target: EgressTarget, host: string, rules: EffectiveRules): EffectiveRule | null {
+  const verdict = decide(rules, host, target.port);
+  if (verdict.kind === "denied") throw deniedBy(target, host, verdict.pattern);
+  return verdict.kind === "allowed" ? verdict.rule : null;
+}
+
+/** The one normal form of what was asked for: a name, or an address that a rule may name as such. */
+function nameOf(target: EgressTarget, { rules }: EffectiveRules): string {
+  const asked = readHost(target.host);
+  if (asked.kind === "invalid") {
+    throw new DenialError({
+      code: "EGRESS_DENIED",
+      rule: "egress.guard",
+      message: `Cannot reach ${shownHost(target)}: ${asked.why}`,
+    });
   }
+  if (asked.kind === "name") {
+    const internal = rules.some((rule) => rule.ranges !== null);
+    if (!asked.local || internal) return asked.name;
+    throw special(target, "it is a name for local use");
+  }
+  const named = rules.some(({ host, ranges }) => ranges !== null && host === asked.address);
+  if (asked.plain && asked.address !== null && named) return asked.address;
+  throw special(target, "hosts are reached by name, not by address");
 }
 
 function notAgain(): DoorwardError {

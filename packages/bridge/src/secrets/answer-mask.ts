@@ -1,4 +1,3 @@
-import { Transform, type TransformCallback } from "node:stream";
 import type { BoundSecret } from "../egress/ports.ts";
 import { EchoAutomaton } from "./echo-automaton.ts";
 import { echoForms } from "./echo-forms.ts";
@@ -31,23 +30,24 @@ export class AnswerMask {
     return rawHeaders.map((text) => this.text(text));
   }
 
-  /** A body on its way; what may be the begin of an echo waits for what follows, everything else goes on at once. */
-  body(): Transform {
+  /** A body on its way. */
+  body(): BodyMask {
     return new BodyMask(this.#automaton);
   }
 }
 
-class BodyMask extends Transform {
+/** Masks one body as it comes: what may be the begin of an echo waits for what follows, everything else goes on at once. */
+export class BodyMask {
   readonly #automaton: EchoAutomaton;
   #state = 0;
   #held: Buffer = Buffer.alloc(0);
 
   constructor(automaton: EchoAutomaton) {
-    super();
     this.#automaton = automaton;
   }
 
-  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+  /** What may go on now that this came. */
+  next(chunk: Buffer): Buffer {
     const before = this.#held.length;
     let bytes = before === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     let own = before !== 0;
@@ -60,11 +60,12 @@ class BodyMask extends Transform {
     this.#state = this.#automaton.scan(bytes, before, this.#state, mask);
     const free = bytes.length - this.#automaton.pending(this.#state);
     this.#held = bytes.subarray(free);
-    done(null, bytes.subarray(0, free));
+    return bytes.subarray(0, free);
   }
 
-  override _flush(done: TransformCallback): void {
-    done(null, this.#held);
+  /** What was held back, when nothing follows. */
+  rest(): Buffer {
+    return this.#held;
   }
 }
 

@@ -26,6 +26,8 @@ export interface StoredSecret {
 export class SecretStore {
   readonly #folder: string;
   readonly #identity: string;
+  /** What placeholders are derived with. */
+  readonly #placeholderKey: Buffer;
   /** Decrypted values of the last minute: decryption takes milliseconds, which no request should wait for. */
   readonly #opened = new Map<string, { readonly sealed: Sealed; readonly timer: NodeJS.Timeout }>();
 
@@ -35,6 +37,7 @@ export class SecretStore {
   private constructor(folder: string, identity: string) {
     this.#folder = folder;
     this.#identity = identity;
+    this.#placeholderKey = Buffer.from(hkdfSync("sha256", identity, "", "doorward placeholders", 32));
   }
 
   /** Opens the store below a state folder; its key is made at the first time. */
@@ -85,8 +88,7 @@ export class SecretStore {
 
   /** Bytes that only this installation can derive, the same each time for the same label. */
   derive(label: string): Buffer {
-    const key = hkdfSync("sha256", this.#identity, "", "doorward placeholders", 32);
-    return createHmac("sha256", Buffer.from(key)).update(label).digest();
+    return createHmac("sha256", this.#placeholderKey).update(label).digest();
   }
 
   [Symbol.dispose](): void {

@@ -54,6 +54,8 @@ export class FarAgent extends Agent {
   readonly #scheme: "http" | "https";
   readonly #contextOf: (ca: string) => SecureContext;
   readonly #addresses = new WeakMap<Duplex, string>();
+  /** Of the last connection: the next one needs no certificates again, as they were checked for this very target. */
+  #session: Buffer | undefined;
   #next: { readonly permit: EgressPermit; readonly signal: AbortSignal } | undefined;
 
   constructor(gate: EgressGate, scheme: "http" | "https", contextOf: (ca: string) => SecureContext) {
@@ -107,12 +109,17 @@ export class FarAgent extends Agent {
         host,
         ...(isIP(host) === 0 && { servername: host }),
         ...(permit.ca !== null && { secureContext: this.#contextOf(permit.ca) }),
+        ...(this.#session !== undefined && { session: this.#session }),
         ALPNProtocols: ["http/1.1"],
         // Said, so that no variable in the bridge's environment turns the check off.
         rejectUnauthorized: true,
         minVersion: "TLSv1.2",
       });
+      secured.on("session", (session: Buffer) => {
+        this.#session = session;
+      });
       const fail = (cause: unknown): void => {
+        this.#session = undefined;
         signal.removeEventListener("abort", fail);
         secured.destroy();
         socket.destroy();

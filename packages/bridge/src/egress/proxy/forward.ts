@@ -5,7 +5,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import { DoorwardError, toDoorwardError } from "@doorward/contracts";
-import { answerRefusal, passAnswer } from "./answer.ts";
+import { answerRefusal, flushSoon, passAnswer } from "./answer.ts";
 import { openExchange, type Exchange } from "./exchange.ts";
 import { headSize, safeTrailers, valuesOf, without, pairs } from "./header-rules.ts";
 import { authorityText } from "./authority.ts";
@@ -132,9 +132,14 @@ function exchangeOnce(
   hasBody: boolean,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    far.once("response", resolve);
+    let answered = false;
+    far.once("response", (answer) => {
+      answered = true;
+      resolve(answer);
+    });
     far.on("error", reject);
     far.once("close", () => {
+      if (answered) return;
       reject(
         new DoorwardError({ code: "EGRESS_UNREACHABLE", message: "The far side closed the connection" }),
       );
@@ -146,12 +151,13 @@ function exchangeOnce(
       far.end();
       return;
     }
-    far.flushHeaders();
+    const begun = flushSoon(far);
     request.on("data", (chunk: Buffer) => {
       // What comes behind an answer of a far side that is gone goes nowhere.
       if (far.destroyed) return;
       timers.moved();
       exchange.books.sent(chunk.length);
+      begun();
       if (!far.write(chunk)) request.pause();
     });
     far.on("drain", () => request.resume());
@@ -159,8 +165,10 @@ function exchangeOnce(
       if (request.rawTrailers.length > 0) {
         far.addTrailers([...pairs(safeTrailers(request.rawTrailers))]);
       }
+      begun();
       far.end();
     });
+    far.once("close", begun);
     request.once("error", reject);
   });
 }
