@@ -9,7 +9,7 @@ const mask = new AnswerMask([VALUE], [VALUE]);
 
 function through(chunks: readonly Buffer[], with_ = mask): Buffer {
   const body = with_.body();
-  return Buffer.concat([...chunks.map((chunk) => body.next(chunk)), body.rest()]);
+  return Buffer.concat([...chunks.map((chunk) => body.next(chunk)), body.end()]);
 }
 
 const b64 = (text: string): string => Buffer.from(text, "latin1").toString("base64");

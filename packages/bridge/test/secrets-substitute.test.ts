@@ -154,10 +154,16 @@ describe("a host that a secret is bound to is asked for answers that can be look
     });
   }
 
-  it("an upgrade to a WebSocket is refused", () => {
-    for (const value of ["websocket", "WebSocket", "h2c, websocket"]) {
-      assert.throws(() => boundRequestHeaders(request(["upgrade", value])), { code: "EGRESS_DENIED" });
-    }
+  it("a WebSocket is asked for without extensions", () => {
+    const offered = ["Sec-WebSocket-Extensions", "permessage-deflate", "Sec-WebSocket-Key", "x"];
+    const sent = boundRequestHeaders(request(["Upgrade", "websocket", ...offered]));
+    assert.deepEqual(sent, ["Sec-WebSocket-Key", "x", "Accept-Encoding", "identity"]);
+  });
+
+  it("a WebSocket that was asked for passes, unless it has an extension", () => {
+    guardBoundAnswer("api.test", 101, ["Upgrade", "websocket"], true);
+    const extended = ["Upgrade", "websocket", "Sec-WebSocket-Extensions", "permessage-deflate"];
+    assert.throws(() => guardBoundAnswer("api.test", 101, extended, true), { code: "EGRESS_ANSWER_REFUSED" });
   });
 
   for (const [what, status, headers] of [

@@ -4,6 +4,8 @@ import { echoForms } from "./echo-forms.ts";
 import { BASIC_HEADER } from "./substitute.ts";
 
 const STAR = 0x2a;
+/** An end that could be so many first bytes of an echo is taken for one that was cut off. */
+const CUT_OFF = 8;
 const KEPT_MASKS = 8;
 
 /**
@@ -20,9 +22,9 @@ export class AnswerMask {
 
   /** A reason phrase, header or other short text. */
   text(text: string): string {
-    const bytes = Buffer.from(text, "latin1");
-    this.#automaton.scan(bytes, 0, 0, (begin, end) => bytes.fill(STAR, begin, end));
-    return bytes.toString("latin1");
+    const body = this.body();
+    const begin = body.next(Buffer.from(text, "latin1"));
+    return `${begin.toString("latin1")}${body.end().toString("latin1")}`;
   }
 
   /** Headers or trailers of an answer, also of an interim one, as Node reads them: name, value, name, value. */
@@ -36,7 +38,10 @@ export class AnswerMask {
   }
 }
 
-/** Masks one body as it comes: what may be the begin of an echo waits for what follows, everything else goes on at once. */
+/**
+ * Masks one body as it comes: what may be the begin of an echo waits for what follows, everything else goes on at once.
+ * A body may be one of several messages: an echo that goes on in the next one is masked from its eighth byte.
+ */
 export class BodyMask {
   readonly #automaton: EchoAutomaton;
   #state = 0;
@@ -55,17 +60,19 @@ export class BodyMask {
     const mask = (begin: number, end: number): void => {
       if (!own) bytes = Buffer.from(bytes);
       own = true;
-      bytes.fill(STAR, begin, end);
+      bytes.fill(STAR, Math.max(0, begin), end);
     };
     this.#state = this.#automaton.scan(bytes, before, this.#state, mask);
-    const free = bytes.length - this.#automaton.pending(this.#state);
+    const free = Math.max(0, bytes.length - this.#automaton.pending(this.#state));
     this.#held = bytes.subarray(free);
     return bytes.subarray(0, free);
   }
 
-  /** What was held back, when nothing follows. */
-  rest(): Buffer {
-    return this.#held;
+  /** What was held back, when the body or message is over. */
+  end(): Buffer {
+    const held = this.#held;
+    this.#held = Buffer.alloc(0);
+    return this.#automaton.pending(this.#state) < CUT_OFF ? held : Buffer.alloc(held.length, STAR);
   }
 }
 

@@ -14,6 +14,7 @@ const DROPPED: ReadonlySet<string> = new Set([
   "http2-settings",
   "if-range",
   "range",
+  "sec-websocket-extensions",
   "te",
   "upgrade",
   "want-content-digest",
@@ -25,24 +26,27 @@ const REFUSED_METHODS: ReadonlySet<string> = new Set(["TRACE", "TRACK", "CONNECT
 
 /**
  * Headers that a request to a bound host goes out with: whole answers in plain form are asked for. Throws
- * EGRESS_DENIED for what can't be looked through: TRACE and its kin, and an upgrade to a WebSocket.
+ * EGRESS_DENIED for what can't be looked through: TRACE and its kin.
  */
 export function boundRequestHeaders(request: BoundRequest): string[] {
   const { host, method, rawHeaders } = request;
   if (REFUSED_METHODS.has(method.toUpperCase()))
     throw refused(host, `method "${method.slice(0, 20)}" is not for it`);
-  if (headerValues(rawHeaders, "upgrade").some((value) => /websocket/i.test(value))) {
-    throw refused(host, "a WebSocket can't be looked through for the value");
-  }
   const kept = pairs(rawHeaders).filter(([name]) => !DROPPED.has(name.toLowerCase()));
   return [...kept.flat(), "Accept-Encoding", "identity"];
 }
 
 /**
  * Refuses answers of a bound host that can't be looked through (EGRESS_ANSWER_REFUSED): packed ones, parts, and other
- * protocols. The far side was asked for none of these, so nothing that works is lost.
+ * protocols than a WebSocket that was asked for and has no extension. The far side was asked for none of these, so
+ * nothing that works is lost.
  */
-export function guardBoundAnswer(host: string, status: number, rawHeaders: readonly string[]): void {
+export function guardBoundAnswer(
+  host: string,
+  status: number,
+  rawHeaders: readonly string[],
+  upgraded = false,
+): void {
   const packed = [...headerValues(rawHeaders, "content-encoding")].find(
     (value) => !/^\s*(?:identity)?\s*$/i.test(value),
   );
@@ -52,7 +56,9 @@ export function guardBoundAnswer(host: string, status: number, rawHeaders: reado
   );
   if (transfer !== undefined) throw unreadable(host, `it is transferred as "${transfer.slice(0, 40)}"`);
   if (status === 206) throw unreadable(host, "it is a part, which nobody asked for");
-  if (status === 101) throw unreadable(host, "it changes the protocol");
+  if (status === 101 && !upgraded) throw unreadable(host, "it changes the protocol");
+  if (headerValues(rawHeaders, "sec-websocket-extensions").some((value) => value.trim() !== ""))
+    throw unreadable(host, "its WebSocket has an extension that was not asked for");
 }
 
 function pairs(rawHeaders: readonly string[]): [string, string][] {

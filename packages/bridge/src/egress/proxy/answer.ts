@@ -6,12 +6,16 @@ import { endToEnd, headSize, pairs, safeTrailers, valuesOf } from "./header-rule
 import { refusalOf } from "./refusal.ts";
 
 /** The head of an answer as the machine gets it: end-to-end headers, with no secret in them. */
-export function answerHead(answer: IncomingMessage, { mask, permit }: Exchange): AnswerHead {
+export function answerHead(
+  answer: IncomingMessage,
+  { mask, permit }: Exchange,
+  upgraded = false,
+): AnswerHead {
   const status = answer.statusCode ?? 502;
   const reason = answer.statusMessage ?? "";
   const headers = endToEnd(answer.rawHeaders);
   if (mask === null) return { status, reason, headers };
-  guardBoundAnswer(permit.target.host, status, answer.rawHeaders);
+  guardBoundAnswer(permit.target.host, status, answer.rawHeaders, upgraded);
   return { status, reason: mask.text(reason), headers: mask.headers(headers) };
 }
 
@@ -66,7 +70,7 @@ function passBody(
       const after = safeTrailers(answer.rawTrailers);
       if (after.length > 0) response.addTrailers([...pairs(mask?.headers(after) ?? after)]);
       begun();
-      response.end(masked?.rest());
+      response.end(masked?.end());
     });
     response.once("finish", resolve);
     answer.on("error", reject).once("close", () => {

@@ -7,6 +7,8 @@ import { carryBytes } from "@doorward/guest";
 export interface SplicePlan {
   sent(bytes: number): void;
   received(bytes: number): void;
+  /** What goes on to the machine of a chunk that came for it; all of it when absent. What it throws breaks the splice. */
+  readonly change?: ((chunk: Buffer) => Buffer) | undefined;
   readonly idleMs: number;
 }
 
@@ -42,14 +44,23 @@ export function splice(near: Duplex, far: Duplex, plan: SplicePlan): Promise<Spl
     // Either side may end its half long before the other does.
     near.allowHalfOpen = true;
     far.allowHalfOpen = true;
-    for (const [from, to, count] of [
-      [near, far, plan.sent.bind(plan)],
-      [far, near, plan.received.bind(plan)],
+    const change = (chunk: Buffer): Buffer => {
+      try {
+        return plan.change?.(chunk) ?? chunk;
+      } catch {
+        finish("broken");
+        return Buffer.alloc(0);
+      }
+    };
+    for (const [from, to, count, changed] of [
+      [near, far, plan.sent.bind(plan), undefined],
+      [far, near, plan.received.bind(plan), plan.change === undefined ? undefined : change],
     ] as const) {
-      carry(from, to, (bytes) => {
+      const passed = (bytes: number): void => {
         idle.refresh();
         count(bytes);
-      });
+      };
+      carry(from, to, passed, changed);
       to.on("drain", () => idle.refresh());
       from.once("end", () => to.end());
       from.on("error", broken);
@@ -64,11 +75,16 @@ export function splice(near: Duplex, far: Duplex, plan: SplicePlan): Promise<Spl
   });
 }
 
-function carry(from: Duplex, to: Duplex, passed: (bytes: number) => void): void {
-  if (isPlain(from) && isPlain(to) && carryBytes(from, to, passed)) return;
+function carry(
+  from: Duplex,
+  to: Duplex,
+  passed: (bytes: number) => void,
+  change?: (chunk: Buffer) => Buffer,
+): void {
+  if (change === undefined && isPlain(from) && isPlain(to) && carryBytes(from, to, passed)) return;
   from.on("data", (chunk: Buffer) => {
     passed(chunk.length);
-    if (!to.write(chunk)) from.pause();
+    if (!to.write(change?.(chunk) ?? chunk)) from.pause();
   });
   to.on("drain", () => from.resume());
 }

@@ -4,6 +4,7 @@ import { DoorwardError, toDoorwardError } from "@doorward/contracts";
 import { answerHead } from "./answer.ts";
 import { openExchange, type Exchange } from "./exchange.ts";
 import { startFar } from "./forward.ts";
+import { FrameMask } from "./frame-mask.ts";
 import { pairs, valuesOf } from "./header-rules.ts";
 import { refusalBytes, refusalOf } from "./refusal.ts";
 import type { FrontParts, RequestScope } from "./scope.ts";
@@ -56,7 +57,7 @@ interface Switch {
 }
 
 function switchOver(parts: FrontParts, scope: RequestScope, of: Switch): Promise<void> {
-  const { request, stream, exchange, signal } = of;
+  const { request, exchange, signal } = of;
   const { books } = exchange;
   const far = startFar(parts, scope, exchange, request, signal, [
     "Connection",
@@ -81,39 +82,63 @@ function switchOver(parts: FrontParts, scope: RequestScope, of: Switch): Promise
         fail(new Error("the far side switched to another protocol"));
         return;
       }
-      writeHead(of, answer, ["Connection", "Upgrade", "Upgrade", "websocket"]);
+      try {
+        writeHead(of, answer, ["Connection", "Upgrade", "Upgrade", "websocket"], true);
+      } catch (error) {
+        socket.destroy();
+        fail(error);
+        return;
+      }
       if (head.length > 0) socket.unshift(head);
-      const cut = (): void => {
-        sever(socket);
-      };
-      signal.addEventListener("abort", cut, { once: true });
-      void splice(stream, socket, {
-        sent: (bytes) => {
-          books.sent(bytes);
-        },
-        received: (bytes) => {
-          books.received(bytes);
-        },
-        idleMs: parts.limits.idleMs,
-      }).then((how) => {
-        signal.removeEventListener("abort", cut);
-        if (how === "idle") books.failed("TIMED_OUT");
-        resolve();
-      });
+      void passFrames(parts, of, socket).then(resolve);
     });
     far.end();
   });
 }
 
+/** Bytes go both ways as they are; where a secret may be in them, the far side's frames are looked through. */
+async function passFrames(parts: FrontParts, of: Switch, socket: Duplex): Promise<void> {
+  const { exchange, stream, signal } = of;
+  const { books, mask } = exchange;
+  const cut = (): void => {
+    sever(socket);
+  };
+  signal.addEventListener("abort", cut, { once: true });
+  const frames = mask === null ? null : new FrameMask(mask);
+  const how = await splice(stream, socket, {
+    sent: (bytes) => {
+      books.sent(bytes);
+    },
+    received: (bytes) => {
+      books.received(bytes);
+    },
+    change:
+      frames === null
+        ? undefined
+        : (chunk) => {
+            try {
+              return frames.next(chunk);
+            } catch (error) {
+              books.failed(toDoorwardError(error).code);
+              throw error;
+            }
+          },
+    idleMs: parts.limits.idleMs,
+  });
+  signal.removeEventListener("abort", cut);
+  if (how === "idle") books.failed("TIMED_OUT");
+}
+
 /** An answer that switches nothing ends the connection after its body. */
 async function passPlainAnswer(answer: IncomingMessage, of: Switch): Promise<void> {
   writeHead(of, answer, ["Connection", "close"]);
+  const masked = of.exchange.mask?.body();
   for await (const chunk of answer) {
     if (!Buffer.isBuffer(chunk)) continue;
     of.exchange.books.received(chunk.length);
-    if (!of.stream.write(chunk)) await drained(of.stream, of.signal);
+    if (!of.stream.write(masked?.next(chunk) ?? chunk)) await drained(of.stream, of.signal);
   }
-  of.stream.end();
+  of.stream.end(masked?.end());
 }
 
 function drained(stream: Duplex, signal: AbortSignal): Promise<void> {
@@ -130,8 +155,13 @@ function drained(stream: Duplex, signal: AbortSignal): Promise<void> {
   });
 }
 
-function writeHead({ stream, exchange }: Switch, answer: IncomingMessage, own: readonly string[]): void {
-  const head = answerHead(answer, exchange);
+function writeHead(
+  { stream, exchange }: Switch,
+  answer: IncomingMessage,
+  own: readonly string[],
+  upgraded = false,
+): void {
+  const head = answerHead(answer, exchange, upgraded);
   exchange.books.request(exchange.method, exchange.target.path, head.status);
   const lines = [`HTTP/1.1 ${head.status} ${head.reason}`];
   for (const [name, value] of pairs([...head.headers, ...own])) lines.push(`${name}: ${value}`);
