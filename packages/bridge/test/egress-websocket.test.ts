@@ -66,7 +66,7 @@ describe("a WebSocket to a host that a secret is bound to", () => {
   function speak(socket: WebSocket): void {
     const given = seen.at(-1)?.headers.authorization ?? "";
     socket.on("message", (data, binary) => {
-      const text = String(data as Buffer);
+      const text = (data as Buffer).toString();
       if (text === "text") socket.send(`{"error":"wrong key: ${given}"}`);
       else if (text === "bytes") socket.send(Buffer.from(given));
       else if (text === "ping") socket.ping(given);
@@ -150,7 +150,7 @@ describe("a WebSocket to a host that a secret is bound to", () => {
   it("tells less than eight characters of a value that comes in messages of one", async () => {
     const { socket } = await open();
     let all = "";
-    socket.on("message", (data) => (all += String(data as Buffer)));
+    socket.on("message", (data) => (all += (data as Buffer).toString()));
     socket.send("messages");
     while (!all.endsWith(".")) await once(socket, "message");
     assert.equal(all, `Bearer ${VALUE.slice(0, 7)}${STARS.slice(7)}.`);
