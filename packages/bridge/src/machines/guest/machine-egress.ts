@@ -12,8 +12,14 @@ import { prepareSocketOptions, setSocketOption } from "./socket-option.ts";
 export const MAX_EGRESS = 512;
 /** How long a guest that reconnects after a restart of the bridge is waited for, before its port is left to it. */
 const PORT_TIMEOUT_MS = 30_000;
-/** Connections out of the machine, carried or refused, that are put up with in one second. */
-const EGRESS_PER_SECOND = 2000;
+/** What a machine may do to its way out before it is a flood, and for how long its port is the guest's then. */
+export interface FloodLimits {
+  /** Connections, carried or refused, that are put up with in one second. */
+  readonly perSecond: number;
+  readonly pauseMs: number;
+}
+
+const FLOOD_LIMITS: FloodLimits = { perSecond: 2000, pauseMs: 60_000 };
 /**
  * What the kernel keeps for a program that does not read yet (it doubles that). Left to itself it lets 4 MiB gather, which
  * the program then finds in no cache; with room for one segment of loopback (64 KiB) alone, a transfer creeps.
@@ -38,13 +44,18 @@ export interface EgressLink {
 export class MachineEgress implements Disposable {
   readonly #link: EgressLink;
   readonly #live = new Set<Socket>();
-  readonly #rate = new IntruderLimit(EGRESS_PER_SECOND);
+  readonly #rate: IntruderLimit;
+  readonly #pauseMs: number;
   #listener: ((stream: Duplex) => void) | undefined;
   /** The machine's egress port, where this process serves it. */
   #port: Server | undefined;
+  #pid: number | undefined;
+  #pause: NodeJS.Timeout | undefined;
 
-  constructor(link: EgressLink) {
+  constructor(link: EgressLink, { perSecond, pauseMs }: FloodLimits = FLOOD_LIMITS) {
     this.#link = link;
+    this.#rate = new IntruderLimit(perSecond);
+    this.#pauseMs = pauseMs;
   }
 
   /** Whether this process serves the machine's port. */
@@ -65,6 +76,7 @@ export class MachineEgress implements Disposable {
   /** Serves the port from this process, in the network of a process of the machine; else leaves it to the guest. */
   async takePort(pid: number): Promise<void> {
     const { signal, log } = this.#link;
+    this.#pid = pid;
     try {
       const within = AbortSignal.any([signal, AbortSignal.timeout(PORT_TIMEOUT_MS)]);
       const { protocol } = await this.#link.ready(within);
@@ -93,6 +105,7 @@ export class MachineEgress implements Disposable {
     if (this.#rate.exceeded()) {
       socket.destroy();
       this.#leavePort();
+      this.#pauseAfterFlood();
       this.#link.flooded();
     } else if (listener === undefined || this.#live.size >= MAX_EGRESS) {
       this.#link.log.debug({ live: this.#live.size, served: listener !== undefined }, "egress refused");
@@ -106,7 +119,16 @@ export class MachineEgress implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    clearTimeout(this.#pause);
     this.#port?.close();
+  }
+
+  /** What served the port before the flood serves it again when it is long over. */
+  #pauseAfterFlood(): void {
+    clearTimeout(this.#pause);
+    const pid = this.#pid;
+    if (pid === undefined || this.#link.signal.aborted) return;
+    this.#pause = setTimeout(() => void this.takePort(pid), this.#pauseMs).unref();
   }
 
   /** A program of the machine at the port that this process serves. */
