@@ -249,6 +249,9 @@ describe("gateway over HTTP", () => {
     for (const [id, route] of Object.entries<Route>(ROUTES)) {
       assert.equal(json.paths[route.path]?.[route.method.toLowerCase()]?.operationId, id);
     }
+    const mcp = json.paths["/v1/machines/{machine}/doors/agent-tool/mcp"];
+    assert.deepEqual(Object.keys(mcp ?? {}), ["parameters", "post", "delete"]);
+    assert.ok(json.paths["/.well-known/oauth-protected-resource/{resource}"]?.["get"]);
     const references = [...JSON.stringify(json).matchAll(/"\$ref":"#\/components\/([a-zA-Z]+)\/([^"]+)"/g)];
     assert.ok(references.length > 100);
     for (const [, kind = "", name = ""] of references)

@@ -68,7 +68,15 @@ export const PolicyProfile = z.strictObject({
   doors: z
     .strictObject({
       terminal: TerminalDoorSpec.partial().optional().describe("Terminal door"),
-      "agent-tool": AgentToolDoorSpec.partial().optional().describe("Agent-tool door"),
+      "agent-tool": AgentToolDoorSpec.partial()
+        .extend({
+          allowed: z
+            .boolean()
+            .optional()
+            .describe("Whether the machine has the door at all; true when absent"),
+        })
+        .optional()
+        .describe("Agent-tool door"),
     })
     .optional()
     .describe("Doors that the machine offers"),

@@ -1,6 +1,7 @@
 import * as contracts from "@doorward/contracts";
 import { ERRORS, Problem, ProgressLine, ROUTES, type Route } from "@doorward/contracts";
 import * as z from "zod";
+import { MCP_SCHEMAS, MCP_TAG, mcpPaths } from "./openapi-mcp.ts";
 
 type Json = Record<string, unknown>;
 
@@ -16,12 +17,13 @@ export function openApiDocument(version: string): Json {
 }
 
 function makeDocument(version: string): Json {
-  const schemas: Json = {};
+  const schemas: Json = { ...MCP_SCHEMAS };
   const paths: Record<string, Json> = {};
   for (const [id, route] of Object.entries<Route>(ROUTES)) {
     const item = (paths[route.path] ??= {});
     item[route.method.toLowerCase()] = operationOf(id, route, schemas);
   }
+  Object.assign(paths, mcpPaths());
   schemas["Problem"] = problemSchema(schemas);
   return {
     openapi: "3.1.0",
@@ -29,12 +31,12 @@ function makeDocument(version: string): Json {
       title: "Doorward control API",
       version,
       description:
-        "Served on the bridge's Unix socket, where the caller is the operator, and on loopback TCP, where a grant's token is needed. Errors are RFC 9457 problem documents. Doors (WebSockets, and MCP over HTTP) are not part of this document.",
+        "Served on the bridge's Unix socket, where the caller is the operator, and on loopback TCP, where a grant's token is needed. Errors are RFC 9457 problem documents. MCP over plain HTTP is described as far as HTTP goes; doors that are WebSockets are not part of this document.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     jsonSchemaDialect: "https://json-schema.org/draft/2020-12/schema",
     servers: [{ url: "http://127.0.0.1:7611", description: "Loopback, for holders of grants" }],
-    tags: [...new Set(Object.keys(ROUTES).map(tagOf))].map((name) => ({ name })),
+    tags: [...[...new Set(Object.keys(ROUTES).map(tagOf))].map((name) => ({ name })), MCP_TAG],
     paths,
     components: { schemas, responses: problemResponses(), securitySchemes: securitySchemes() },
   };

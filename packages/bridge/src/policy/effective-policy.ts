@@ -21,6 +21,7 @@ export const EMPTY_POLICY: Policy = { version: 1, roots: [] };
 /** A profile of the policy file with the defaults filled in, field by field. */
 export function mergeProfile(written: PolicyProfile): AgentMachineProfileSpec {
   const { image, limits, isolation, mounts, egress, doors, ...plain } = written;
+  const { allowed = true, ...tools } = doors?.["agent-tool"] ?? {};
   return {
     ...DEFAULT_PROFILE,
     ...defined(plain),
@@ -31,7 +32,7 @@ export function mergeProfile(written: PolicyProfile): AgentMachineProfileSpec {
     egress: mergeEgress(egress),
     doors: {
       terminal: { ...DEFAULT_TERMINAL_DOOR, ...defined(doors?.terminal ?? {}) },
-      "agent-tool": { ...DEFAULT_AGENT_TOOL_DOOR, ...defined(doors?.["agent-tool"] ?? {}) },
+      ...(allowed ? { "agent-tool": { ...DEFAULT_AGENT_TOOL_DOOR, ...defined(tools) } } : {}),
     },
   };
 }

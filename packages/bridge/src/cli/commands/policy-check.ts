@@ -1,3 +1,4 @@
+import { homedir } from "node:os";
 import type { DoorwardClient } from "@doorward/client";
 import type { PathVerdict, Policy } from "@doorward/contracts";
 import type { Command } from "commander";
@@ -5,6 +6,8 @@ import type { Cli } from "../cli.ts";
 import { escapeLine } from "@doorward/client/operator";
 import type { Output } from "../output.ts";
 import { pathArgument } from "../path-argument.ts";
+import type { PolicyFile, PolicyWarning } from "../../policy/index.ts";
+import { resolveFolders } from "../../state/index.ts";
 import { leaf, type Run } from "../run.ts";
 import { shellWord } from "../shell-word.ts";
 import { fields } from "../table.ts";
@@ -13,14 +16,42 @@ const DENIED = 3;
 
 /** `doorward policy check`. */
 export function definePolicyCheck(command: Command, cli: Cli): void {
-  command.argument("<path>", "folder on the host");
-  leaf(command, cli, ["doorward policy check ~/src/shop"], async (run, [path]) => {
+  command.argument("[path]", "folder on the host; the policy itself when left out");
+  leaf(command, cli, ["doorward policy check", "doorward policy check ~/src/shop"], async (run, [path]) => {
+    if (path === undefined) return await checkFile(run);
     const folder = pathArgument(cli, path);
     await using client = await run.client();
     const verdict = await judge(run, client, folder);
     run.output.result(verdict, () => headline(run.output, verdict));
     return verdict.allowed ? 0 : DENIED;
   });
+}
+
+/** Reads the policy and the documents beside it as a bridge does, without one; an invalid one is thrown as its error. */
+async function checkFile(run: Run): Promise<number> {
+  const { PolicyFile, policyWarnings } = await import("../../policy/index.ts");
+  const { config, state, runtime } = resolveFolders(run.cli.env);
+  const file = await PolicyFile.load({
+    configDir: config,
+    stateDir: state,
+    runtimeDir: runtime,
+    home: run.cli.env["HOME"] ?? homedir(),
+  });
+  const warnings = await policyWarnings(file);
+  const { path, exists, hash } = file;
+  run.output.result({ valid: true, path, exists, hash, warnings }, () =>
+    fileText(run.output, file, warnings),
+  );
+  return 0;
+}
+
+function fileText(output: Output, { path, hash }: PolicyFile, warnings: readonly PolicyWarning[]): string {
+  const lines = warnings.map(({ field, what }) => escapeLine(field === "" ? what : `${field}: ${what}`));
+  return [
+    `${output.style("green", "valid")}  ${escapeLine(path)}`,
+    hash,
+    ...lines.map((line) => `${output.style("yellow", "warning:")} ${line}`),
+  ].join("\n");
 }
 
 /** `doorward policy explain`. */

@@ -13,7 +13,9 @@ export function definePolicy(command: Command, cli: Cli): void {
   );
   definePolicyShow(command.command("show").description("show the policy in force"), cli);
   definePolicyCheck(
-    command.command("check").description("whether a path may be given to a machine; exits 3 when not"),
+    command
+      .command("check")
+      .description("whether the policy is valid, or a path may be given to a machine; exits 3 when not"),
     cli,
   );
   definePolicyExplain(
