@@ -11,6 +11,8 @@ import { build } from "esbuild";
 import { verifyEvidence } from "../../packages/bridge/src/evidence/index.ts";
 import { openLog, temporary } from "../evidence/support.ts";
 
+const BRIDGE_LOST_GRANT = "its connection ended with the bridge";
+
 /** What a run of kills found. */
 export interface InFlightResult {
   readonly rounds: number;
@@ -20,6 +22,10 @@ export interface InFlightResult {
   readonly sessions: number;
   /** Of them, those that a kill ended. */
   readonly cut: number;
+  /** Grants of connections. */
+  readonly grants: number;
+  /** Of them, those that a kill ended. */
+  readonly orphaned: number;
   /** Bytes of the file of notes when it was longest after a kill. */
   readonly longest: number;
 }
@@ -46,16 +52,18 @@ export async function killInFlight(rounds: number): Promise<InFlightResult> {
   assert.equal(statSync(join(folder.path, "in-flight")).size, 0);
   const found = await endsOf(folder.path);
   const of = (what: string): ReadonlySet<string> => told.get(what) ?? new Set();
-  for (const id of [...of("begun"), ...of("opened")]) assert.ok(found.has(id), `${id} began and has no end`);
+  for (const id of [...of("begun"), ...of("opened"), ...of("minted")])
+    assert.ok(found.has(id), `${id} began and has no end`);
   for (const [id, ends] of found) assert.equal(ends.length, 1, `${id}: ${ends.join()}`);
   for (const id of of("recorded")) assert.deepEqual(found.get(id), ["exited"], id);
-  for (const id of of("closed")) assert.deepEqual(found.get(id), ["CLOSED"], id);
+  for (const id of [...of("closed"), ...of("revoked")]) assert.deepEqual(found.get(id), ["CLOSED"], id);
   const count = (end: string): number => [...found.values()].filter(([first]) => first === end).length;
-  const [lost, cut] = [count("bridge-lost"), count("BRIDGE_LOST")];
-  return { rounds, begun: of("begun").size, lost, sessions: of("opened").size, cut, longest };
+  const [lost, cut, orphaned] = [count("bridge-lost"), count("BRIDGE_LOST"), count(BRIDGE_LOST_GRANT)];
+  const [begun, sessions, grants] = [of("begun").size, of("opened").size, of("minted").size];
+  return { rounds, begun, lost, sessions, cut, grants, orphaned, longest };
 }
 
-/** How commands and sessions ended, by what they are; throws when the log does not verify or has a session without its end. */
+/** How commands, sessions and grants ended, by what they are; throws when the log does not verify, or one that opened has no end. */
 async function endsOf(dir: string): Promise<Map<string, string[]>> {
   await using log = await openLog(dir);
   await log.checkpoint();
@@ -66,17 +74,24 @@ async function endsOf(dir: string): Promise<Map<string, string[]>> {
     const { predicateType, predicate } = (await log.read(index)).statement;
     if (predicateType.includes("session-open") && "session" in predicate)
       opened.add(String(predicate.session));
-    const [id, end] =
-      "reason" in predicate && "bytesIn" in predicate
-        ? [predicate.session, predicate.reason]
-        : "argvDigest" in predicate && "outcome" in predicate
-          ? [predicate.program, predicate.outcome]
-          : [null, ""];
-    if (id !== null) ends.set(id, [...(ends.get(id) ?? []), end]);
+    if (predicateType.includes("grant-minted")) opened.add(String(predicate.grant));
+    const [id, end] = endOf(predicate) ?? [];
+    if (id !== undefined && end !== undefined) ends.set(id, [...(ends.get(id) ?? []), end]);
   }
-  const closed = [...ends.keys()].filter((id) => id.startsWith("s_"));
+  const closed = [...ends.keys()].filter((id) => /^[sg]_/.test(id));
   assert.deepEqual(new Set(closed), opened);
   return ends;
+}
+
+/** What ended, and how; undefined for a record of something else. */
+function endOf(predicate: object): readonly [string, string] | undefined {
+  const { argvDigest, program, outcome, bytesIn, session, sessionsCut, grant, reason } = {
+    ...predicate,
+  } as Record<string, string | undefined>;
+  if (argvDigest !== undefined && outcome !== undefined) return [program ?? "", outcome];
+  if (reason === undefined) return undefined;
+  if (bytesIn !== undefined) return [session ?? "", reason];
+  return sessionsCut === undefined ? undefined : [grant ?? "", reason];
 }
 
 /** One plain file, as loading the sources would take longer than everything else. */

@@ -124,27 +124,6 @@ test("a transaction that throws leaves nothing, and an inner one joins the outer
   );
 });
 
-test("a transaction that need not survive a power cut is kept, and the ones after it wait for the disk again", (t) => {
-  const dir = folder(t);
-  opened(t, dir).close();
-  using connection = new Connection(join(dir, "store.db"));
-  const machines = new SqlDocuments(connection, "machines", Machine);
-  const [full, normal] = [2, 1];
-  const setting = machines.transaction(
-    () => {
-      machines.put("a", { id: "a", size: 1 });
-      return connection.pragma("synchronous");
-    },
-    { survives: "crash" },
-  );
-  assert.equal(setting, normal);
-  assert.equal(connection.pragma("synchronous"), full);
-  const fail = (): never => assert.fail("changed my mind");
-  assert.throws(() => machines.transaction(fail, { survives: "crash" }), /changed my mind/);
-  assert.equal(connection.pragma("synchronous"), full);
-  assert.equal(machines.get("a")?.size, 1);
-});
-
 test("a transaction that would wait for a promise is refused and leaves nothing", (t) => {
   const store = opened(t);
   const machines = store.documents("machines", Machine);

@@ -114,7 +114,7 @@ export class Bridge implements AsyncDisposable {
     this.#grants = GrantAuthority.open({
       store,
       policy,
-      evidence: grantEvidence(evidence),
+      evidence: grantEvidence(evidence, parts.inFlight),
       machineName: (id) => this.#records.get(id)?.name ?? null,
       log,
     });

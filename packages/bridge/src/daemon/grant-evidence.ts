@@ -1,14 +1,28 @@
 import type { EvidenceInput } from "@doorward/contracts";
 import type { GrantEvent, GrantEvidence } from "../grants/index.ts";
+import type { InFlight } from "../in-flight/index.ts";
 import { BRIDGE_SUBJECT } from "../machines/life/index.ts";
 
 /** Where records go; resolves when durable. */
 export interface Appender {
-  append(input: EvidenceInput): Promise<{ readonly index: number }>;
+  append(input: EvidenceInput, note?: number | null): Promise<{ readonly index: number }>;
 }
 
-/** Writes what happens to grants into the evidence log. */
-export function grantEvidence(log: Appender): GrantEvidence {
+/** How the grant of a connection ends whose bridge is lost. */
+const LOST = {
+  cause: "connection-end",
+  reason: "its connection ended with the bridge",
+  sessionsCut: 0,
+} as const;
+
+/**
+ * Writes what happens to grants into the evidence log. The grant of a connection is in no store: its end is noted before
+ * it is minted, for the next bridge to record if this one is lost.
+ */
+export function grantEvidence(
+  log: Appender,
+  inFlight: Pick<InFlight, "begin" | "ended" | "forget">,
+): GrantEvidence {
   const common = ({ grant, machine, by }: GrantEvent) => ({
     correlationId: grant.grantId,
     subject: by ?? BRIDGE_SUBJECT,
@@ -25,12 +39,34 @@ export function grantEvidence(log: Appender): GrantEvidence {
     ...(grant.tools === undefined ? {} : { tools: grant.tools }),
     expiresAt: grant.expiresAt,
   });
+  /** Notes of the ends of grants of connections. */
+  const notes = new Map<string, number>();
   const append = async (input: EvidenceInput): Promise<void> => {
     await log.append(input);
   };
+  const appendEnd = async ({ grant }: GrantEvent, input: EvidenceInput): Promise<void> => {
+    const note = notes.get(grant.grantId) ?? null;
+    await log.append(input, note);
+    if (note === null) return;
+    inFlight.ended(note);
+    notes.delete(grant.grantId);
+  };
+  const mintForConnection = async (event: GrantEvent, input: EvidenceInput): Promise<void> => {
+    const lost = { ...event, by: null };
+    const note = inFlight.begin({ type: "grant-revoked", ...common(lost), ...LOST });
+    notes.set(event.grant.grantId, note);
+    await log.append(input, note).catch((error: unknown) => {
+      notes.delete(event.grant.grantId);
+      inFlight.forget(note);
+      throw error;
+    });
+  };
   return {
-    minted: (event) =>
-      append({ type: "grant-minted", ...common(event), ...scope(event), implicit: event.implicit }),
+    minted: (event) => {
+      const { implicit } = event;
+      const input = { type: "grant-minted", ...common(event), ...scope(event), implicit } as const;
+      return implicit ? mintForConnection(event, input) : append(input);
+    },
     narrowed: (event) =>
       append({ type: "grant-narrowed", ...common(event), ...scope(event), parent: event.parent }),
     renewed: (event) =>
@@ -41,13 +77,14 @@ export function grantEvidence(log: Appender): GrantEvidence {
         expiresAt: event.grant.expiresAt,
       }),
     revoked: (event) =>
-      append({
+      appendEnd(event, {
         type: "grant-revoked",
         ...common(event),
         reason: event.reason.slice(0, 500),
         cause: event.cause,
         sessionsCut: event.sessionsCut,
       }),
-    expired: (event) => append({ type: "grant-expired", ...common(event), sessionsCut: event.sessionsCut }),
+    expired: (event) =>
+      appendEnd(event, { type: "grant-expired", ...common(event), sessionsCut: event.sessionsCut }),
   };
 }

@@ -10,8 +10,10 @@ import type { Witnessing } from "./witnessing.ts";
 
 /** How the public files follow the journal. */
 const limits = {
-  /** They follow this much later. */
+  /** They follow this much later, */
   publishDelayMs: 200,
+  /** and under constant writing no more often than so: each time costs two waits for the disk and a dozen file operations. */
+  publishEveryMs: 1000,
   /** Default of {@link LogPublishingParts.journalBytes}. */
   journalBytes: 8 * 1024 * 1024,
   /** Appends wait for the publisher when this many finished tiles wait for it. */
@@ -40,6 +42,7 @@ export class LogPublishing {
   #settleAt: number;
   #publishing: Promise<string> = Promise.resolve("");
   #timer: NodeJS.Timeout | null = null;
+  #publishedAt = -Infinity;
 
   constructor(parts: LogPublishingParts) {
     this.#parts = parts;
@@ -56,18 +59,24 @@ export class LogPublishing {
 
   /** Publishes a little later, once for everything that arrives meanwhile. */
   soon(): void {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = null;
-      this.checkpoint().catch((error: unknown) => {
-        this.#parts.log.warn(
-          { err: error },
-          "evidence: tiles and checkpoint can't be written; the journal has everything",
-        );
-      });
-    }, limits.publishDelayMs).unref();
+    if (this.#timer !== null) return;
+    const next = this.#publishedAt + limits.publishEveryMs - performance.now();
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = null;
+        this.checkpoint().catch((error: unknown) => {
+          this.#parts.log.warn(
+            { err: error },
+            "evidence: tiles and checkpoint can't be written; the journal has everything",
+          );
+        });
+      },
+      Math.max(limits.publishDelayMs, next),
+    ).unref();
   }
 
   async #publish(): Promise<string> {
+    this.#publishedAt = performance.now();
     // one moment of the log, taken before the first wait
     const { finished } = this.#parts.tail;
     const key = this.#parts.key();

@@ -79,7 +79,7 @@ async function started(
     session.cut(toDoorwardError(thrown));
     return false;
   }
-  log.info({ grant: grant.grantId, subject, correlationId }, "session opened");
+  log.debug({ grant: grant.grantId, subject, correlationId }, "session opened");
   return true;
 }
 
@@ -95,7 +95,7 @@ async function finish(
     () => true,
     () => false,
   );
-  log.info({ code: end.code, reason: end.reason }, "session closed");
+  log.debug({ code: end.code, reason: end.reason }, "session closed");
   if (!began) return;
   try {
     await evidence.sessionClosed(session.closedRecord(end));

@@ -18,15 +18,22 @@ export class GrantEntry implements LiveGrant {
   deadline: Deadline;
   /** Its first record is still being written, so that nobody has its token yet and the store does not know it. */
   minting: boolean;
+  /** Whether the store keeps it. What dies with the process, as the grant of a connection does, is not kept. */
+  readonly kept: boolean;
   /** Memory is ahead of the store. */
   dirty = false;
   #lastUsed: number | undefined;
   #controller: AbortController | undefined;
 
-  constructor(stored: StoredGrant, deadline: Deadline, minting: boolean) {
+  constructor(
+    stored: StoredGrant,
+    deadline: Deadline,
+    { minting, kept }: { minting: boolean; kept: boolean },
+  ) {
     this.stored = stored;
     this.deadline = deadline;
     this.minting = minting;
+    this.kept = kept;
   }
 
   get id(): string {

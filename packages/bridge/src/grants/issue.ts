@@ -40,7 +40,7 @@ export function newEntry(issue: Issue, clock: Clock, id = newGrantId()): GrantEn
     end: null,
     lastUsedAt: null,
   };
-  return new GrantEntry(stored, deadline, true);
+  return new GrantEntry(stored, deadline, { minting: true, kept: !issue.implicit });
 }
 
 /** Throws INPUT_INVALID unless a grant can last so long. */

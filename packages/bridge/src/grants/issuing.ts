@@ -137,7 +137,7 @@ export class GrantIssuing {
     this.#parts.deadlinesChanged();
   }
 
-  /** Its record is written beside: the record that opens the session comes after it in the log, and that one blocks. */
+  /** The store does not keep it, for it dies with this process. Its record is written beside: the record that opens the session comes after it in the log, and that one blocks. */
   mintImplicit({ subject, machine, operations }: ImplicitRequest): ImplicitGrant {
     const { ledger, clock, endings, evidence } = this.#parts;
     checkOperator(subject, operations);
@@ -146,7 +146,6 @@ export class GrantIssuing {
     const made = { seconds: IMPLICIT_SECONDS, implicit: true, parent: undefined, policyHash };
     const entry = newEntry({ subject, by: subject, machine, scope, ...made }, clock);
     entry.minting = false;
-    ledger.save([entry]);
     ledger.add(entry);
     this.#parts.deadlinesChanged();
     const event = { ...eventOf(entry, subject), implicit: true, rule: "grant.implicit" };

@@ -5,7 +5,9 @@ import type { Clock, Deadline } from "./clock.ts";
 import { GrantEntry } from "./entry.ts";
 import { StoredEnds, StoredGrant } from "./stored-grant.ts";
 
-/** Every grant of this installation: in memory for checks, in the store for good. */
+const ADOPTED = { minting: false, kept: true } as const;
+
+/** Every grant of this installation: in memory for checks, and in the store for good but for those of connections. */
 export class GrantLedger {
   readonly #documents: Documents<StoredGrant>;
   readonly #ends: Documents<StoredEnds>;
@@ -80,7 +82,7 @@ export class GrantLedger {
     const { parent } = entry.grant;
     const siblings = parent === null ? undefined : this.#children.get(parent);
     siblings?.splice(siblings.indexOf(entry), 1);
-    if (!entry.minting) this.#documents.delete(entry.id);
+    if (isStored(entry)) this.#documents.delete(entry.id);
   }
 
   /** Takes ended grants off the list that deadlines are watched on. */
@@ -95,7 +97,7 @@ export class GrantLedger {
 
   /** Makes grants durable as one unit. */
   save(entries: readonly GrantEntry[]): void {
-    const stored = entries.filter((entry) => !entry.minting);
+    const stored = entries.filter(isStored);
     if (stored.length === 0) return;
     this.#write(stored, () => this.#put(stored));
     for (const entry of stored) entry.dirty = false;
@@ -104,7 +106,7 @@ export class GrantLedger {
   /** Makes the ends of grants durable, quickly; each gets into its grant's own document later. */
   saveEnds(entries: readonly GrantEntry[]): void {
     for (const entry of entries) entry.dirty = true;
-    const ended = entries.filter((entry) => !entry.minting && !endsAnyway(entry));
+    const ended = entries.filter(isStored);
     const ends = ended.flatMap(({ id, stored }) =>
       stored.end === null ? [] : [{ grantId: id, end: stored.end }],
     );
@@ -116,7 +118,7 @@ export class GrantLedger {
 
   /** Makes everything durable that was left for later. */
   flush(): void {
-    const stored = this.all().filter((entry) => entry.dirty && !entry.minting);
+    const stored = this.all().filter((entry) => entry.dirty && isStored(entry));
     if (stored.length === 0 && this.#batches.length === 0) return;
     this.#write(stored, () => {
       this.#put(stored);
@@ -145,10 +147,8 @@ export class GrantLedger {
 
   #write(entries: readonly GrantEntry[], write: () => void): void {
     for (const entry of entries) entry.dirty = true;
-    // An implicit grant dies with its connection, so a power cut leaves nobody who could use it; its records are durable.
-    const survives = entries.every(({ implicit }) => implicit) ? "crash" : "power-cut";
     try {
-      this.#documents.transaction(write, { survives });
+      this.#documents.transaction(write);
     } catch (error) {
       this.#behind = true;
       throw error;
@@ -156,12 +156,8 @@ export class GrantLedger {
   }
 }
 
-/**
- * The next start ends an implicit grant in the same way if the store does not know its end yet, so that it may wait for
- * the record, which is stored with it.
- */
-function endsAnyway({ implicit, stored }: GrantEntry): boolean {
-  return implicit && stored.end?.cause === "connection-end";
+function isStored({ kept, minting }: GrantEntry): boolean {
+  return kept && !minting;
 }
 
 /** In the same boot the monotonic deadline still holds; in a later one only what was left of the time may go on. */
@@ -170,12 +166,12 @@ function adopted(stored: StoredGrant, clock: Clock): GrantEntry {
   const wall = Date.parse(grant.expiresAt);
   const now = clock.monotonic();
   if (time.epoch === clock.epoch && time.startedAt <= now) {
-    return new GrantEntry(stored, { wall, monotonic: time.startedAt + time.lifetimeMs }, false);
+    return new GrantEntry(stored, { wall, monotonic: time.startedAt + time.lifetimeMs }, ADOPTED);
   }
   const lifetimeMs = Math.max(0, time.lifetimeMs - time.spentMs);
   const anchored = { ...time, epoch: clock.epoch, startedAt: now, lifetimeMs, spentMs: 0 };
   const deadline: Deadline = { wall, monotonic: now + lifetimeMs };
-  const entry = new GrantEntry({ ...stored, time: anchored }, deadline, false);
+  const entry = new GrantEntry({ ...stored, time: anchored }, deadline, ADOPTED);
   entry.dirty = stored.end === null;
   return entry;
 }

@@ -13,6 +13,9 @@ export const LostRecord = z.discriminatedUnion("type", [
   EVIDENCE_PREDICATES["session-close"]
     .omit(filledIn)
     .extend({ type: z.literal("session-close"), reason: z.literal("BRIDGE_LOST") }),
+  EVIDENCE_PREDICATES["grant-revoked"]
+    .omit(filledIn)
+    .extend({ type: z.literal("grant-revoked"), cause: z.literal("connection-end") }),
 ]);
 export type LostRecord = z.infer<typeof LostRecord>;
 

@@ -13,6 +13,14 @@ export interface LostSources {
   readonly log: Logger;
 }
 
+/** What is recorded when it opens too: the record of that, and those that say that it is over. */
+const ACCOUNTS: Partial<
+  Record<LostRecord["type"], { readonly opening: EvidenceType; readonly ends: readonly EvidenceType[] }>
+> = {
+  "session-close": { opening: "session-open", ends: ["session-close"] },
+  "grant-revoked": { opening: "grant-minted", ends: ["grant-revoked", "grant-expired"] },
+};
+
 /** Records what the bridge before noted and did not end, once each, however often this is killed; answers how many. */
 export async function recordLost(sources: LostSources): Promise<number> {
   const { inFlight, evidence, except = () => false, log } = sources;
@@ -24,15 +32,16 @@ export async function recordLost(sources: LostSources): Promise<number> {
   return count;
 }
 
-/** Whether a note needs no record: its own was written, or it is of a session whose opening was not. */
+/** Whether a note needs no record: its own was written, or it is of a session or grant whose opening was not. */
 export async function isOver(
   evidence: LostSources["evidence"],
   { record, recordIds }: LeftNote,
 ): Promise<boolean> {
   const written: (EvidenceType | null)[] = [];
   for (const recordId of recordIds) written.push(await typeOf(evidence, recordId));
-  if (written.includes(record.type)) return true;
-  return record.type === "session-close" && !written.includes("session-open");
+  const { opening, ends } = ACCOUNTS[record.type] ?? { opening: null, ends: [record.type] };
+  if (ends.some((end) => written.includes(end))) return true;
+  return opening !== null && !written.includes(opening);
 }
 
 /** Whether trying again can't help; a full disk may have room the next time. */

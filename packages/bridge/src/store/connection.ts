@@ -3,15 +3,6 @@ import Database from "libsql";
 
 type Value = string | number;
 
-/** How a transaction is kept. */
-export interface Keeping {
-  /**
-   * `power-cut` (the default) waits for the disk. `crash` does not: a commit survives the end of this process, but the
-   * newest ones may be missing after a power cut. For what ends with this process anyway.
-   */
-  readonly survives?: "power-cut" | "crash";
-}
-
 /** One SQLite connection: durable commits, transactions that join, and errors in our words. */
 export class Connection implements Disposable {
   readonly #database: Database.Database;
@@ -54,15 +45,8 @@ export class Connection implements Disposable {
   }
 
   /** Commits what `change` writes as one unit, or nothing of it. Inside another transaction it joins that one. */
-  transaction<Result>(change: () => Result, { survives = "power-cut" }: Keeping = {}): Result {
-    if (this.#inTransaction()) return change();
-    if (survives === "power-cut") return this.#commit(change);
-    this.execute("PRAGMA synchronous=NORMAL");
-    try {
-      return this.#commit(change);
-    } finally {
-      this.execute("PRAGMA synchronous=FULL");
-    }
+  transaction<Result>(change: () => Result): Result {
+    return this.#inTransaction() ? change() : this.#commit(change);
   }
 
   close(): void {

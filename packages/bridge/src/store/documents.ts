@@ -1,6 +1,6 @@
 import { DoorwardError } from "@doorward/contracts";
 import * as z from "zod";
-import type { Connection, Keeping } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 
 /** Typed documents of one collection. Every read is parsed by the collection's schema (STATE_INVALID). */
 export interface Documents<Document> {
@@ -12,7 +12,7 @@ export interface Documents<Document> {
   /** All documents, in the order of their ids. */
   list(): readonly Document[];
   /** What `change` puts and deletes, here and in other collections, is kept as one unit or not at all. */
-  transaction<Result>(change: () => Result, keeping?: Keeping): Result;
+  transaction<Result>(change: () => Result): Result;
 }
 
 const Row = z.object({ id: z.string(), value: z.string() });
@@ -54,8 +54,8 @@ export class SqlDocuments<Document> implements Documents<Document> {
     return this.#connection.all(LIST, this.#collection).map((row) => this.#parse(row));
   }
 
-  transaction<Result>(change: () => Result, keeping?: Keeping): Result {
-    return this.#connection.transaction(change, keeping);
+  transaction<Result>(change: () => Result): Result {
+    return this.#connection.transaction(change);
   }
 
   #parse(row: unknown): Document {
