@@ -45,8 +45,8 @@ describe("a slot", () => {
   });
 });
 
-describe("refusals of callers without a token", () => {
-  it("are recorded as counts, by code and door, and only when there were any", async () => {
+describe("refusals without a record of their own", () => {
+  it("are recorded as counts, by code, door and known caller, and only when there were any", async () => {
     const records: EvidenceInput[] = [];
     const log = { append: (input: EvidenceInput) => Promise.resolve({ index: records.push(input) }) };
     const counter = new DenialCounter(
@@ -56,15 +56,24 @@ describe("refusals of callers without a token", () => {
     );
     await counter.flush();
     assert.equal(records.length, 0);
-    for (let at = 0; at < 1000; at += 1) counter.count("TOKEN_INVALID", at % 2 === 0 ? "terminal" : null);
-    counter.count("TOKEN_MISSING", null);
+    for (let at = 0; at < 1000; at += 1)
+      counter.count({ code: "TOKEN_INVALID", door: at % 2 === 0 ? "terminal" : null, subject: null });
+    counter.count({ code: "TOKEN_MISSING", door: null, subject: null });
+    counter.count({ code: "OPERATION_NOT_GRANTED", door: "terminal", subject: "agent:codex:1" });
     await counter[Symbol.asyncDispose]();
     const [record] = records;
     assert.ok(record?.type === "denials");
-    assert.equal(record.total, 1001);
+    assert.equal(record.total, 1002);
     assert.deepEqual(
-      record.counts.map(({ code, door, count }) => `${code} ${door ?? "-"} ${count}`),
-      ["TOKEN_INVALID terminal 500", "TOKEN_INVALID - 500", "TOKEN_MISSING - 1"],
+      record.counts.map(
+        ({ code, door, subject, count }) => `${code} ${door ?? "-"} ${subject ?? "nobody"} ${count}`,
+      ),
+      [
+        "OPERATION_NOT_GRANTED terminal agent:codex:1 1",
+        "TOKEN_INVALID terminal nobody 500",
+        "TOKEN_INVALID - nobody 500",
+        "TOKEN_MISSING - nobody 1",
+      ],
     );
   });
 });

@@ -26,7 +26,7 @@ import { WebSocket, type ClientOptions } from "ws";
 import {
   createGateway,
   openApiDocument,
-  type AnonymousDenial,
+  type CountedDenial,
   type Denial,
   type Gateway,
   type GatewayConfig,
@@ -92,7 +92,7 @@ export class TestEvidence implements GatewayEvidence {
   readonly opened: SessionOpened[] = [];
   readonly closed: SessionClosed[] = [];
   readonly denials: Denial[] = [];
-  readonly counted: AnonymousDenial[] = [];
+  readonly counted: CountedDenial[] = [];
   readonly events: unknown[] = [];
   fails = false;
 
@@ -109,7 +109,7 @@ export class TestEvidence implements GatewayEvidence {
     this.denials.push(record);
     return Promise.resolve();
   }
-  countDenial(denial: AnonymousDenial): void {
+  countDenial(denial: CountedDenial): void {
     this.counted.push(denial);
   }
   sessionEvent(_session: SessionOpened, event: DoorRecord): Promise<void> {

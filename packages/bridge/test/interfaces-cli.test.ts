@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { FileValidator, publishedSchema, type FileVerdict } from "../src/interfaces/validate-file.ts";
 import { interfaceDocument, terminalDocument } from "./interfaces-lab.ts";
 
@@ -33,12 +35,13 @@ const faults: readonly [string, string | Buffer, string, RegExp][] = [
     /no field of this contract/,
   ],
   ["a wrong word", JSON.stringify(interfaceDocument({ hostAdapter: "amiga" })), "/hostAdapter", /"linux"/],
-  ["another type", '{"type":"RootDoor"}', "/type", /names no contract/],
+  ["another type", '{"type":"RootDoor"}', "/type", /"RootDoor" names no contract; known are .*TerminalDoor/],
+  ["another kind", '{"kind":"RunArtifact"}', "/kind", /"RunArtifact" names no contract/],
   ["a prototype as type", '{"type":"__proto__"}', "/type", /names no contract/],
   ["no document", "", "/type", /names no contract/],
   ["a double key", '{"type":"TerminalDoor","type":"TerminalDoor"}', "", /unique/],
   ["broken JSON", '{"type":', "", /Cannot read document/],
-  ["bytes that are no UTF-8", Buffer.from([0xff, 0xfe]), "", /Cannot read/],
+  ["bytes that are no UTF-8", Buffer.from([0xff, 0xfe]), "", /Cannot read .*: it is not UTF-8$/],
   ["10 MB", " ".repeat(10_000_000), "", /larger than/],
 ];
 for (const [what, text, path, reason] of faults) {
@@ -52,10 +55,43 @@ for (const [what, text, path, reason] of faults) {
 
 test("what can't be read is a problem of that file, not the end of the command", async () => {
   const validator = new FileValidator();
-  assert.match((await validator.judge(join(folder, "gone"))).problems[0]?.reason ?? "", /ENOENT/);
-  assert.match((await validator.judge(folder)).problems[0]?.reason ?? "", /EISDIR/);
+  assert.match(
+    (await validator.judge(join(folder, "gone"))).problems[0]?.reason ?? "",
+    /: it does not exist$/,
+  );
+  assert.match((await validator.judge(folder)).problems[0]?.reason ?? "", /: it is a folder$/);
+  execFileSync("mkfifo", [join(folder, "pipe")]);
+  assert.match(
+    (await validator.judge(join(folder, "pipe"))).problems[0]?.reason ?? "",
+    /: it is not a regular file$/,
+  );
   await symlink("loop", join(folder, "loop"));
-  assert.match((await validator.judge(join(folder, "loop"))).problems[0]?.reason ?? "", /ELOOP/);
+  assert.match(
+    (await validator.judge(join(folder, "loop"))).problems[0]?.reason ?? "",
+    /: it is a loop of symlinks$/,
+  );
+});
+
+test("a valid document of a door that is not built is said to be refused by the bridge", async () => {
+  const validator = new FileValidator();
+  const examples = fileURLToPath(new URL("../../contracts/examples/", import.meta.url));
+  const note = async (path: string): Promise<string | null> => {
+    const { valid, note: said } = await validator.judge(join(examples, path));
+    assert.equal(valid, true);
+    return said;
+  };
+  assert.match(
+    (await note("BrowserDoor/valid/linux-isolated.json")) ?? "",
+    /no door for "BrowserDoor".*refuses/,
+  );
+  assert.match((await note("EditorDoor/valid/linux-vscode.json")) ?? "", /no door for "EditorDoor".*refuses/);
+  const editor = await note("SecureHostInterfaceProfile/valid/linux-editor.json");
+  assert.match(editor ?? "", /no editor door.*refuses/);
+  for (const built of [
+    "SecureHostInterfaceProfile/valid/linux-terminal.json",
+    "TerminalDoor/valid/linux-default.json",
+  ])
+    assert.equal(await note(built), null);
 });
 
 test("a contract can be named for documents that name none, and every published schema can be found", async () => {

@@ -33,7 +33,11 @@ export const SecureHostInterfaceProfile = z
           .literal("close")
           .default("close")
           .describe("Open sockets are closed when the grant is revoked"),
-        recordDenials: z.literal(true).describe("Every denial of a known subject leaves a record"),
+        recordDenials: z
+          .literal(true)
+          .describe(
+            "Every denial of a known subject leaves a record; of more than a rate in a minute, one that counts them",
+          ),
       })
       .describe("What happens to what is not allowed"),
     evidenceRequirements: z

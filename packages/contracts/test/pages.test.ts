@@ -20,11 +20,15 @@ const FIELD_BY_FIELD = [
   "AgentMachineFingerprint",
   "AgentMachineMountEvidence",
 ];
+/** Fields whose own fields have their rows elsewhere, or on another page. */
+const TOLD_ELSEWHERE: ReadonlyMap<string, RegExp> = new Map([
+  ["AgentMachineProfile", /^doors\./],
+  ["AgentMachineFingerprint", /^(?:machine$|inputs\.)/],
+]);
 const STATES = [
   "enforced",
   "informative identity",
   "not built yet (refused at load)",
-  "not built yet (without effect while capture is off)",
   "emitted",
   "never emitted",
 ];
@@ -66,6 +70,13 @@ for (const type of FIELD_BY_FIELD) {
     const named = new Set(fields.map((field) => field.split(".")[0]));
     assert.deepEqual([...named].sort(), Object.keys(schemaOf(type)["properties"] ?? {}).sort());
     for (const field of fields) assert.ok(known(schemaOf(type), field.split(".")), `${type}.${field}`);
+  });
+
+  test(`the catalogue names what is inside of the fields of ${type}, where a bridge loads or makes it`, () => {
+    const cells = rows(section(catalogue, type));
+    if (!cells.some(([, , state]) => state === "enforced")) return;
+    const fields = cells.map(([field]) => (field ?? "").replaceAll("`", ""));
+    assert.deepEqual(fields.sort(), leaves(schemaOf(type), TOLD_ELSEWHERE.get(type) ?? /^$/).sort());
   });
 
   test(`the catalogue says of every field of ${type} whether it is enforced`, () => {
@@ -110,6 +121,16 @@ function rows(text: string): string[][] {
       .slice(1, -1)
       .map((cell) => cell.trim()),
   );
+}
+
+/** Paths of the fields of a schema; those of objects inside of it are written out. */
+function leaves(schema: Record<string, unknown>, whole: RegExp, prefix = ""): string[] {
+  const properties = (schema["properties"] ?? {}) as Record<string, Record<string, unknown>>;
+  return Object.entries(properties).flatMap(([name, property]) => {
+    const path = `${prefix}${name}`;
+    const inner = whole.test(path) ? [] : leaves(property, whole, `${path}.`);
+    return inner.length === 0 ? [path] : inner;
+  });
 }
 
 function known(schema: Record<string, unknown>, path: readonly string[]): boolean {

@@ -1,16 +1,23 @@
-import type { DoorName, ErrorCode } from "@doorward/contracts";
+import type { CountedDenial } from "../gateway/index.ts";
 import { BRIDGE_SUBJECT } from "../machines/life/index.ts";
 import type { Appender } from "./grant-evidence.ts";
 
 const PERIOD_MS = 60_000;
 
-/** Counts refusals of callers without a valid token and records the counts once a minute, so that nobody fills the log. */
+/** Most kinds of refusals that one record names. */
+const ROWS = 100;
+
+interface Counted extends CountedDenial {
+  count: number;
+}
+
+/** Counts refusals that get no record of their own, and records the counts once a minute, so that nobody fills the log. */
 export class DenialCounter implements AsyncDisposable {
   readonly #log: Appender;
   readonly #policyHash: () => string;
   readonly #failed: (error: unknown) => void;
   readonly #timer: NodeJS.Timeout;
-  #counts = new Map<string, { readonly code: ErrorCode; readonly door: DoorName | null; count: number }>();
+  #counts = new Map<string, Counted>();
   #from = new Date().toISOString();
 
   constructor(log: Appender, policyHash: () => string, failed: (error: unknown) => void) {
@@ -21,9 +28,9 @@ export class DenialCounter implements AsyncDisposable {
   }
 
   /** Counts one refusal. */
-  count(code: ErrorCode, door: DoorName | null): void {
-    const key = `${code} ${door ?? ""}`;
-    const row = this.#counts.get(key) ?? { code, door, count: 0 };
+  count({ code, door, subject }: CountedDenial): void {
+    const key = `${code} ${door ?? ""} ${subject ?? ""}`;
+    const row = this.#counts.get(key) ?? { code, door, subject, count: 0 };
     row.count += 1;
     this.#counts.set(key, row);
   }
@@ -47,7 +54,7 @@ export class DenialCounter implements AsyncDisposable {
         from,
         to: this.#from,
         total: rows.reduce((sum, row) => sum + row.count, 0),
-        counts: rows.slice(0, 100),
+        counts: rows.sort(knownFirst).slice(0, ROWS).map(rowOf),
       })
       .catch(this.#failed);
   }
@@ -56,4 +63,13 @@ export class DenialCounter implements AsyncDisposable {
     clearInterval(this.#timer);
     await this.flush();
   }
+}
+
+/** What known callers were refused goes before what anybody can cause, and the most of each first. */
+function knownFirst(one: Counted, other: Counted): number {
+  return Number(one.subject === null) - Number(other.subject === null) || other.count - one.count;
+}
+
+function rowOf({ code, door, subject, count }: Counted) {
+  return { code, door, ...(subject === null ? {} : { subject }), count };
 }

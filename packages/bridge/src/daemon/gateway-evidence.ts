@@ -75,7 +75,7 @@ export function gatewayEvidence(sources: GatewayEvidenceSources): GatewayEvidenc
     denied: async ({ at: _at, ...denial }) => {
       await log.append({ type: "denial", ...denial, policyHash: policyHash() });
     },
-    countDenial: ({ code, door }) => denials.count(code, door),
+    countDenial: (denial) => denials.count(denial),
   };
 }
 

@@ -152,8 +152,16 @@ const secretChange = (p: EvidencePredicate<"secret-change">) =>
 const denial = (p: EvidencePredicate<"denial">) =>
   `${p.subject} was refused ${p.operation ?? p.attempted}${p.target === null ? "" : ` on ${p.target}`}: ${p.code}${p.rule === null ? "" : ` by ${p.rule}`}`;
 
-const denials = (p: EvidencePredicate<"denials">) =>
-  `${String(p.total)} callers without a valid token were refused`;
+function denials({ total, counts }: EvidencePredicate<"denials">): string {
+  const known = new Map<string, number>();
+  for (const { subject, count } of counts)
+    if (subject !== undefined) known.set(subject, (known.get(subject) ?? 0) + count);
+  const others = [...known.values()].reduce((rest, count) => rest - count, total);
+  return [
+    ...(others > 0 ? [`${String(others)} callers without a valid token were refused`] : []),
+    ...[...known].map(([subject, count]) => `${subject} was refused ${String(count)} times more`),
+  ].join("; ");
+}
 
 const approval = (p: EvidencePredicate<"approval">) =>
   `${approver(p)} ${p.operation} for ${p.requestedBy}${p.shape === null ? "" : " and its like"}${until(p.expiresAt)}${detail(p.reason)}`;

@@ -18,7 +18,7 @@ export interface DenialContext {
   readonly correlationId: string;
 }
 
-/** Puts refusals into the evidence: each one of a known subject, up to a rate; counts of all others. */
+/** Puts refusals into the evidence: each one of a known subject, up to a rate; counts of all others, by known subject. */
 export class Denials {
   readonly #evidence: GatewayEvidence;
   readonly #log: Logger;
@@ -40,9 +40,10 @@ export class Denials {
     if (!isRefusal(error)) return;
     try {
       const { caller } = context;
-      const named = caller.kind !== "anonymous" && this.#rate.take(caller.subject);
-      if (named) await this.#evidence.denied(denialOf(error, caller.subject, context));
-      else this.#evidence.countDenial({ code: error.code, door: context.door ?? null });
+      const subject = caller.kind === "anonymous" ? null : caller.subject;
+      if (subject !== null && this.#rate.take(subject))
+        await this.#evidence.denied(denialOf(error, subject, context));
+      else this.#evidence.countDenial({ code: error.code, door: context.door ?? null, subject });
     } catch (cause) {
       this.#log.error({ err: cause, code: error.code }, "denial could not be recorded");
     }

@@ -3,9 +3,9 @@ export type { DoorSessions } from "./door-sessions.ts";
 export { createGateway, type Gateway, type GatewayOptions } from "./gateway.ts";
 export { openApiDocument } from "./openapi.ts";
 export type {
-  AnonymousDenial,
   ApprovalsPort,
   Caller,
+  CountedDenial,
   ConnectionGrant,
   Denial,
   EndedGrant,

@@ -139,10 +139,12 @@ export interface Denial {
   readonly at: string;
 }
 
-/** A refusal of a caller who showed no valid token; such are counted, and recorded once a minute. */
-export interface AnonymousDenial {
+/** A refusal of a caller who showed no valid token, or of a known one over its rate; such are counted, and recorded once a minute. */
+export interface CountedDenial {
   readonly code: ErrorCode;
   readonly door: DoorName | null;
+  /** The known caller; null for one who showed no valid token. */
+  readonly subject: string | null;
 }
 
 /** A grant that has just ended. */
@@ -161,7 +163,7 @@ export interface GatewayEvidence {
   sessionClosed(record: SessionClosed): Promise<void>;
   denied(record: Denial): Promise<void>;
   /** Counts a refusal; the evidence writes the counts once a minute. */
-  countDenial(denial: AnonymousDenial): void;
+  countDenial(denial: CountedDenial): void;
   /** What a door did in a session; resolves once the record is durable. */
   sessionEvent(session: SessionOpened, event: DoorRecord): Promise<void>;
   /** Notes what a door begins in a session; what the bridge is killed in gets its record from the next one. */

@@ -35,7 +35,7 @@ const LOADED: Readonly<Record<InterfaceContract["type"], z.ZodType<InterfaceCont
 };
 
 /** Doors that the contracts know and this build does not have: accepting one would promise what nothing keeps. */
-const UNBUILT: ReadonlySet<string> = new Set(["BrowserDoor", "EditorDoor"]);
+export const UNBUILT: ReadonlySet<string> = new Set(["BrowserDoor", "EditorDoor"]);
 
 /**
  * Reads every document of a folder, each checked by its own schema; none when there is no folder. A file that is neither

@@ -1,11 +1,12 @@
 import { constants, readFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { DoorwardError, typeOfDocument } from "@doorward/contracts";
+import { DOCUMENTS, DOORS, DoorwardError, typeOfDocument } from "@doorward/contracts";
 import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import * as z from "zod";
 import { POLICY_BYTES, StrictText } from "../policy/strict-text.ts";
+import { UNBUILT } from "./read-documents.ts";
 
 /** One thing that is wrong in a file. */
 export interface FileProblem {
@@ -21,6 +22,8 @@ export interface FileVerdict {
   readonly type: string | null;
   readonly valid: boolean;
   readonly problems: readonly FileProblem[];
+  /** What a valid document is not good for; null when there is nothing to say. */
+  readonly note: string | null;
 }
 
 /** Judges files by the published JSON schemas, with Ajv; nothing of the bridge's own checks is asked. */
@@ -33,11 +36,11 @@ export class FileValidator {
     try {
       const value = new StrictText(await readText(file), { file, what: "document" }).value;
       const named = type ?? typeOfDocument(value);
-      if (named === null) return refused(file, null, [unnamed]);
-      return refused(file, named, this.#problems(named, value));
+      if (named === null) return verdict(file, null, [unnamed(value)]);
+      return verdict(file, named, this.#problems(named, value), noteOn(named, value));
     } catch (error) {
       if (!(error instanceof DoorwardError)) throw error;
-      return refused(file, type ?? null, [{ path: "", reason: error.message }]);
+      return verdict(file, type ?? null, [{ path: "", reason: error.message }]);
     }
   }
 
@@ -57,10 +60,27 @@ export function publishedSchema(type: string): Record<string, unknown> {
   return z.record(z.string(), z.unknown()).parse(JSON.parse(readFileSync(path, "utf8")));
 }
 
-const unnamed: FileProblem = {
-  path: "/type",
-  reason: "it names no contract in type or kind; --type NAME says which one to judge by",
-};
+const Typed = z.union([z.object({ type: z.string() }), z.object({ kind: z.string() })]);
+
+function unnamed(value: unknown): FileProblem {
+  const typed = Typed.safeParse(value).data;
+  if (typed === undefined) {
+    const reason = "it names no contract in type or kind; --type NAME says which one to judge by";
+    return { path: "/type", reason };
+  }
+  const [path, name] = "type" in typed ? ["/type", typed.type] : ["/kind", typed.kind];
+  return { path, reason: `"${name}" names no contract; known are ${Object.keys(DOCUMENTS).join(", ")}` };
+}
+
+const OfKind = z.object({ interfaceKind: z.string() });
+
+/** What the bridge says to a document that fits its contract, and that it refuses to load all the same. */
+function noteOn(type: string, value: unknown): string | null {
+  const kind = OfKind.safeParse(value).data?.interfaceKind;
+  const door = UNBUILT.has(type) ? `door for "${type}"` : `${kind ?? ""} door`;
+  const built = !UNBUILT.has(type) && (kind === undefined || DOORS.some((each) => each === kind));
+  return built ? null : `this build has no ${door}, so the bridge refuses to load it`;
+}
 
 function strictAjv(): Ajv2020 {
   const ajv = new Ajv2020({ strict: true, allErrors: true });
@@ -68,9 +88,27 @@ function strictAjv(): Ajv2020 {
   return ajv;
 }
 
-function refused(file: string, type: string | null, problems: readonly FileProblem[]): FileVerdict {
-  return { file, type, valid: problems.length === 0, problems };
+function verdict(
+  file: string,
+  type: string | null,
+  problems: readonly FileProblem[],
+  note: string | null = null,
+): FileVerdict {
+  const valid = problems.length === 0;
+  return { file, type, valid, problems, note: valid ? note : null };
 }
+
+/** Why a file can't be read, in words. */
+const UNREADABLE: ReadonlyMap<string, string> = new Map([
+  ["ENOENT", "it does not exist"],
+  ["ENOTDIR", "it does not exist"],
+  ["EISDIR", "it is a folder"],
+  ["ESPIPE", "it is not a regular file"],
+  ["ENXIO", "it is not a regular file"],
+  ["EACCES", "it may not be read"],
+  ["ELOOP", "it is a loop of symlinks"],
+  ["ERR_ENCODING_INVALID_ENCODED_DATA", "it is not UTF-8"],
+]);
 
 async function readText(file: string): Promise<string> {
   try {
@@ -79,7 +117,8 @@ async function readText(file: string): Promise<string> {
     const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
     return new TextDecoder("utf-8", { fatal: true }).decode(buffer.subarray(0, bytesRead));
   } catch (cause) {
-    const why = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+    const why = UNREADABLE.get(code) ?? (code || String(cause));
     throw new DoorwardError({ code: "INPUT_INVALID", message: `Cannot read "${file}": ${why}`, cause });
   }
 }

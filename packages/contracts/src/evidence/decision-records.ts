@@ -23,16 +23,25 @@ export const DenialPredicate = z.strictObject({
     .describe("The path, host or object that was asked for; null when none"),
 });
 
-/** Refusals of callers who showed no valid token, counted so that nobody can fill the log. */
+/** Refusals of callers who showed no valid token, and of known ones over their rate, counted so that nobody can fill the log. */
 export const DenialsPredicate = z.strictObject({
   ...recordFields,
   from: Timestamp.describe("When counting began"),
   to: Timestamp.describe("When counting ended"),
   total: Count.describe("All refusals in that time"),
   counts: z
-    .array(z.strictObject({ code, door: Word.nullable().describe("The door; null when none"), count: Count }))
+    .array(
+      z.strictObject({
+        code,
+        door: Word.nullable().describe("The door; null when none"),
+        subject: Subject.optional().describe(
+          "Who was refused more often in that time than records of its own are kept; absent for callers without a valid token",
+        ),
+        count: Count,
+      }),
+    )
     .max(100)
-    .describe("Refusals by code and door; what does not fit is only in the total"),
+    .describe("Refusals by code, door and known caller; what does not fit is only in the total"),
 });
 
 /** Somebody decided about a pending request; the record's subject is who decided. */

@@ -41,13 +41,16 @@ export function defineContractsValidate(command: Command, cli: Cli): void {
   });
 }
 
-function text(output: Output, { file, type, valid, problems }: FileVerdict): string {
+function text(output: Output, { file, type, valid, problems, note }: FileVerdict): string {
   const name = escapeLine(file);
-  if (valid) return `${output.style("green", "valid")}    ${name}  ${type ?? ""}`;
+  if (valid) {
+    const line = `${output.style("green", "valid")}    ${name}  ${type ?? ""}`;
+    return note === null ? line : `${line}\n  note: ${escapeLine(note)}`;
+  }
   const more = problems.length > SHOWN ? [`  and ${problems.length - SHOWN} more; --json shows all`] : [];
   const lines = problems
     .slice(0, SHOWN)
-    .map(({ path, reason }) => `  ${escapeLine(`${path || "/"}: ${reason}`)}`);
+    .map(({ path, reason }) => `  ${escapeLine(path === "" ? reason : `${path}: ${reason}`)}`);
   return [
     `${output.style("red", "INVALID")}  ${name}  ${escapeLine(type ?? "no contract")}`,
     ...lines,
