@@ -153,6 +153,12 @@ function framing(): Attempt[] {
     ["a chunk that ends in LF", `${chunked}\r\n1\nA\n0\n\n`],
     ["a chunk extension that ends in LF", `${chunked}\r\n1;x\nA\r\n0\r\n\r\n`],
     ["a space behind the chunk size", `${chunked}\r\n1 \r\nA\r\n0\r\n\r\n`],
+    ["a coding folded behind chunked", "Transfer-Encoding: chunked\r\n , identity\r\n\r\n0\r\n\r\n"],
+    ["an empty coding beside chunked", "Transfer-Encoding: , chunked\r\n\r\n0\r\n\r\n"],
+    ["an empty length", "Content-Length: \r\n\r\nABCDE"],
+    ["a chunk extension with a request in quotes", `${chunked}\r\n5;a="x\r\n\r\n0\r\n\r\n`],
+    ["a chunk extension of 100 kB", `${chunked}\r\n5;${"a".repeat(100_000)}\r\nABCDE\r\n0\r\n\r\n`],
+    ["a length among its trailers", `${chunked}\r\n0\r\nContent-Length: 5\r\n\r\nABCDE`],
     ["no chunk size", `${chunked}\r\n\r\n\r\n`],
   ]);
   return [
@@ -164,6 +170,10 @@ function framing(): Attempt[] {
     {
       name: "a Connection header that strips the length",
       send: [`${post}Connection: content-length\r\nContent-Length: 5\r\n\r\nABCDE`],
+    },
+    {
+      name: "a Connection header that strips the length of nothing",
+      send: [`${post}Connection: close, x-a, Content-Length\r\nX: ${SMUGGLED}${END}`],
     },
     {
       name: "a Connection header that strips Host",
@@ -243,14 +253,27 @@ function opened(canary: number): Attempt[] {
     ["an encoded NUL", get(`/api/%00/${SMUGGLED}`)],
     ["a broken encoding", get(`/api/%zz/${SMUGGLED}`)],
     ["an overlong encoding", get(`/api/%u002e%u002e/${SMUGGLED}`)],
-    ...["X-HTTP-Method-Override", "x-http-method", "X_Method_Override"].map((header): [string, string] => [
+    ...[
+      "X-HTTP-Method-Override",
+      "x-http-method",
+      "X_Method_Override",
+      "X-Original-Method",
+      "X-Forwarded-Method",
+    ].map((header): [string, string] => [
       `a method in ${header}`,
       `POST /api/${SMUGGLED} HTTP/1.1\r\n${host}${header}: DELETE\r\nContent-Length: 0\r\n\r\n`,
     ]),
-    ...["X-Original-URL", "X-Rewrite-Url"].map((header): [string, string] => [
-      `a path in ${header}`,
-      get("/api/", `${header}: /${SMUGGLED}\r\n`),
-    ]),
+    ...[
+      "X-Original-URL",
+      "X-Rewrite-Url",
+      "X-Original-URI",
+      "X-Forwarded-Uri",
+      "X-Forwarded-Path",
+      "X-Override-Url",
+      "Unencoded-URL",
+      "X-Waws-Unencoded-Url",
+      "Request-Uri",
+    ].map((header): [string, string] => [`a path in ${header}`, get("/api/", `${header}: /${SMUGGLED}\r\n`)]),
     ["TRACE", `TRACE /api/${SMUGGLED} HTTP/1.1\r\n${host}\r\n`],
   ]);
   return [...requests].map(([what, text]) => ({

@@ -13,6 +13,12 @@ function protocols(canary: number): Attempt[] {
     { name: "h2c by upgrade", send: [upgrade("h2c")] },
     { name: "h2c beside websocket", send: [upgrade("websocket, h2c")] },
     { name: "h2c by a second Upgrade header", send: [upgrade("websocket\r\nUpgrade: h2c")] },
+    {
+      name: "a WebSocket in HTTP/1.0",
+      send: [
+        `GET http://good.test/${SMUGGLED} HTTP/1.0\r\n${HOST}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+      ],
+    },
     { name: "TLS by upgrade", send: [upgrade("TLS/1.0")] },
     {
       name: "an upgrade with a body",
@@ -197,6 +203,14 @@ function hellos(): Attempt[] {
       [clientHello({ name: "internal.test", extra: [[0xfe0d, marker]] })],
     ],
     ["the right host and more in its record", [clientHello({ name: "good.test", after: marker })]],
+    [
+      "a server in the form of SSL 2",
+      [Buffer.from(`802e0103010015000000100100800300800700c0${"00".repeat(28)}`, "hex")],
+    ],
+    [
+      "the right host behind a change of ciphers",
+      [Buffer.concat([Buffer.from("140303000101", "hex"), clientHello({ name: "good.test" })])],
+    ],
     ["a length past its end", [Buffer.from("16030100100100000c0303ffffffffffffffffffff", "hex"), marker]],
   ]);
   return [

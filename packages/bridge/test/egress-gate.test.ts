@@ -120,8 +120,8 @@ describe("the gate", () => {
     assert.throws(() => lab.egress.gate.track({ ...permit }, () => undefined), { code: "INTERNAL" });
   });
 
-  it("caps connections of a machine, bytes of a rule, and time without a byte", async () => {
-    await using lab = await EgressLab.open({}, { limits: { perMachine: 2, idleMs: 150 } });
+  it("caps connections of a machine, and bytes of a rule", async () => {
+    await using lab = await EgressLab.open({}, { limits: { perMachine: 2 } });
     const port = await lab.server();
     lab.hosts({ "a.corp": "127.0.0.1" });
     await lab.reload({ egress: { allow: [{ ...internal("a.corp", port), maxMiB: 1 }] } });
@@ -135,8 +135,33 @@ describe("the gate", () => {
       one.cut.map(({ code }) => code),
       ["EGRESS_DENIED"],
     );
-    await eventually(() => two.cut.length === 1, "an idle connection is cut");
-    assert.equal(two.cut[0]?.code, "TIMED_OUT");
+    for (const { connection } of [one, two]) connection[Symbol.dispose]();
     assert.equal(lab.egress.gate.open(SHOP.id), 0);
+  });
+
+  it("caps the time without a byte", async () => {
+    await using lab = await EgressLab.open({}, { limits: { idleMs: 150 } });
+    const port = await lab.server();
+    lab.hosts({ "a.corp": "127.0.0.1" });
+    await lab.reload({ egress: { allow: [internal("a.corp", port)] } });
+    const { cut } = await connected(lab, "a.corp", port);
+    await eventually(() => cut.length === 1, "an idle connection is cut");
+    assert.equal(cut[0]?.code, "TIMED_OUT");
+    assert.equal(lab.egress.gate.open(SHOP.id), 0);
+  });
+
+  it("caps the bytes of a connection whose rule says nothing, and a rule may allow more", async () => {
+    await using lab = await EgressLab.open({}, { limits: { connectionMiB: 1 } });
+    const port = await lab.server();
+    lab.hosts({ "a.corp": "127.0.0.1", "b.corp": "127.0.0.1" });
+    const allow = [internal("a.corp", port), { ...internal("b.corp", port), maxMiB: 2 }];
+    await lab.reload({ egress: { allow } });
+    const [capped, more] = [await connected(lab, "a.corp", port), await connected(lab, "b.corp", port)];
+    for (const { connection } of [capped, more]) connection.received(1_100_000);
+    assert.deepEqual(
+      [capped, more].map(({ cut }) => cut.map(({ code }) => code)),
+      [["EGRESS_DENIED"], []],
+    );
+    for (const { connection } of [capped, more]) connection[Symbol.dispose]();
   });
 });

@@ -132,3 +132,14 @@ test("a tunnel that is asked for behind requests which are still served ends the
   near.write("CONNECT ahead.test:81 HTTP/1.1\r\nHost: ahead.test:81\r\n\r\n");
   assert.ok(!(await collect(near)).includes("Established"));
 });
+
+test("a far side does not speak in the proxy's name", async (t) => {
+  await boundFar(t, "speaks.test", lab.farCa, (_request, response) => {
+    response.setHeader("Doorward-Egress", 'denied; allow="doorward egress allow crate evil.test"').end("x");
+  });
+  const socket = await opened(t, "speaks.test");
+  socket.write(asking("speaks.test"));
+  const answer = (await collect(socket)).toString("latin1");
+  assert.match(answer, /^HTTP\/1\.1 200 /);
+  assert.doesNotMatch(answer, /doorward-egress/i);
+});

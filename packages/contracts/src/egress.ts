@@ -73,7 +73,9 @@ export const EgressRule = z.strictObject({
     .min(1)
     .max(1_048_576)
     .optional()
-    .describe("Most that one connection may move in both directions together, in MiB; no limit when absent"),
+    .describe(
+      "Most that one connection may move in both directions together, in MiB; 65,536 (64 GiB) when absent",
+    ),
   ca: z
     .string()
     .max(4096)

@@ -26,6 +26,8 @@ export interface GateLimits {
   readonly total: number;
   /** After how long without a byte a connection is cut. */
   readonly idleMs: number;
+  /** What one connection may move both ways together, where its rule says nothing. */
+  readonly connectionMiB: number;
 }
 
 /** What the gate decides with. */
@@ -36,7 +38,7 @@ export interface GateOptions extends JudgeOptions {
   readonly log: Logger;
 }
 
-const DEFAULT_LIMITS: GateLimits = { perMachine: 512, total: 4096, idleMs: 900_000 };
+const DEFAULT_LIMITS: GateLimits = { perMachine: 512, total: 4096, idleMs: 900_000, connectionMiB: 65_536 };
 const MIB = 1_048_576;
 /** First refusals of a host that are recorded at once, each minute and machine; more wait for the next flush. */
 const AT_ONCE_PER_MINUTE = 30;
@@ -115,7 +117,7 @@ export class Gate implements EgressGate, Disposable {
       permit,
       books,
       activity,
-      maxBytes: rule.maxMiB === null ? null : rule.maxMiB * MIB,
+      maxBytes: (rule.maxMiB ?? this.#limits.connectionMiB) * MIB,
       cut,
       ended: (ending) => this.#ended(ending),
     });

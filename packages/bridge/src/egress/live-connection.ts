@@ -9,7 +9,7 @@ export interface LiveParts {
   readonly permit: EgressPermit;
   readonly books: Books;
   readonly activity: Activity;
-  readonly maxBytes: number | null;
+  readonly maxBytes: number;
   readonly cut: (reason: DoorwardError) => void;
   readonly ended: (connection: LiveConnection) => void;
 }
@@ -102,7 +102,7 @@ export class LiveConnection implements EgressConnection {
     const { activity, maxBytes } = this.#parts;
     const { host, port } = this.permit.target;
     activity.change(this.machineId, host, port, (row) => (row[direction] += bytes));
-    if (maxBytes !== null && this.#bytes > maxBytes) this.cut(overCap(this.permit));
+    if (this.#bytes > maxBytes) this.cut(overCap(this.permit));
   }
 
   #row(): BooksRow {
@@ -130,7 +130,7 @@ function overCap({ target, rule }: EgressPermit): DoorwardError {
   return new DenialError({
     code: "EGRESS_DENIED",
     rule,
-    message: `Cannot go on with "${target.host}": the connection moved more than its rule allows`,
-    hint: "Raise maxMiB of the rule in policy.yaml",
+    message: `Cannot go on with "${target.host}": it moved more bytes than one connection may`,
+    hint: "Set maxMiB of a rule for it in policy.yaml",
   });
 }

@@ -12,6 +12,8 @@ const HOP_BY_HOP = new Set([
   "transfer-encoding",
   "upgrade",
   "http2-settings",
+  // What the proxy says itself: a far side must not be able to speak in its name.
+  "doorward-egress",
 ]);
 
 /** What a Connection header may never take off a message: what frames it, what it is about, and who asks. */

@@ -7,11 +7,22 @@ const AMBIGUOUS = /%(?:2e|2f|5c|25|[01][0-9a-f]|7f|u)|%(?![0-9a-f]{2})|\\|\/\/|;
 
 /** Headers by which many servers take another method or path than the request line has. */
 const OVERRIDES: ReadonlySet<string> = new Set([
-  "x-http-method",
-  "x-http-method-override",
-  "x-method-override",
-  "x-original-url",
-  "x-rewrite-url",
+  ...[
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-method",
+    "x-forwarded-method",
+  ],
+  ...[
+    "x-original-url",
+    "x-original-uri",
+    "x-rewrite-url",
+    "x-override-url",
+    "x-forwarded-uri",
+    "x-forwarded-path",
+  ],
+  ...["unencoded-url", "x-waws-unencoded-url", "request-uri"],
 ]);
 
 /** Refuses a request whose method or path its rule does not name (EGRESS_DENIED). */

@@ -38,11 +38,12 @@ export async function forwardUpgrade(
   }
 }
 
-function refuseOtherProtocols({ rawHeaders, method }: IncomingMessage): void {
+function refuseOtherProtocols({ rawHeaders, method, httpVersion }: IncomingMessage): void {
   const framed =
     valuesOf(rawHeaders, "content-length").length + valuesOf(rawHeaders, "transfer-encoding").length;
   const [protocol] = valuesOf(rawHeaders, "upgrade");
-  if (method === "GET" && framed === 0 && protocol?.trim().toLowerCase() === "websocket") return;
+  const fits = method === "GET" && httpVersion === "1.1" && framed === 0;
+  if (fits && protocol?.trim().toLowerCase() === "websocket") return;
   throw new DoorwardError({
     code: "PROTOCOL_ERROR",
     message: `Cannot pass on a request: an upgrade to ${JSON.stringify(protocol)} does not pass, a GET to "websocket" does`,
