@@ -21,6 +21,7 @@ import {
   verifyEvidence,
   vkeyLine,
 } from "../src/evidence/index.ts";
+import { openEnvelope, signEnvelope } from "../src/evidence/dsse.ts";
 
 /** A log of `size` records, exported. */
 async function exported(dir: string, size: number) {
@@ -110,6 +111,44 @@ void test("a problem is named with the record's index", async () => {
     [270],
   );
 });
+
+void test(
+  "in a log that several threads verify, every change is found at its place",
+  { timeout: 120_000 },
+  async () => {
+    await using folder = await temporary();
+    const { out, vkey } = await exported(folder.path, 34 * 256 + 10);
+    const stranger = await createEvidenceKey(join(folder.path, "stranger.pem"));
+    const entries = await readEntries(out);
+    const found = async () =>
+      (await verifyEvidence({ dir: out, vkey })).problems
+        .map(({ index }) => index)
+        .sort((a, b) => Number(a) - Number(b));
+    assert.deepEqual(await found(), []);
+    const resigned = (index: number) =>
+      signEnvelope(openEnvelope(entries[index] ?? Buffer.alloc(0)).payload, [stranger]);
+    const [first = entries[0], second = entries[1]] = [entries[4000], entries[4001]];
+    assert.ok(first !== undefined && second !== undefined);
+    const changed = entries
+      .with(300, await resigned(300))
+      .with(301, await resigned(301))
+      .with(4000, second)
+      .with(4001, first)
+      .with(8713, Buffer.from("{}"));
+    await rebuild(out, changed, await keyOf(folder.path));
+    assert.deepEqual(await found(), [300, 301, 4000, 4001, 8713]);
+    await rebuild(out, entries, await keyOf(folder.path));
+    for (const n of [1, 20, 33]) {
+      const path = join(out, `tile/0/0${String(n).padStart(2, "0")}`);
+      const tile = await readFile(path);
+      tile[32 * 7] = (tile[32 * 7] ?? 0) ^ 1;
+      await writeFile(path, tile);
+    }
+    // longer than any tile: it must not get in the way of the entries that were read before it
+    await writeFile(join(out, "tile/0/005"), Buffer.alloc(400_000));
+    assert.deepEqual(await found(), [1 * 256 + 7, 5 * 256, 20 * 256 + 7, 33 * 256 + 7]);
+  },
+);
 
 void test("a kept checkpoint of any size of the same log fits, and one of a forged size does not", async () => {
   await using folder = await temporary();

@@ -62,15 +62,15 @@ const keyPattern = /^[a-f0-9]{64}$/;
 /**
  * Takes an envelope apart; refuses one that is not, to the byte, the canonical JSON that we write. Canonical JSON with
  * fixed keys is a regular language, so form, order and duplicate keys are seen without parsing (which counts when a
- * million are verified).
+ * million are verified). What it returns lies in the `room` that is given, if it fits, until that is used again.
  */
-export function openEnvelope(leaf: Buffer): OpenedEnvelope {
+export function openEnvelope(leaf: Buffer, room?: Buffer): OpenedEnvelope {
   const text = leaf.toString("latin1");
-  return openSingle(text) ?? openByPattern(text);
+  return openSingle(text, room) ?? openByPattern(text);
 }
 
 /** An envelope with one signature, whose parts have fixed places counted from both ends; null when it is not one. */
-function openSingle(text: string): OpenedEnvelope | null {
+function openSingle(text: string, room?: Buffer): OpenedEnvelope | null {
   const payloadEnd = text.length - tailLength;
   const keyAt = payloadEnd + middle.length;
   const signatureAt = keyAt + keyLength + beforeSignature.length;
@@ -85,7 +85,7 @@ function openSingle(text: string): OpenedEnvelope | null {
   if (!fits) return null;
   const payload = text.slice(head.length, payloadEnd);
   const signature = text.slice(signatureAt, signatureAt + signatureLength);
-  const signed = signedPart(payload);
+  const signed = signedPart(payload, room);
   const bytes = Buffer.from(signature, "base64");
   // what is not the base64 of its own bytes has another alphabet, padding, or bits behind the last byte
   if (bytes.toString("base64") !== signature || signed.payload.toString("base64") !== payload) return null;
@@ -104,12 +104,14 @@ function openByPattern(text: string): OpenedEnvelope {
 }
 
 /** Decodes a payload straight into what was signed, so that it is copied once. */
-function signedPart(base64: string): { readonly payload: Buffer; readonly signed: Buffer } {
+function signedPart(base64: string, room?: Buffer): { readonly payload: Buffer; readonly signed: Buffer } {
   const padding = base64.endsWith("==") ? 2 : base64.endsWith("=") ? 1 : 0;
   const length = Math.floor(base64.length / 4) * 3 - padding;
   const before = `DSSEv1 ${String(PAYLOAD_TYPE.length)} ${PAYLOAD_TYPE} ${String(length)} `;
   // whoever calls this checks that the text is base64 throughout, so every byte is written
-  const signed = Buffer.allocUnsafe(before.length + length);
+  const whole = before.length + length;
+  const signed =
+    room !== undefined && whole <= room.length ? room.subarray(0, whole) : Buffer.allocUnsafe(whole);
   signed.write(before, "latin1");
   signed.write(base64, before.length, "base64");
   return { payload: signed.subarray(before.length), signed };

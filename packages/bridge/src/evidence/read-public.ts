@@ -24,21 +24,40 @@ export async function readPublic(path: string): Promise<Buffer> {
   }
 }
 
-/** {@link readPublic} for a thread that does nothing else. */
+/** {@link readPublic}, at once. */
 export function readPublicSync(path: string): Buffer {
-  const file = openSyncPublic(path);
-  try {
-    const bytes = Buffer.allocUnsafe(lengthOf(fstatSync(file)));
-    let length = 0;
-    while (length < bytes.length) {
-      const count = readSync(file, bytes, length, bytes.length - length, length);
-      if (count === 0) break;
-      length += count;
+  return publicReader()(path);
+}
+
+/**
+ * {@link readPublicSync} for a thread that does nothing else. It reads into two rooms in turn, as memory that is asked for anew
+ * has to be filled with pages anew: what it returned is overwritten when it is called the second time after that.
+ */
+export function publicReader(): (path: string) => Buffer {
+  const rooms = [Buffer.alloc(0), Buffer.alloc(0)];
+  let turn = 0;
+  return (path) => {
+    const file = openSyncPublic(path);
+    try {
+      const size = lengthOf(fstatSync(file));
+      const room = roomFor(size, rooms[turn]);
+      let length = 0;
+      while (length < size) {
+        const count = readSync(file, room, length, size - length, length);
+        if (count === 0) break;
+        length += count;
+      }
+      rooms[turn] = room;
+      turn = 1 - turn;
+      return room.subarray(0, length);
+    } finally {
+      closeSync(file);
     }
-    return bytes.subarray(0, length);
-  } finally {
-    closeSync(file);
-  }
+  };
+}
+
+function roomFor(size: number, room: Buffer | undefined): Buffer {
+  return room !== undefined && room.length >= size ? room : Buffer.allocUnsafeSlow(Math.ceil(size * 1.25));
 }
 
 /** Opens such a file, of any length; what it is still has to be looked at. */

@@ -26,6 +26,13 @@ const Schema = z.strictObject({
 });
 type Schema = z.infer<typeof Schema>;
 
+/** Where the values of some members of the outermost object begin, in the text that was scanned last. */
+export interface Places {
+  readonly names: readonly string[];
+  /** One for each name; what it was before for a member that is absent. */
+  readonly at: Int32Array;
+}
+
 const quote = 0x22;
 const never: Scan = () => -1;
 
@@ -34,14 +41,14 @@ const never: Scan = () => -1;
  * it may say no to some that it can't judge cheaply (text that is not plain ASCII, fractions, keywords it does not know),
  * so that whoever asks looks again the slow way. It builds no values, which counts when a million records are verified.
  */
-export function compileScan(schema: unknown): Scan {
+export function compileScan(schema: unknown, places?: Places): Scan {
   const parsed = Schema.safeParse(schema);
   if (!parsed.success) return never;
   const { data } = parsed;
-  if (data.anyOf !== undefined) return firstOf(data.anyOf.map(compileScan));
+  if (data.anyOf !== undefined) return firstOf(data.anyOf.map((each) => compileScan(each)));
   if (data.const !== undefined) return literal(canonicalJson(data.const));
   if (data.enum !== undefined) return firstOf(data.enum.map((value) => literal(canonicalJson(value))));
-  if (data.type === "object") return objectScan(data);
+  if (data.type === "object") return objectScan(data, places);
   if (data.type === "array") return arrayScan(data);
   if (data.type === "string") return stringScan(data);
   if (data.type === "integer") return integerScan(data);
@@ -65,7 +72,10 @@ function firstOf(scans: readonly Scan[]): Scan {
 }
 
 /** Members in the order that canonical JSON has them; those that are not required may be absent. */
-function objectScan({ properties = {}, required = [], additionalProperties }: Schema): Scan {
+function objectScan(
+  { properties = {}, required = [], additionalProperties }: Schema,
+  places: Places = { names: [], at: new Int32Array(0) },
+): Scan {
   const names = Object.keys(properties).sort();
   if (additionalProperties !== false || !names.every((name) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)))
     return never;
@@ -73,17 +83,19 @@ function objectScan({ properties = {}, required = [], additionalProperties }: Sc
     key: literal(`"${name}":`),
     value: compileScan(properties[name]),
     required: required.includes(name),
+    place: places.names.indexOf(name),
   }));
   return (text, start) => {
     if (text.charCodeAt(start) !== 0x7b) return -1;
     let at = start + 1;
-    for (const { key, value, required: mustBe } of members) {
+    for (const { key, value, required: mustBe, place } of members) {
       const isFirst = at === start + 1;
       const valueAt = isFirst || text.charCodeAt(at) === 0x2c ? key(text, isFirst ? at : at + 1) : -1;
       if (valueAt < 0) {
         if (mustBe) return -1;
         continue;
       }
+      if (place >= 0) places.at[place] = valueAt;
       at = value(text, valueAt);
       if (at < 0) return -1;
     }

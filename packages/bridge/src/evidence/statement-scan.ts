@@ -1,19 +1,21 @@
+import { hash } from "node:crypto";
 import * as z from "zod";
 import { EVIDENCE_PREDICATES, EvidenceArtifact, isEvidenceType, predicateTypeOf } from "@doorward/contracts";
+import { REFERENCE_MARK } from "./referenced.ts";
 import { compileScan, literal, type Scan } from "./schema-scan.ts";
-import { sha256 } from "./merkle.ts";
 
 /** What a quick look at a statement found. */
 export interface ScannedStatement {
   readonly at: string;
   readonly recordId: string;
+  /** Whether it may refer to kept files. */
+  readonly refers: boolean;
 }
 
 const head = literal('{"_type":"https://in-toto.io/Statement/v1","predicate":');
 const typeMark = ',"predicateType":"https://doorward.dev/evidence/';
 const artifacts = compileScan(z.toJSONSchema(z.array(EvidenceArtifact).min(1).max(20)));
-const timeMark = '"at":"';
-const recordIdMark = '"recordId":"';
+const places = { names: ["at", "recordId"], at: new Int32Array(2) };
 const scans = new Map<string, { readonly predicate: Scan; readonly tail: Scan }>();
 
 /**
@@ -29,35 +31,33 @@ export function scanStatement(payload: Buffer): ScannedStatement | null {
   const nameAt = typeAt + typeMark.length;
   const type = text.slice(nameAt, text.indexOf("/", nameAt));
   const scan = scans.get(type) ?? compileType(type);
+  places.at.fill(0);
   if (scan?.predicate(text, start) !== typeAt) return null;
   const subjectAt = scan.tail(text, typeAt);
   if (subjectAt < 0) return null;
   const end = artifacts(text, subjectAt);
   if (end < 0 || text[end] !== "}" || end + 1 !== text.length) return null;
-  const recordId = valueOf(text, recordIdMark, start, typeAt);
-  const at = valueOf(text, timeMark, start, typeAt);
-  if (recordId === null || at === null) return null;
-  const digest = sha256(payload.subarray(start, typeAt)).toString("hex");
+  const [at, recordId] = [valueAt(text, 0), valueAt(text, 1)];
+  if (at === null || recordId === null) return null;
+  const digest = hash("sha256", payload.subarray(start, typeAt), "hex");
   const own = `[{"digest":{"sha256":"${digest}"},"name":"record/${recordId}"}`;
   if (!text.startsWith(own, subjectAt)) return null;
-  return { at, recordId };
+  return { at, recordId, refers: text.includes(REFERENCE_MARK) };
 }
 
 /** Rotations carry two signatures, and are looked at the slow way. */
 function compileType(type: string) {
   if (!isEvidenceType(type) || type === "key-rotation") return undefined;
   const scan = {
-    predicate: compileScan(z.toJSONSchema(EVIDENCE_PREDICATES[type])),
+    predicate: compileScan(z.toJSONSchema(EVIDENCE_PREDICATES[type]), places),
     tail: literal(`,"predicateType":"${predicateTypeOf(type)}","subject":`),
   };
   scans.set(type, scan);
   return scan;
 }
 
-/** A member's string; null when its key stands there more than once, in whatever part of the predicate. */
-function valueOf(text: string, mark: string, start: number, end: number): string | null {
-  const at = text.indexOf(mark, start);
-  if (at < 0 || at >= end || text.lastIndexOf(mark, end) !== at) return null;
-  const from = at + mark.length;
-  return text.slice(from, text.indexOf('"', from));
+/** The string of a member of the predicate; null when the scan met none. */
+function valueAt(text: string, member: number): string | null {
+  const from = (places.at[member] ?? 0) + 1;
+  return from === 1 ? null : text.slice(from, text.indexOf('"', from));
 }

@@ -54,6 +54,9 @@ export interface BundleResult {
 const bundleWidth = 256;
 const nothing = new Uint8Array(0);
 
+/** What the signatures of a bundle are over, one record behind the other; those that do not fit have memory of their own. */
+const signedRoom = Buffer.alloc(512 * 1024);
+
 /** Checks one entry bundle against its hash tile and, record by record, against the keys. */
 export async function checkBundle(
   files: LogFiles,
@@ -96,46 +99,68 @@ async function compareTile(
   }
 }
 
+/** A record that was read and is as it should be, but for its signatures. */
+interface ReadRecord {
+  readonly index: number;
+  readonly opened: OpenedEnvelope;
+  readonly at: string;
+  readonly references: readonly Reference[];
+}
+
+/**
+ * Checks the records of a bundle by themselves. All are read first, and then all signatures are verified, as going to and fro
+ * between the two costs a processor more than either.
+ */
 function checkRecords(
   entries: readonly Buffer[],
   first: number,
   spans: readonly KeySpan[],
   problems: VerifyProblem[],
 ) {
-  let firstAt = "";
-  let lastAt = "";
-  const references: IndexedReference[] = [];
+  const read = readRecords(entries, first, problems);
+  const sound = read.filter(({ index, opened }) => {
+    const reason = wrongSignature(opened, index, spans);
+    if (reason !== null) problems.push({ index, reason });
+    return reason === null;
+  });
+  for (const [position, { at, index }] of sound.entries())
+    if (at < (sound[position - 1]?.at ?? ""))
+      problems.push({ index, reason: `Its time "${at}" is before that of the record in front of it` });
+  return {
+    firstAt: sound[0]?.at ?? "",
+    lastAt: sound.at(-1)?.at ?? "",
+    references: sound.flatMap(({ index, references }) =>
+      references.map((reference) => ({ index, reference })),
+    ),
+  };
+}
+
+function readRecords(entries: readonly Buffer[], first: number, problems: VerifyProblem[]): ReadRecord[] {
+  const records: ReadRecord[] = [];
+  let used = 0;
   for (const [offset, leaf] of entries.entries()) {
     const index = first + offset;
     try {
-      const at = checkRecord(leaf, index, spans, references);
-      if (at < lastAt)
-        problems.push({ index, reason: `Its time "${at}" is before that of the record in front of it` });
-      firstAt ||= at;
-      lastAt = at;
+      const opened = openEnvelope(leaf, signedRoom.subarray(used));
+      used += opened.signed.length;
+      records.push({ index, opened, ...readRecord(opened, index) });
     } catch (error) {
       problems.push({ index, reason: messageOf(error) });
     }
   }
-  return { firstAt, lastAt, references };
+  return records;
 }
 
-/** Checks one record by itself and returns its time; throws the reason when something is wrong. */
-function checkRecord(
-  leaf: Buffer,
-  index: number,
-  spans: readonly KeySpan[],
-  references: IndexedReference[],
-): string {
-  const opened = openEnvelope(leaf);
+const noReferences: readonly Reference[] = [];
+
+/** Checks one record but for its signatures, and returns what others are compared with; throws the reason when something is wrong. */
+function readRecord(opened: OpenedEnvelope, index: number): Pick<ReadRecord, "at" | "references"> {
   const quick = opened.signatures.length === 1 ? scanStatement(opened.payload) : null;
-  if (quick !== null && !opened.payload.includes(REFERENCE_MARK)) {
-    checkSignatures(opened, index, spans);
+  if (quick?.refers === false) {
     checkPlace(quick.recordId, index);
-    return quick.at;
+    return { at: quick.at, references: noReferences };
   }
   const value = parseCanonicalJson(textOf(opened.payload), "payload", opened.payload);
-  checkSignatures(opened, index, spans);
   const parsed = readStatement(value);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
@@ -150,9 +175,8 @@ function checkRecord(
   if (own?.name !== `record/${predicate.recordId}` || own.digest.sha256 !== predicateDigest(opened.payload)) {
     throw new Error("Its first subject is not the record itself");
   }
-  if (opened.payload.includes(REFERENCE_MARK))
-    references.push(...referencesIn(predicate).map((reference) => ({ index, reference })));
-  return predicate.at;
+  const refers = opened.payload.includes(REFERENCE_MARK);
+  return { at: predicate.at, references: refers ? referencesIn(predicate) : noReferences };
 }
 
 function checkPlace(recordId: string, index: number): void {
@@ -176,14 +200,16 @@ function predicateDigest(statement: Buffer): string {
   return sha256(statement.subarray(start, end)).toString("hex");
 }
 
-function checkSignatures(opened: OpenedEnvelope, index: number, spans: readonly KeySpan[]): void {
+/** Why a record is not signed as it must be; null when it is. */
+function wrongSignature(opened: OpenedEnvelope, index: number, spans: readonly KeySpan[]): string | null {
   const at = spans.findLastIndex(({ from }) => from <= index);
   for (const [position, signature] of opened.signatures.entries()) {
     const key = position === 0 ? spans[at]?.key : nextKey(spans, at, index);
     if (key?.keyId !== signature.keyId)
-      throw new Error(`It is signed by key "${signature.keyId}", which is not the log's key there`);
-    if (!verifySignature(opened, key, signature)) throw new Error("Its signature is wrong");
+      return `It is signed by key "${signature.keyId}", which is not the log's key there`;
+    if (!verifySignature(opened, key, signature)) return "Its signature is wrong";
   }
+  return null;
 }
 
 /** The second signer of a key rotation: the key whose span begins right behind it. */
