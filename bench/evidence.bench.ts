@@ -3,8 +3,12 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import pino from "pino";
-import { EvidenceLog, openEvidenceKey, verifyEvidence } from "../packages/bridge/src/evidence/index.ts";
+import type * as Evidence from "../packages/bridge/src/evidence/index.ts";
 import type { BenchPart } from "./lib/row.ts";
+
+/** What is built is measured: from its source, every thread of a verification translates TypeScript before it begins. */
+const built = new URL("../packages/bridge/dist/evidence/index.js", import.meta.url).href;
+const { EvidenceLog, openEvidenceKey, verifyEvidence } = (await import(built)) as typeof Evidence;
 
 /** One measured row. */
 export interface EvidenceBenchRow {
@@ -62,7 +66,7 @@ export async function evidenceBench(records = 100_000): Promise<EvidenceBenchRow
   }
 }
 
-async function appendAlone(dir: string, log: EvidenceLog): Promise<EvidenceBenchRow> {
+async function appendAlone(dir: string, log: Evidence.EvidenceLog): Promise<EvidenceBenchRow> {
   const ours = await samples(300, (n) => log.append(record(n)));
   await using file = await open(join(dir, "bare"), "w");
   const bytes = Buffer.alloc(1300, 1);
@@ -81,7 +85,7 @@ async function appendAlone(dir: string, log: EvidenceLog): Promise<EvidenceBench
   };
 }
 
-async function appendGrouped(log: EvidenceLog, records: number): Promise<EvidenceBenchRow> {
+async function appendGrouped(log: Evidence.EvidenceLog, records: number): Promise<EvidenceBenchRow> {
   let left = records - log.size;
   const count = left;
   const started = performance.now();

@@ -134,8 +134,9 @@ ensure_verifiers() {
     python3-jsonschema openssh-client rsync xvfb xclip xsel
 }
 
+# Debian's packages are for Debian's Python, which need not be the first one on PATH.
 has_verifier_libraries() {
-  [ -d /usr/share/gocode/src/golang.org/x/mod ] && python3 -c 'import jsonschema, securesystemslib' 2>/dev/null
+  [ -d /usr/share/gocode/src/golang.org/x/mod ] && /usr/bin/python3 -c 'import jsonschema, securesystemslib' 2>/dev/null
 }
 
 # Clients of other projects that tests drive; only CI insists on them, elsewhere those tests skip. Node 24 runs them.

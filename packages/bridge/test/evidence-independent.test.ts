@@ -12,9 +12,12 @@ import {
   openCheckpoint,
   proveConsistency,
   proveInclusion,
+  verifyEvidence,
 } from "../src/evidence/index.ts";
 import { Witness, addWitness, readWitnessVkey } from "../src/evidence/index.ts";
-import { appendMany, openLog, temporary } from "../../../test/evidence/support.ts";
+import { createEvidenceKey } from "../src/evidence/key.ts";
+import { readEntries, rebuild } from "../../../test/evidence/rebuild.ts";
+import { appendMany, common, openLog, temporary } from "../../../test/evidence/support.ts";
 
 // Debian: apt-get install golang-go golang-golang-x-mod-dev python3-securesystemslib
 const run = promisify(execFile);
@@ -127,6 +130,35 @@ void test(
     );
     await writeFile(path, changed, "latin1");
     await assert.rejects(verify());
+  },
+);
+
+void test(
+  "Python's securesystemslib verifies a log whose key was exchanged twice, and refuses it with one signature less or an older key",
+  { skip: noPython, timeout: 600_000 },
+  async () => {
+    await using folder = await temporary();
+    const log = await openLog(folder.path);
+    const older = log.vkey;
+    await appendMany(log, 0, 3);
+    for (const name of ["second", "third"]) {
+      await log.rotate(await createEvidenceKey(join(folder.path, `${name}.pem`)), common, null);
+      await appendMany(log, 0, 3);
+    }
+    await log[Symbol.asyncDispose]();
+    const { out, vkey } = await exportEvidence({
+      dir: join(folder.path, "log"),
+      out: join(folder.path, "export"),
+    });
+    const verify = async (key: string) =>
+      (await run(python, [join(folderOf, "verify_dsse.py"), out, key])).stdout;
+    assert.equal(await verify(vkey), "11 records verified\n");
+    assert.deepEqual((await verifyEvidence({ dir: out, vkey })).problems, []);
+    await assert.rejects(verify(older), /the given key is not the log's newest/);
+    const entries = await readEntries(out);
+    const single = (entries[3]?.toString() ?? "").replace(/,\{"keyid":"[^}]*\}\]/, "]");
+    await rebuild(out, entries.with(3, Buffer.from(single)), null);
+    await assert.rejects(verify(vkey), /record 3: signed by other keys/);
   },
 );
 

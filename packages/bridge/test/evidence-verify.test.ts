@@ -114,7 +114,7 @@ void test("a problem is named with the record's index", async () => {
 
 void test(
   "in a log that several threads verify, every change is found at its place",
-  { timeout: 120_000 },
+  { timeout: 600_000 },
   async () => {
     await using folder = await temporary();
     const { out, vkey } = await exported(folder.path, 34 * 256 + 10);

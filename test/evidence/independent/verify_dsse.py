@@ -9,6 +9,7 @@ import sys
 from securesystemslib.signer import Signature, SSlibKey
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+ROTATION = "https://doorward.dev/evidence/key-rotation/v1"
 SPKI_PREFIX = bytes.fromhex("302a300506032b6570032100")
 
 
@@ -20,9 +21,14 @@ def unique(pairs):
     return dict(pairs)
 
 
+def no_fraction(text):
+    """Records have integers alone."""
+    raise ValueError(f"not an integer: {text}")
+
+
 def parse(text):
     """JSON that is canonical: RFC 8785, for the ASCII keys and integers that records have."""
-    value = json.loads(text, object_pairs_hook=unique)
+    value = json.loads(text, object_pairs_hook=unique, parse_float=no_fraction)
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     if canonical.encode() != text:
         raise ValueError("not canonical")
@@ -46,27 +52,55 @@ def entries(folder):
             bundle = bundle[2 + length :]
 
 
-def main(folder, vkey):
-    """Checks every record against the key of a verifier key line."""
-    raw = base64.b64decode(vkey.strip().split("+", 2)[2])[1:]
+def key_of(raw):
+    """A key by its 32 bytes, with the id that DSSE signatures name it by."""
     keyid = hashlib.sha256(SPKI_PREFIX + raw).hexdigest()
-    key = SSlibKey(keyid, "ed25519", "ed25519", {"public": raw.hex()})
-    count = 0
-    for index, entry in enumerate(entries(pathlib.Path(folder))):
-        envelope = parse(entry)
-        payload = base64.b64decode(envelope["payload"], validate=True)
-        (signature,) = envelope["signatures"]
-        if envelope["payloadType"] != PAYLOAD_TYPE or signature["keyid"] != keyid:
-            raise ValueError(f"record {index}: another payload type or key")
-        signed = pre_auth_encoding(PAYLOAD_TYPE, payload)
-        key.verify_signature(Signature(keyid, base64.b64decode(signature["sig"]).hex()), signed)
-        statement = parse(payload)
-        if statement["_type"] != "https://in-toto.io/Statement/v1":
-            raise ValueError(f"record {index}: not an in-toto Statement v1")
-        if not statement["predicate"]["recordId"].startswith(f"e_{index}_"):
-            raise ValueError(f"record {index}: it is record {statement['predicate']['recordId']}")
-        count += 1
-    print(f"{count} records verified")
+    return SSlibKey(keyid, "ed25519", "ed25519", {"public": raw.hex()})
+
+
+def rotation(statement, which):
+    """One of the two keys of a key rotation; nothing for any other record."""
+    if statement["predicateType"] != ROTATION:
+        return None
+    key = statement["predicate"][which]
+    found = key_of(base64.b64decode(key["publicKey"], validate=True))
+    if found.keyid != key["keyId"]:
+        raise ValueError("a key of a rotation has another id than it says")
+    return found
+
+
+def open_envelope(index, entry):
+    """What an envelope signs, its statement and its signatures."""
+    envelope = parse(entry)
+    payload = base64.b64decode(envelope["payload"], validate=True)
+    if envelope["payloadType"] != PAYLOAD_TYPE:
+        raise ValueError(f"record {index}: another payload type")
+    statement = parse(payload)
+    if statement["_type"] != "https://in-toto.io/Statement/v1":
+        raise ValueError(f"record {index}: not an in-toto Statement v1")
+    if not statement["predicate"]["recordId"].startswith(f"e_{index}_"):
+        raise ValueError(f"record {index}: it is record {statement['predicate']['recordId']}")
+    return pre_auth_encoding(PAYLOAD_TYPE, payload), statement, envelope["signatures"]
+
+
+def main(folder, vkey):
+    """Checks every record against the newest key, given as a verifier key line, and the keys that led to it."""
+    newest = key_of(base64.b64decode(vkey.strip().split("+", 2)[2])[1:])
+    records = [open_envelope(*each) for each in enumerate(entries(pathlib.Path(folder)))]
+    rotations = [statement for _, statement, _ in records if statement["predicateType"] == ROTATION]
+    key = rotation(rotations[0], "previousKey") if rotations else newest
+    for index, (signed, statement, signatures) in enumerate(records):
+        following = rotation(statement, "nextKey")
+        signers = [key] if following is None else [key, following]
+        if [signature["keyid"] for signature in signatures] != [signer.keyid for signer in signers]:
+            raise ValueError(f"record {index}: signed by other keys than the log's")
+        for signer, signature in zip(signers, signatures):
+            value = base64.b64decode(signature["sig"], validate=True).hex()
+            signer.verify_signature(Signature(signer.keyid, value), signed)
+        key = signers[-1]
+    if key.keyid != newest.keyid:
+        raise ValueError("the given key is not the log's newest")
+    print(f"{len(records)} records verified")
 
 
 main(sys.argv[1], sys.argv[2])
