@@ -6,6 +6,7 @@ import { EVIDENCE_PREDICATES, EvidenceStatement, evidenceTypeOf, predicateTypeOf
 import { isPlainlyCanonical } from "../src/evidence/canonical-scan.ts";
 import { canonicalJson } from "../src/evidence/canonical.ts";
 import { sha256 } from "../src/evidence/merkle.ts";
+import { REFERENCE_MARK } from "../src/evidence/referenced.ts";
 import { compileScan } from "../src/evidence/schema-scan.ts";
 import { scanStatement } from "../src/evidence/statement-scan.ts";
 import { lostSamples, samples } from "./evidence-samples.ts";
@@ -59,7 +60,8 @@ void test("ordinary records of every type are seen at a glance, with time and id
     if (quick === null) continue;
     seen++;
     const { predicate } = EvidenceStatement.parse(JSON.parse(payload.toString("utf8")));
-    assert.deepEqual(quick, { at: predicate.at, recordId: predicate.recordId });
+    const refers = payload.includes(REFERENCE_MARK);
+    assert.deepEqual(quick, { at: predicate.at, recordId: predicate.recordId, refers });
   }
   assert.ok(seen > payloads().length / 2, String(seen));
 });
@@ -129,7 +131,8 @@ void test("of 100,000 changed statements of every type, none passes at a glance 
     passed++;
     assert.ok(accepts(given), given.toString("latin1"));
     const { predicate } = EvidenceStatement.parse(JSON.parse(given.toString("utf8")));
-    assert.deepEqual(quick, { at: predicate.at, recordId: predicate.recordId });
+    const refers = payload.includes(REFERENCE_MARK);
+    assert.deepEqual(quick, { at: predicate.at, recordId: predicate.recordId, refers });
   }
   // those whose digest was made anew and that are still right must be among them, or nothing was tried
   assert.ok(passed > 500 && passed < 60_000, String(passed));

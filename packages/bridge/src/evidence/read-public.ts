@@ -34,7 +34,7 @@ export function readPublicSync(path: string): Buffer {
  * has to be filled with pages anew: what it returned is overwritten when it is called the second time after that.
  */
 export function publicReader(): (path: string) => Buffer {
-  const rooms = [Buffer.alloc(0), Buffer.alloc(0)];
+  const rooms: Buffer[] = [];
   let turn = 0;
   return (path) => {
     const file = openSyncPublic(path);
