@@ -279,6 +279,39 @@ describe("documents of the operator against a running bridge", { timeout: 600_00
     await widen();
   });
 
+  it("grants, fingerprints, records and views of a running bridge are valid by the published schemas", async () => {
+    await using client = lab.client();
+    const body = { machine, subject: "operator:ada", operations: ["agent-tool.read"], for: "1h" };
+    const { grant } = await client.call("grants.create", { body: body as never });
+    const view = await client.call("grants.get", { params: { grant: grant.grantId } });
+    const { machines } = await client.call("machines.list", {});
+    const launched = machines.find(({ name }) => name === machine);
+    const index = String(launched?.evidence);
+    const shown = await lab.json<{ statement: { predicate: { fingerprint: object } }; envelope: object }>([
+      "evidence",
+      "show",
+      index,
+    ]);
+    const { statement, envelope } = shown;
+    const emitted: readonly [type: string, document: unknown][] = [
+      ["HostInterfaceGrant", grant],
+      ["GrantView", view],
+      ["MachineView", launched],
+      ["EvidenceStatement", statement],
+      ["EvidenceEnvelope", envelope],
+      ["AgentMachineFingerprint", statement.predicate.fingerprint],
+    ];
+    for (const [type, document] of emitted) {
+      const path = join(lab.root, `emitted-${type}.json`);
+      writeFileSync(path, JSON.stringify(document));
+      const judged = await lab.run(["contracts", "validate", path, "--type", type]);
+      assert.equal(judged.code, 0, judged.stdout);
+      writeFileSync(path, JSON.stringify({ ...(document as object), sudo: true }));
+      const refused = await lab.run(["contracts", "validate", path, "--type", type]);
+      assert.deepEqual([refused.code, /\/sudo: /.test(refused.stdout)], [1, true], refused.stdout);
+    }
+  });
+
   it("the launch left mount evidence that AgentPlane's published schema accepts, and its record names", async () => {
     const printed = await lab.run(["inspect", machine, "--mount-evidence", "--json"]);
     assert.equal(printed.code, 0, printed.stderr);

@@ -16,6 +16,7 @@ import { after, before, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect } from "@doorward/client";
 import type { AgentMachineFingerprint } from "@doorward/contracts";
+import { AgentClient } from "../support/agent-client.ts";
 import { spawnDoorward } from "../support/command.ts";
 import { fillEvidence, smallEvidenceDisk } from "../support/full-evidence.ts";
 import { needsRoot, openLab, type Lab } from "../support/lab.ts";
@@ -28,6 +29,10 @@ grants:
   - to: "agent:test:*"
     doors: [terminal]
     operations: [terminal.attach, terminal.observe, terminal.input, terminal.exec, terminal.agent-exec]
+    for: 8h
+  - to: "agent:codex:*"
+    doors: [agent-tool]
+    operations: [agent-tool.list, agent-tool.read, agent-tool.write, agent-tool.exec, agent-tool.host-action]
     for: 8h
 profiles:
   let-in: { doors: { terminal: { attach: { allowed: true, agents: control, maxTerminals: 8, maxViewers: 8, observers: true, scrollbackBytes: 65536 } } } }
@@ -88,7 +93,12 @@ describe("the security invariants of the host interface", { skip: needsRoot }, (
       mkdirSync(dirname(join(home, path)), { recursive: true });
       writeFileSync(join(home, path), `${CANARY} ${path}\n`, { mode: 0o600 });
     }
-    repo = lab.repo("shop", { "app.js": "1\n", ".env": `KEY=${CANARY}\n`, ".vscode/tasks.json": "{}\n" });
+    repo = lab.repo("shop", {
+      "app.js": "1\n",
+      "lib/a.js": "1\n",
+      ".env": `KEY=${CANARY}\n`,
+      ".vscode/tasks.json": "{}\n",
+    });
     // The bridge that starts now has the operator's tokens in its environment.
     const up = await lab.run(["up", repo, "--hide", ".env"], { env: VARIABLES });
     assert.equal(up.code, 0, up.stderr);
@@ -150,6 +160,20 @@ describe("the security invariants of the host interface", { skip: needsRoot }, (
         return code;
       },
     );
+  }
+
+  /** An agent at the agent-tool door, with a grant of its own, and how it takes its leave. */
+  async function agentTools(body: object): Promise<AsyncDisposable & { agent: AgentClient; grant: string }> {
+    await using operator = lab.client();
+    const ask = { machine: "shop", subject: "agent:codex:1", for: "1h", ...body };
+    const { grant, token } = await operator.call("grants.create", { body: ask as never });
+    const client = connect({ url: `http://127.0.0.1:${await lab.tcpPort()}`, token });
+    const agent = await AgentClient.open(client, "shop");
+    const leave = async (): Promise<void> => {
+      await agent[Symbol.asyncDispose]();
+      await client[Symbol.asyncDispose]();
+    };
+    return { agent, grant: grant.grantId, [Symbol.asyncDispose]: leave };
   }
 
   it("1: no machine ever has the home folder as a whole", { timeout: 600_000 }, async () => {
@@ -288,6 +312,52 @@ describe("the security invariants of the host interface", { skip: needsRoot }, (
     assert.match(readFileSync(join(repo, ".env"), "utf8"), new RegExp(CANARY));
     assert.throws(() => readFileSync(join(repo, ".git", "hooks", "post-checkout")));
     assert.equal((await lab.sh("shop", "echo fine > app.js")).code, 0, "ordinary work goes on");
+    // Tools that edit are held to the paths of their grant, by every one of them and by every spelling.
+    symlinkSync("../app.js", join(repo, "lib", "beside"));
+    symlinkSync(outside, join(repo, "lib", "way-out"));
+    const operations = ["agent-tool.list", "agent-tool.read", "agent-tool.write"];
+    await using editor = await agentTools({ operations, paths: [join(repo, "lib")] });
+    const kept = readFileSync(join(repo, "app.js"), "utf8");
+    const places = [
+      "app.js",
+      "lib/../app.js",
+      "lib/beside",
+      "lib/way-out",
+      ".vscode/tasks.json",
+      ".git/config",
+    ]
+      .map((path) => `/workspace/shop/${path}`)
+      .concat(
+        "/proc/self/root/workspace/shop/app.js",
+        outside,
+        join(repo, "app.js"),
+        "../../../../etc/passwd",
+      );
+    for (const path of places) {
+      const patch = ["*** Begin Patch", `*** Update File: ${path}`, "@@", "-fine", "+evil", "*** End Patch"];
+      const edits = [
+        ["write_file", { path, content: "evil\n" }],
+        ["edit_file", { path, edits: [{ old_text: "fine", new_text: "evil" }] }],
+        ["apply_patch", { patch: patch.join("\n") }],
+      ] as const;
+      for (const [tool, given] of edits)
+        assert.notEqual(await editor.agent.refusal(tool, given), "allowed", `${tool} ${path}`);
+    }
+    const moved = [
+      "*** Begin Patch",
+      "*** Update File: /workspace/shop/lib/a.js",
+      "*** Move to: /workspace/shop/b.js",
+    ];
+    assert.notEqual(
+      await editor.agent.refusal("apply_patch", { patch: [...moved, "*** End Patch"].join("\n") }),
+      "allowed",
+    );
+    assert.equal(readFileSync(join(repo, "app.js"), "utf8"), kept);
+    assert.equal(readFileSync(outside, "utf8"), "as it was\n");
+    assert.equal(readFileSync(hook, "utf8"), config);
+    assert.equal(readFileSync(join(repo, ".vscode", "tasks.json"), "utf8"), tasks);
+    await editor.agent.answer("write_file", { path: "/workspace/shop/lib/a.js", content: "2\n" });
+    assert.equal(readFileSync(join(repo, "lib", "a.js"), "utf8"), "2\n", "ordinary edits go on");
     // A file with a second name outside would be edited there too.
     const twin = lab.repo("twin");
     linkSync(outside, join(twin, "twin.txt"));
@@ -395,6 +465,36 @@ describe("the security invariants of the host interface", { skip: needsRoot }, (
         assert.equal(record["policyHash"], hash);
       }
       assert.deepEqual(mine.map(({ outcome }) => outcome).sort(), ["cut", "exited", "not-started"]);
+      // Tools that run and that act are granted as such too, and each call is on record with the same.
+      const operations = ["agent-tool.list", "agent-tool.read", "agent-tool.exec", "agent-tool.host-action"];
+      await using tools = await agentTools({ operations });
+      assert.equal((await tools.agent.answer("run_command", { command: "exit 7" }))["exit_code"], 7);
+      assert.notEqual(await tools.agent.refusal("write_file", { path: "x", content: "x" }), "allowed");
+      const acts = {
+        scope: "any",
+        command: "touch",
+        args: [join(lab.root, "acted")],
+        cwd: "/",
+        reason: "test",
+      };
+      assert.match(await tools.agent.refusal("host_run_command", acts), /TOOL_NOT_FOUND|CAPABILITY_DENIED/);
+      assert.throws(() => readFileSync(join(lab.root, "acted")));
+      const calls = (await statements("tool-call")).filter(({ grant }) => grant === tools.grant);
+      assert.deepEqual(calls.map(({ tool, outcome }) => `${String(tool)} ${String(outcome)}`).sort(), [
+        "host_run_command failed",
+        "run_command completed",
+        "write_file refused",
+      ]);
+      for (const record of calls)
+        assert.deepEqual(
+          [record["subject"], record["execution"], record["policyHash"]],
+          ["agent:codex:1", "agent", hash],
+        );
+      assert.notEqual(
+        await refusedGrant({ operations: ["agent-tool.exec"] }),
+        "minted",
+        "no kind that the door knows",
+      );
       // What a person may do is not what an agent may do.
       const person = await lab.grant("shop", ["terminal.exec"]);
       await using pretender = connect({ url, token: person.token });
