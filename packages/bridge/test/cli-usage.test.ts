@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -316,6 +317,32 @@ describe("without a bridge", { timeout: 600_000 }, () => {
     assert.equal((await lab.run(["bridge", "stop"], { env: { DOORWARD_HOME: home } })).code, 0);
     await rm(home, { recursive: true });
   });
+  it("evidence verify of a folder without evidence says that, and exits 4", async () => {
+    const home = await mkdtemp(join(tmpdir(), "dw-none-"));
+    const ran = await lab.run(["evidence", "verify"], { env: { DOORWARD_HOME: home } });
+    assert.equal(ran.code, 4);
+    assert.match(ran.stderr, /it holds no evidence, there is no key\.vkey/);
+    await rm(home, { recursive: true });
+  });
+  const root = process.getuid?.() === 0;
+  it(
+    "a full disk is said, also where the bridge had no room to say so itself",
+    { skip: root ? false : "needs root to mount a small tmpfs" },
+    async () => {
+      const home = await mkdtemp(join(tmpdir(), "dw-full-"));
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=256k,mode=0700", "doorward-test", home]);
+      try {
+        await assert.rejects(writeFile(join(home, "fill"), Buffer.alloc(1_000_000)), { code: "ENOSPC" });
+        const ran = await lab.run(["ls"], { env: { DOORWARD_HOME: home } });
+        assert.equal(ran.code, 5, ran.stderr);
+        assert.match(ran.stderr, /no space (?:is )?left/);
+        assert.match(ran.stderr, /hint: .*df /);
+      } finally {
+        execFileSync("umount", ["-l", home]);
+        await rm(home, { recursive: true });
+      }
+    },
+  );
   it("a state folder that can't be made is said with its path", async () => {
     const home = await mkdtemp(join(tmpdir(), "dw-none-"));
     await writeFile(join(home, "state"), "in the way");

@@ -1,11 +1,12 @@
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statfsSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { DoorwardError, isErrorCode } from "@doorward/contracts";
 import { checkRuntime, createFolders, lockHolder, resolveFolders, type Folders } from "../state/index.ts";
 import type { Cli } from "./cli.ts";
 import { daemonCommand, daemonEnvironment } from "./daemon-command.ts";
+import { shellWord } from "./shell-word.ts";
 
 /** Whether a bridge answers: not at all, alive, or ready to launch machines. */
 export type BridgeState = "absent" | "alive" | "ready";
@@ -23,6 +24,7 @@ const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 15_000;
 const PROBE_TIMEOUT_MS = 3_000;
 const TAIL_LINES = 12;
+const LEAST_SPACE_BYTES = 65_536;
 
 /** The bridge's place by the environment; a runtime folder that others control is refused. */
 export function bridgePlace(env: Cli["env"]): BridgePlace {
@@ -144,11 +146,21 @@ function startFailed(place: BridgePlace, why: string | undefined): DoorwardError
     ownWords(said, place) ??
     new DoorwardError({
       code: "BRIDGE_UNREACHABLE",
-      message: `Cannot start the bridge: ${why ?? "it ended"}${tail === "" ? "" : `\n${tail}`}`,
-      hint: "doorward doctor",
+      message: `Cannot start the bridge: ${why ?? "it ended"}${tail === "" ? silence(place) : `\n${tail}`}`,
+      hint: isFull(place) ? `df ${shellWord(place.folders.state)}` : "doorward doctor",
       details: { log: place.startLog },
     })
   );
+}
+
+/** A bridge whose log can't be written can't say why it ended. */
+function silence(place: BridgePlace): string {
+  return isFull(place) ? `, and no space is left for "${place.folders.state}"` : "";
+}
+
+function isFull({ folders }: BridgePlace): boolean {
+  const { bavail, bsize } = statfsSync(folders.state);
+  return bavail * bsize < LEAST_SPACE_BYTES;
 }
 
 /** The error that a bridge ended with, as it wrote it: code and message, and a hint on the next line. */

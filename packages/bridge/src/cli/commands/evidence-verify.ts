@@ -69,9 +69,21 @@ export function defineEvidenceVerify(command: Command, cli: Cli): void {
 }
 
 function verifierKey(cli: Cli, dir: string, key: string | undefined): string {
-  if (key === undefined) return read(join(dir, "key.vkey"), "verifier key", readPublicSync).trim();
+  if (key === undefined) {
+    const own = join(dir, "key.vkey");
+    if (!existsSync(own)) throw noEvidence(dir);
+    return read(own, "verifier key", readPublicSync).trim();
+  }
   const isLine = /^[^+\s]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+$/.test(key);
   return isLine ? key : read(resolve(cli.cwd, key), "verifier key").trim();
+}
+
+function noEvidence(dir: string): DoorwardError {
+  return new DoorwardError({
+    code: "EVIDENCE_NOT_FOUND",
+    message: `Cannot verify "${escapeLine(dir)}": it holds no evidence, there is no key.vkey`,
+    hint: "doorward evidence verify DIR --key FILE",
+  });
 }
 
 /** A witness by its key, or by its folder with the last checkpoint that it saw of this log. */
