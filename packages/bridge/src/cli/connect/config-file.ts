@@ -97,7 +97,14 @@ function writeOwn(path: string, existed: boolean, text: string, mode: number): v
   if (mode !== 0o600) chmodSync(target, mode);
 }
 
-function guarded<T>({ file }: ConfigFile, act: () => T): T {
+function guarded<T>({ file, beneath }: ConfigFile, act: () => T): T {
+  // Without O_PATH and /proc nothing keeps a link of the project from leading a write out of it.
+  if (beneath !== undefined && process.platform !== "linux")
+    throw new DoorwardError({
+      code: "HOST_UNSUPPORTED",
+      message: `Cannot change configuration "${file}": a project's folder is written to on Linux alone`,
+      hint: "Leave --write and --remove out, and put in by hand what it prints",
+    });
   try {
     return act();
   } catch (cause) {
