@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, readFileSync } from "node:fs";
 import { findProgram, programEnv } from "../program.ts";
 import { signalGroup } from "../command.ts";
 import { startFailure } from "../start-failure.ts";
@@ -12,6 +12,10 @@ const MAX_RECORD_BYTES = 65_536;
 const MAX_COMPLAINT_BYTES = 4096;
 /** Programs that search at once, for all streams: each uses every core. */
 const MAX_AT_ONCE = 4;
+/** Most files that one run gets as descriptors: each run costs a fork of the guest, however few they are. */
+const MAX_BATCH = 1000;
+/** All batches together leave three quarters of the guest's descriptors to the rest of it. */
+const BATCH_SHARE = 1 / (4 * MAX_AT_ONCE);
 
 /** One run of ripgrep. */
 export interface RipgrepRun {
@@ -37,6 +41,10 @@ export class Ripgrep {
   readonly #shipped: string;
   #program: string | undefined;
   readonly #turns = new Turns(MAX_AT_ONCE);
+  /** Turns of those that hold a batch of files open. */
+  readonly batches = new Turns(MAX_AT_ONCE);
+  /** Files of one batch. */
+  readonly batchFiles = Math.max(1, Math.min(MAX_BATCH, Math.floor(mostOpenFiles() * BATCH_SHARE)));
 
   constructor(shipped: string) {
     this.#shipped = shipped;
@@ -153,6 +161,16 @@ class RunningRipgrep {
 /** What ripgrep says of a pattern or glob, without its program's name and on one line. */
 function shortened(complaint: string): string {
   return complaint.replace(/^rg: /, "").replace(/\s+/g, " ").trim().slice(0, 500);
+}
+
+/** How many files this process may have open. */
+function mostOpenFiles(): number {
+  try {
+    const [, most] = /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1")) ?? [];
+    return Number(most ?? 1024);
+  } catch {
+    return 1024;
+  }
 }
 
 function findOwn(doing: string): string {

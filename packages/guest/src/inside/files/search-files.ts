@@ -1,4 +1,5 @@
 import { closeSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
 import type { Bounded, SearchLine } from "../../files.ts";
 import { ANSWER_BYTES, MAX_LINE_BYTES, type FilesRequestOf } from "../../files-protocol.ts";
 import { quoted } from "./file-failure.ts";
@@ -7,8 +8,8 @@ import { pathOf, type Reach } from "./reach.ts";
 import type { Ripgrep, RipgrepRun } from "./ripgrep.ts";
 import { walkToFound, type Found } from "./walk.ts";
 
-/** Files that one run of ripgrep gets as descriptors. */
-const BATCH = 200;
+/** A long run of opens lets others have their turn after so many. */
+const OPENS_AT_ONCE = 256;
 const ROOM = ANSWER_BYTES - 65_536;
 
 /** Searches files. */
@@ -80,8 +81,9 @@ class Search {
   async ofDescriptors(): Promise<void> {
     const named = { selection: this.#request, doing: this.#doing };
     const names = await listNames(this.#ripgrep, this.#found, named, this.#signal);
-    for (let at = 0; at < names.items.length && !this.#full; at += BATCH) {
-      await this.#held(names.items.slice(at, at + BATCH), (files) => this.#batch(files));
+    const { batchFiles } = this.#ripgrep;
+    for (let at = 0; at < names.items.length && !this.#full; at += batchFiles) {
+      await this.#held(names.items.slice(at, at + batchFiles), (files) => this.#batch(files));
     }
     this.#truncated ||= names.truncated;
   }
@@ -95,9 +97,11 @@ class Search {
   }
 
   async #held(names: readonly string[], use: (files: NamedFile[]) => Promise<void>): Promise<void> {
+    using _turn = await this.#ripgrep.batches.take(this.#signal);
     const files: NamedFile[] = [];
     try {
-      for (const name of names) {
+      for (const [index, name] of names.entries()) {
+        if (index % OPENS_AT_ONCE === OPENS_AT_ONCE - 1) await setImmediate();
         const held = holdListed(this.#reach, this.#found.held, name);
         if (held !== undefined) files.push({ fd: held.fd, path: `${this.#top}/${name}` });
       }
