@@ -58,11 +58,11 @@ export class Viewer {
     const session = await this.#attach(client);
     this.#session = session;
     for (const text of this.#early.splice(0)) this.#answer(text);
-    // Without it, keys that go nowhere would look like a terminal that hangs.
-    if (session.role === "observer" && !this.#options.observe) this.#say(this.#options.watching(session.id));
     terminal.enter();
     terminal.onResize(({ cols, rows }) => session.resize(cols, rows), this.#over.signal);
     const left = this.#readKeys(session);
+    // Without it, keys that go nowhere would look like a terminal that hangs; said once the keys that it names are read.
+    if (session.role === "observer" && !this.#options.observe) this.#say(this.#options.watching(session.id));
     try {
       return await Promise.race([session.done, left]);
     } finally {
