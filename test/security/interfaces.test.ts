@@ -7,6 +7,7 @@ import { DEFAULT_AGENT_TOOL_DOOR, DoorwardError } from "@doorward/contracts";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { WebSocket } from "ws";
+import { AgentClient } from "../support/agent-client.ts";
 import { openLab, type Lab } from "../support/lab.ts";
 
 const ALL = ["terminal.attach", "terminal.observe", "terminal.input", "terminal.exec", "terminal.agent-exec"];
@@ -21,19 +22,23 @@ describe("documents of the operator against a running bridge", { timeout: 600_00
   });
   after(async () => await lab[Symbol.asyncDispose]());
 
-  /** Puts an interface profile for the default profile's terminal door in force. */
-  async function narrow(allowedOperations: readonly string[], transportMode = "loopback-websocket") {
+  /** Puts an interface profile for a door of the default profile in force. */
+  async function narrow(
+    allowedOperations: readonly string[],
+    transportMode = "loopback-websocket",
+    kind = "terminal",
+  ) {
     const folder = join(lab.home, "config", "interfaces");
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const document = {
       id: "urn:srcos:secure-host-interface:test",
       type: "SecureHostInterfaceProfile",
       specVersion: "0.1.0",
-      name: "Terminal of tests",
+      name: `The ${kind} of tests`,
       hostAdapter: "linux",
-      interfaceKind: "terminal",
+      interfaceKind: kind,
       agentMachineProfileRef: "urn:srcos:agent-machine-profile:default",
-      doorRef: "urn:srcos:terminal-door:default",
+      doorRef: `urn:srcos:${kind}-door:default`,
       transportMode,
       allowedOperations,
       denialBehavior: { defaultDecision: "deny", onExpiry: "close", recordDenials: true },
@@ -154,6 +159,41 @@ describe("documents of the operator against a running bridge", { timeout: 600_00
     assert.equal(await near(token, "exec", { type: "exec", argv: ["true"] }), "exit");
     const [denial] = await lab.records("denial");
     assert.match(denial?.summary ?? "", /POLICY_DENIED|transport/);
+    await widen();
+  });
+
+  it("agent tools whose transport is the socket alone refuse tokens over TCP, and cut who came that way", async () => {
+    const operations = ["agent-tool.list", "agent-tool.read", "agent-tool.exec"];
+    const body = { machine, subject: "operator:ada", operations, for: "1h" };
+    await using operator = lab.client();
+    const { token, grant } = await operator.call("grants.create", { body: body as never });
+    await using far = await remote(token);
+    await using agent = await AgentClient.open(far, machine);
+    assert.equal((await agent.answer("run_command", { command: "true" }))["exit_code"], 0);
+    const url = `http://127.0.0.1:${String(await lab.tcpPort())}/v1/machines/${machine}/doors/agent-tool/mcp`;
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    const overHttp = async (): Promise<string> => {
+      const answer = await fetch(url, { method: "POST", headers, body: "{}" });
+      return `${String(answer.status)} ${((await answer.json()) as { code?: string }).code ?? ""}`;
+    };
+    assert.doesNotMatch(await overHttp(), /POLICY_DENIED/);
+    const running = agent.call("run_command", { command: "sleep 60" }).then(
+      () => "answered",
+      () => "cut",
+    );
+    await lab.until("it is asked", async () => (await operator.call("bridge.status", {})).sockets >= 1);
+    await narrow(operations, "unix-socket", "agent-tool");
+    assert.equal(await running, "cut");
+    assert.equal(await overHttp(), "403 POLICY_DENIED");
+    assert.equal(await codeOf(AgentClient.open(far, machine)), "POLICY_DENIED");
+    const { status } = await operator.call("grants.get", { params: { grant: grant.grantId } });
+    assert.equal(status, "active", "the grant is as good as before on the bridge's own socket");
+    const terminal = await lab.grant(machine, ["terminal.agent-exec"]);
+    await using beside = await remote(terminal.token);
+    assert.equal((await beside.exec(machine, ["true"])).code, 0, "another door has a transport of its own");
+    await narrow(["agent-tool.list", "agent-tool.read"], "loopback-http", "agent-tool");
+    const ended = await operator.call("grants.get", { params: { grant: grant.grantId } });
+    assert.match(ended.revokedReason ?? "", /secure-host-interface:test|agent-tool\.exec/);
     await widen();
   });
 
