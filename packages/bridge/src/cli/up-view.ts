@@ -39,7 +39,7 @@ function nextCommands(output: Output, { name, notices }: MachineView): string {
   const rows = [
     [`doorward attach ${name}`, "a terminal in it"],
     [`doorward exec ${name} -- CMD`, "run a command in it"],
-    [`doorward inspect ${name}`, `what really runs: isolation, fingerprint, evidence${noted}`],
+    [`doorward inspect ${name}`, `what really runs: isolation, evidence${noted}`],
     [`doorward rm ${name}`, "delete it; stop keeps its home"],
   ].map(([command = "", what = ""]) => [output.commands(command), what] as const);
   return fields(rows)
