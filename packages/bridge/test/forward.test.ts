@@ -254,7 +254,7 @@ test("a grant that is narrower than the machine's repos can't hold terminal.forw
 });
 
 test("a grant that expires cuts what is open", async () => {
-  const { token } = await lab.grant(machine, ["terminal.forward"], "2s");
+  const { token } = await lab.grant(machine, ["terminal.forward"], "8s");
   await using client = connect({ url: `http://127.0.0.1:${String(await lab.tcpPort())}`, token });
   const stream = await client.forward(machine, 3001);
   const failed = new Promise<unknown>((resolve) => stream.once("error", resolve));

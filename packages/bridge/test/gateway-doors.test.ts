@@ -212,7 +212,7 @@ describe("door sockets", () => {
   });
 
   it("expiry closes the socket with 4401 GRANT_EXPIRED", async () => {
-    const short = await bench.grant({ seconds: 1 });
+    const short = await bench.grant({ seconds: 4 });
     const socket = await dialDoor(bench, { token: short.token });
     assert.deepEqual(await closing(socket), { code: 4401, reason: "GRANT_EXPIRED" });
   });
