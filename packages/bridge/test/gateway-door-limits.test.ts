@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import type { WebSocket } from "ws";
 import { OwnTime } from "../../../test/support/own-time.ts";
 import { closing, dialDoor, eventually, nextText, refusal, startGateway } from "./gateway-harness.ts";
-import { handshake } from "./gateway-wire.ts";
+import { handshake, upgraded } from "./gateway-wire.ts";
 
 describe("limits and life of door sockets", () => {
   it("revoking cuts 100 live sockets, each with its reason, within 50 ms", async () => {
@@ -30,6 +30,18 @@ describe("limits and life of door sockets", () => {
     assert.equal(await nextText(other), "here");
     await eventually(() => bench.evidence.closed.length === 100, "all ends are recorded");
     other.terminate();
+  });
+
+  it("a peer that answers nothing has the reason and the end of the connection all the same, without the wait for its answer", async () => {
+    await using bench = await startGateway({ config: { limits: { cutMs: 600_000 } } });
+    const doomed = await bench.grant();
+    const { wire, received } = await upgraded(bench, doomed.token);
+    const ended = once(wire, "end");
+    bench.authority.revoke(doomed.id, "test", "operator:ada");
+    await ended;
+    const reason = Buffer.from("GRANT_REVOKED");
+    assert.deepEqual(received().subarray(-reason.length), reason);
+    await eventually(() => bench.evidence.closed.length === 1, "its end is recorded");
   });
 
   it("sockets beyond a grant's limit and beyond the bridge's are refused", async () => {

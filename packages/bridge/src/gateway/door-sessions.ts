@@ -1,7 +1,7 @@
 import { DenialError, DoorwardError } from "@doorward/contracts";
 import type { DoorNotice } from "@doorward/doors";
 import type { GatewayLimits } from "./config.ts";
-import type { LiveSession } from "./live-session.ts";
+import { LiveSession } from "./live-session.ts";
 import type { SessionOpened } from "./ports.ts";
 
 /** All open sessions at doors, of sockets and of plain requests: their limits, their liveness, and the cutting of those whose permission ended. */
@@ -66,10 +66,12 @@ export class DoorSessions implements AsyncDisposable {
 
   /** Judges every session again and cuts those that are refused; answers how many. */
   rejudge(refusalOf: (opened: SessionOpened) => DoorwardError | undefined): number {
-    return [...this.#sessions].filter((session) => {
-      const refusal = refusalOf(session.opened);
-      return refusal !== undefined && session.cut(refusal);
-    }).length;
+    return LiveSession.cutAll(
+      [...this.#sessions].flatMap((session) => {
+        const refusal = refusalOf(session.opened);
+        return refusal === undefined ? [] : [[session, refusal]];
+      }),
+    );
   }
 
   /** Tells everyone at a machine's doors of something; answers how many sessions. */
@@ -83,12 +85,12 @@ export class DoorSessions implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#probe);
-    for (const session of this.#sessions) session.cut(stoppingError(), goingAway);
+    LiveSession.cutAll([...this.#sessions].map((session) => [session, stoppingError(), goingAway]));
     await Promise.allSettled([...this.#ended]);
   }
 
   #cut(concerned: (session: LiveSession) => boolean, error: DoorwardError): number {
-    return [...this.#sessions].filter(concerned).filter((session) => session.cut(error)).length;
+    return LiveSession.cutAll([...this.#sessions].filter(concerned).map((session) => [session, error]));
   }
 }
 

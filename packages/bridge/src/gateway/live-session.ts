@@ -32,10 +32,20 @@ export class LiveSession {
 
   /** Ends the session because of an error: what the peer sends is dropped from now on, and its link is gone soon. */
   cut(error: DoorwardError, end: SessionEnd = closeOf(error)): boolean {
+    return LiveSession.cutAll([[this, error, end]]) === 1;
+  }
+
+  /** Ends sessions, and answers how many of them were not over yet. Every peer is told before any door ends its work. */
+  static cutAll(sessions: Iterable<readonly [LiveSession, DoorwardError, SessionEnd?]>): number {
+    const told = [...sessions].filter(([session, error, end]) => session.#disconnect(error, end));
+    for (const [session, error] of told) session.#abort(error);
+    return told.length;
+  }
+
+  #disconnect(error: DoorwardError, end: SessionEnd = closeOf(error)): boolean {
     if (this.#end !== undefined || this.signal.aborted) return false;
     this.#end = end;
     this.#link.cut(error, end);
-    this.#abort(error);
     return true;
   }
 

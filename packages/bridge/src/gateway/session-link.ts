@@ -61,9 +61,11 @@ export class SocketLink implements SessionLink {
     return { in: now.in - this.#base.in, out: now.out - this.#base.out };
   }
 
+  /** The peer has the end of the connection right behind the reason, and needs no further answer of a bridge with much to end. */
   cut(_error: DoorwardError, end: SessionEnd): void {
     this.#socket.removeAllListeners("message");
     this.#socket.close(end.code, end.reason);
+    this.#wire.end();
     if (this.#socket.isPaused) this.#socket.resume();
     const timer = setTimeout(() => {
       this.#socket.terminate();
