@@ -108,8 +108,8 @@ interface ReadRecord {
 }
 
 /**
- * Checks the records of a bundle by themselves. All are read first, and then all signatures are verified, as going to and fro
- * between the two costs a processor more than either.
+ * Checks the records of a bundle by themselves. All are read first, and then all signatures are verified: a processor is a
+ * little quicker at either when it stays with it.
  */
 function checkRecords(
   entries: readonly Buffer[],
