@@ -34,8 +34,9 @@ export class Viewer {
   readonly #terminal: LocalTerminal;
   readonly #over = new AbortController();
   #session: TerminalSession | undefined;
-  /** Answers to a program that was quicker than the attach. */
-  readonly #early: string[] = [];
+  /** Resolves when keys are read: whoever sees a prompt may type at once, and a line's terminal takes some keys itself. */
+  readonly #begun: Promise<void>;
+  #begin: (() => void) | undefined;
   #lostTimer: NodeJS.Timeout | undefined;
   #lostShown = false;
 
@@ -45,6 +46,7 @@ export class Viewer {
     this.#keys = new DetachKeys(options.detachKeys);
     this.#filter = new SequenceFilter({ answer: (text) => this.#answer(text) });
     this.#terminal = new LocalTerminal(cli.stdin, cli.stdout, () => this.#filter.screen.undo());
+    this.#begun = new Promise((resolve) => (this.#begin = resolve));
   }
 
   /** Id of the terminal, once attached. */
@@ -57,10 +59,11 @@ export class Viewer {
     using terminal = this.#terminal;
     const session = await this.#attach(client);
     this.#session = session;
-    for (const text of this.#early.splice(0)) this.#answer(text);
     terminal.enter();
     terminal.onResize(({ cols, rows }) => session.resize(cols, rows), this.#over.signal);
     const left = this.#readKeys(session);
+    this.#begin?.();
+    this.#begin = undefined;
     // Without it, keys that go nowhere would look like a terminal that hangs; said once the keys that it names are read.
     if (session.role === "observer" && !this.#options.observe) this.#say(this.#options.watching(session.id));
     try {
@@ -92,12 +95,12 @@ export class Viewer {
   }
 
   #answer(text: string): void {
-    if (this.#session === undefined) this.#early.push(text);
-    else this.#session.write(Buffer.from(text));
+    this.#session?.write(Buffer.from(text));
   }
 
   /** Filters and shows output; what comes after the end is dropped. */
   #show(bytes: Uint8Array): void | Promise<void> {
+    if (this.#begin !== undefined) return this.#begun.then(() => this.#show(bytes));
     if (this.#over.signal.aborted) return;
     const shown = this.#filter.push(bytes);
     if (shown.length === 0) return;
