@@ -99,8 +99,13 @@ test("the grant is checked at the moment of each call", async () => {
 test("arguments that are wrong are named for the model, and nothing runs", async () => {
   const { tool, ran } = fixture(() => Promise.resolve("ok"));
   await using lab = open([tool]);
-  const message = async (given: unknown) => failure(await lab.call("write_file", given)).message;
+  const message = async (given: unknown, name = "write_file") => failure(await lab.call(name, given)).message;
   assert.match(await message({}), /argument "path" is missing/);
+  assert.match(await message({}, "check_approval"), /"approval_id" is missing \([^)]+\)/);
+  assert.match(
+    await message({ approval_id: "a_nope" }, "check_approval"),
+    /"approval_id" has not the right form \([^)]+\)/,
+  );
   assert.match(await message({ path: "a", force: true }), /it has no argument "force"/);
   assert.match(await message({ path: 5 }), /argument "path": .*string/);
   assert.match(await message("text"), /its arguments are not an object/);

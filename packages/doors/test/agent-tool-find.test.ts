@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { chmod, lstat, mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { DoorwardError } from "@doorward/contracts";
 import { test } from "node:test";
 import { FOUND_FILES } from "../src/agent-tool/tools/find-files.ts";
 import { LIST_ENTRIES } from "../src/agent-tool/tools/list-directory.ts";
@@ -121,7 +122,11 @@ test("patterns that are none, paths outside and links that lead there are refuse
   await symlink(at.outside, join(at.path, "out"));
   await symlink(dirname(at.outside), join(at.path, "up"));
   const { session } = at;
-  await assert.rejects(callTool(session, "search_files", { pattern: "(" }), failing("INPUT_INVALID", /./));
+  await assert.rejects(callTool(session, "search_files", { pattern: "(" }), (error: unknown) => {
+    assert.ok(error instanceof DoorwardError);
+    assert.deepEqual([error.code, /set literal to true/.test(error.hint ?? "")], ["INPUT_INVALID", true]);
+    return true;
+  });
   await assert.rejects(callTool(session, "find_files", { glob: "[" }), failing("INPUT_INVALID", /./));
   for (const path of ["..", "/", "up", "../secret", "out", "src/../../secret", at.outside, "/etc/passwd"]) {
     const refused = failing("PATH_NOT_ALLOWED", /./);

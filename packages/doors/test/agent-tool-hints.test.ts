@@ -10,6 +10,8 @@ function hintOf(code: ErrorCode, hint?: string): string | null {
 
 test("what a tool itself says comes before what is said of all errors of its kind", () => {
   assert.equal(hintOf("PATH_NOT_ALLOWED", "Call list_directory"), "Call list_directory");
+  assert.match(hintOf("PATH_NOT_FOUND") ?? "", /list_directory or find_files/);
+  assert.match(hintOf("PROCESS_LIMIT") ?? "", /stop_command/);
   assert.equal(hintOf("OPERATION_NOT_GRANTED", "Use read_file instead"), "Use read_file instead");
   assert.equal(hintOf("PATH_CHANGED", "Read it again"), "Read it again");
 });

@@ -16,6 +16,7 @@ const OPERATORS: Partial<Record<ErrorCode, string>> = {
 const ADVICE: Partial<Record<ErrorCode, string>> = {
   OPERATION_NOT_GRANTED:
     "Your grant does not allow this; use another tool, or tell the user what you would need",
+  PATH_NOT_FOUND: "Call list_directory or find_files to see what there is",
   GUEST_UNREACHABLE: "The machine does not answer; try once more in a moment, then tell the user",
   PATH_NOT_ALLOWED:
     "Work within the folders that the grant covers; the working folder is where relative paths start",

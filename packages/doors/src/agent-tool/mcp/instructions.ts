@@ -19,6 +19,9 @@ export function instructionsFor({ door }: AgentSession, tools: readonly Tool[]):
     acts.length === 0
       ? ""
       : `${acts.join(", ")} may need a person at the host to agree, and ${acts.length === 1 ? "" : "each "}can be refused.`,
+    tools.some(({ name }) => name === "request_egress")
+      ? "Programs there reach only the hosts of the internet that the operator allows (else a proxy answers 403): ask for another with request_egress."
+      : "",
     "An error says what to do next.",
   ]
     .filter((line) => line !== "")

@@ -1,3 +1,4 @@
+import { DoorwardError, toDoorwardError } from "@doorward/contracts";
 import type { SearchLine, SearchRequest } from "@doorward/guest";
 import * as z from "zod";
 import { defineTool, type ToolCall } from "../tool.ts";
@@ -75,7 +76,7 @@ export const searchFiles = defineTool({
     const files = await call.session.files(call.signal);
     const folder = input.path ?? call.session.door.reach.workdir;
     const { path } = await files.stat(folder, call.signal);
-    const found = await files.search(requestOf(input, folder), call.signal);
+    const found = await files.search(requestOf(input, folder), call.signal).catch(refusedPattern);
     const lines = shortened(found.items);
     const truncated = found.truncated || lines.length < found.items.length;
     const matching = lines.filter(({ match }) => match);
@@ -92,6 +93,15 @@ export const searchFiles = defineTool({
     };
   },
 });
+
+/** ripgrep's word on a pattern says what is wrong with it, and not that it need not be one. */
+function refusedPattern(thrown: unknown): never {
+  const error = toDoorwardError(thrown);
+  const { code, message } = error;
+  if (code !== "INPUT_INVALID" || !/regex/.test(message)) throw error;
+  const hint = "Mend the expression, or set literal to true to look for the pattern as plain text";
+  throw new DoorwardError({ code, message, hint, cause: error });
+}
 
 const NONE = "[Hidden and ignored files were left out; set include_ignored to search them too.]";
 const MORE = "[There are more matches: use a narrower pattern, path or glob, or a higher limit.]";
