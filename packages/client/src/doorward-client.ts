@@ -17,6 +17,12 @@ import type { TerminalOptions } from "./terminal-options.ts";
 import type { TerminalSession } from "./terminal-session.ts";
 import type { Transport, TransportResponse } from "./transport.ts";
 
+// Once: where modules are loaded through a hook, as tests and tools do, each `import()` asks another thread.
+const terminals = once(() => import("./terminal-session.ts"));
+const commands = once(() => import("./exec-session.ts"));
+const ports = once(() => import("./forward-connection.ts"));
+const tools = once(() => import("./mcp-connection.ts"));
+
 /** Options of one call. */
 export interface CallOptions<Event = unknown> {
   readonly signal?: AbortSignal | undefined;
@@ -63,13 +69,13 @@ export class DoorwardClient implements AsyncDisposable {
 
   /** Opens a new terminal of a machine, or attaches to one; resolves once its output follows. */
   async attachTerminal(machine: string, options: TerminalOptions): Promise<TerminalSession> {
-    const { TerminalSession } = await import("./terminal-session.ts");
+    const { TerminalSession } = await terminals();
     return TerminalSession.open(this.#transport, machine, options);
   }
 
   /** Starts a command in a machine; resolves once it runs. */
   async startExec(machine: string, argv: readonly string[], options: ExecOptions = {}): Promise<ExecSession> {
-    const { ExecSession } = await import("./exec-session.ts");
+    const { ExecSession } = await commands();
     return ExecSession.open(this.#transport, machine, argv, options);
   }
 
@@ -81,13 +87,13 @@ export class DoorwardClient implements AsyncDisposable {
 
   /** Connects to a port of a machine's own loopback; resolves to the connection once a program there accepted it. */
   async forward(machine: string, port: number, signal?: AbortSignal): Promise<Duplex> {
-    const { openForward } = await import("./forward-connection.ts");
+    const { openForward } = await ports();
     return openForward(this.#transport, machine, port, signal);
   }
 
   /** Connects to a machine's agent-tool door for MCP, one JSON-RPC message at a time. */
   async openMcp(machine: string, options: McpOptions = {}): Promise<McpConnection> {
-    const { McpConnection } = await import("./mcp-connection.ts");
+    const { McpConnection } = await tools();
     return McpConnection.open(this.#transport, machine, options);
   }
 
@@ -96,6 +102,11 @@ export class DoorwardClient implements AsyncDisposable {
     this.#transport.close();
     return Promise.resolve();
   }
+}
+
+function once<Loaded>(load: () => Promise<Loaded>): () => Promise<Loaded> {
+  let loaded: Promise<Loaded> | undefined;
+  return () => (loaded ??= load());
 }
 
 async function readAnswer(
