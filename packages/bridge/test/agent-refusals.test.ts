@@ -67,6 +67,7 @@ const otherWriting: Readonly<Record<string, object>> = {
 const run = { command: "rm -rf build" };
 const sameCommand: Readonly<Record<string, object>> = {
   "white space around it": { command: "  rm -rf build\n" },
+  "more white space between its words": { command: "rm -rf \t build" },
   "another time limit": { ...run, timeout_seconds: 121 },
   "in the background": { ...run, background: true },
   "its own folder named": { ...run, cwd: "/workspace/shop/." },
@@ -76,7 +77,7 @@ const otherCommand: Readonly<Record<string, object>> = {
   "another folder": { ...run, cwd: "src" },
   "a variable": { ...run, env: { A: "1" } },
   input: { ...run, stdin: "y\n" },
-  "white space in it, which may be part of a name": { command: "rm -rf  build" },
+  "white space in quotes, which may be part of a name": { command: "rm -rf '  build'" },
   "a backslash at its end, which keeps what follows": { command: "rm -rf build\\ " },
   "the same in other words": { command: "cd /workspace/shop && rm -rf build" },
 };
@@ -102,14 +103,17 @@ for (const [name, given, same, other] of [
   });
 }
 
-test("another grant of the same agent dodges no refusal; another agent is asked about anew", async () => {
+test("another grant, or another session, of the same kind of client dodges no refusal; another kind is asked about anew", async () => {
   const caller = createToolCaller(tools);
   await using first = await refused("run_command", run, caller);
   await using second = open({ caller });
   Object.assign(second.door, { grantId: "g_child" });
-  const outcome = await second.call("run_command", run);
-  assert.equal(outcome.kind === "failed" && outcome.code, "APPROVAL_DENIED");
-  await using other = open({ caller, subject: "agent:codex:s2" });
+  await using restarted = open({ caller, subject: "agent:codex:s2" });
+  for (const lab of [second, restarted]) {
+    const outcome = await lab.call("run_command", run);
+    assert.equal(outcome.kind === "failed" && outcome.code, "APPROVAL_DENIED");
+  }
+  await using other = open({ caller, subject: "agent:claude-code:s1" });
   assert.equal((await other.answer("run_command", run))["status"], "pending");
   assert.equal(first.asked.length, 1);
 });
