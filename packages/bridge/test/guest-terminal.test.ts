@@ -53,6 +53,14 @@ test("a terminal killed by a signal reports the signal", async () => {
   assert.deepEqual(watcher.exit, { code: null, signal: "SIGTERM" });
 });
 
+test("a program that closes its terminal before it ends is not hung up, and keeps its exit code", async () => {
+  const argv = ["bash", "-c", "echo done; exec 0<&- 1>&- 2>&-; sleep 0.4; exit 7"];
+  using watcher = await Watcher.open(lab.link, creating({ argv }));
+  await watcher.until("exit", () => watcher.exit !== undefined);
+  assert.deepEqual(watcher.exit, { code: 7, signal: null });
+  assert.equal(watcher.text, "done\r\n");
+});
+
 test("output right before the exit is not lost", async () => {
   using watcher = await Watcher.open(lab.link, creating({ argv: ["bash", "-c", "seq 1 20000; echo LAST"] }));
   await watcher.until("exit", () => watcher.exit !== undefined);

@@ -1,4 +1,4 @@
-import { writeSync, readSync } from "node:fs";
+import { closeSync, constants as flags, openSync, readSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { ReadStream } from "node:tty";
@@ -68,6 +68,11 @@ export class Pty {
   readonly #stream: ReadStream;
   readonly #events: PtyEvents;
   readonly #input: PtyInput;
+  /**
+   * The program's side, open until it ended: without it a program that closes its own before it exits, as `cat` does, would
+   * be hung up by whoever reads that nobody is there any more.
+   */
+  #programSide: number | undefined;
   #status: ExitStatus | undefined;
   #closed = false;
   #paused = false;
@@ -84,6 +89,7 @@ export class Pty {
     });
     this.pid = forked.pid;
     this.#fd = forked.fd;
+    this.#programSide = openTerminal(forked.pty);
     this.#stream = this.#openStream();
     this.#input = new PtyInput((bytes) => writeSync(this.#fd, bytes));
   }
@@ -153,6 +159,8 @@ export class Pty {
   }
 
   #exited(status: ExitStatus): void {
+    if (this.#programSide !== undefined) closeSync(this.#programSide);
+    this.#programSide = undefined;
     this.resume();
     this.#status = status;
     if (this.#closed) this.#events.exit(status);
@@ -165,6 +173,15 @@ export class Pty {
     this.#input.close();
     this.#stream.destroy();
     if (this.#status !== undefined) this.#events.exit(this.#status);
+  }
+}
+
+/** A terminal's device; undefined when there is no descriptor left, without which the terminal works too. */
+function openTerminal(path: string): number | undefined {
+  try {
+    return openSync(path, flags.O_RDWR | flags.O_NOCTTY);
+  } catch {
+    return undefined;
   }
 }
 
