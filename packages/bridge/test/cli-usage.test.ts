@@ -131,7 +131,7 @@ describe("errors", { timeout: 600_000 }, () => {
     await runHere(lab, [...asked, "--allow"]);
     assert.deepEqual(lab.calls.find(({ id }) => id === "policy.grant")?.body, {
       ...{ to: "ci:x", doors: ["terminal"], operations: ["terminal.exec"] },
-      for: "1h",
+      ...{ for: "1h", profiles: ["default"] },
     });
     lab.calls.length = 0;
     lab.answers.set("grants.create", () => {
@@ -276,6 +276,23 @@ describe("help, colours and completion", { timeout: 600_000 }, () => {
       assert.match(ran.stdout.toString(), /^registry\.npmjs\.org\trefused [0-9dhms]+ ago\n:none\n$/);
     }
     lab.answers.delete("egress.show");
+  });
+  it("completes terminals, each on one line whatever a machine calls its programs", async () => {
+    const terminal = {
+      id: "t_0123456789",
+      createdBy: null,
+      kind: null,
+      running: true,
+      viewers: 0,
+      command: "x\nt_;id;#\t\u001b[2J\n:files",
+    };
+    lab.answers.set("machines.terminals", () => ({ terminals: [terminal] }));
+    const ran = await runHere(lab, ["complete", "--", "attach", "shop", "--terminal", ""]);
+    lab.answers.delete("machines.terminals");
+    assert.equal(
+      ran.stdout.toString(),
+      String.raw`t_0123456789${"\t"}x\nt_;id;#\t\x1b[2J\n:files, 0 viewers${"\n"}:none${"\n"}`,
+    );
   });
   it("bash completes with it, and evaluates no word of the line", () => {
     const marker = join(lab.home, "evaluated");

@@ -7,6 +7,7 @@ import {
   TOOL_IDS,
   TOOL_NAMES,
 } from "@doorward/contracts";
+import { escapeLine } from "@doorward/client/operator";
 import type { Argument, Command, Option } from "commander";
 import type { Cli } from "./cli.ts";
 import { askBridge, type Asked, type Candidate } from "./complete-asked.ts";
@@ -94,7 +95,9 @@ export async function complete(cli: Cli, words: readonly string[]): Promise<void
   const place = findPlace(program, words.slice(0, -1), current);
   const found = typeof place === "string" ? await candidates(cli, place, words) : place;
   for (const { value, description } of found) {
-    if (value.startsWith(current)) cli.stdout.write(`${value}\t${description}\n`);
+    // What a machine says of itself may hold anything; a line is one candidate, and its value goes onto a command line.
+    const plain = escapeLine(value) === value;
+    if (plain && value.startsWith(current)) cli.stdout.write(`${value}\t${escapeLine(description)}\n`);
   }
   cli.stdout.write(place === "files" ? ":files\n" : ":none\n");
 }

@@ -64,8 +64,11 @@ async function mint(
     return await client.call("grants.create", { body }, { signal });
   } catch (error) {
     if (!(error instanceof DenialError) || !error.rule.startsWith("policy.grants")) throw error;
-    const rule = ruleFor(body);
-    const words = `${rule.operations.join(", ")} for up to ${rule.for}`;
+    const { machines } = await client.call("machines.list", {}, { signal });
+    const machine = machines.find(({ id, name }) => [id, name].includes(body.machine));
+    if (machine === undefined) throw error;
+    const rule = ruleFor(body, machine.profile);
+    const words = `${rule.operations.join(", ")} for up to ${rule.for} on machines of profile ${machine.profile}`;
     const question = `Your policy does not let ${rule.to} be granted this. Add ${words}?`;
     const yes = allow || (!run.output.json && canAsk(run.cli) && (await confirm(run.cli, question)));
     if (!yes) throw withAllow(error, body);
@@ -94,14 +97,15 @@ function operationsOf(tools: readonly ToolName[]): Operation[] {
   return [...new Set<Operation>(["agent-tool.list", ...tools.map((tool) => AGENT_TOOLS[tool].operation)])];
 }
 
-/** The narrowest rule that covers what was asked. */
-function ruleFor(body: GrantRequest): PolicyGrantRule {
+/** The narrowest rule that covers what was asked; rules know neither tools nor paths. */
+function ruleFor(body: GrantRequest, profile: string): PolicyGrantRule {
   return {
     to: body.subject,
     doors: body.doors ?? [...new Set(body.operations.map(doorOf))],
     operations: body.operations,
     ...(body.capabilities === undefined ? {} : { capabilities: body.capabilities }),
     for: body.for,
+    profiles: [profile],
   };
 }
 
