@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { DenialError } from "@doorward/contracts";
 import * as z from "zod";
 import { defineTool, type Tool } from "../../doors/src/agent-tool/tool.ts";
+import { RefusedCalls } from "../../doors/src/agent-tool/refused-calls.ts";
 import { APPROVAL_TOOLS } from "../../doors/src/agent-tool/tools/approval-tools.ts";
 import { COMMAND_TOOLS } from "../../doors/src/agent-tool/tools/command-tools.ts";
 import { createToolCaller } from "../../doors/src/agent-tool/tool-caller.ts";
@@ -102,6 +104,13 @@ for (const [name, given, same, other] of [
     assert.equal(lab.asked.length, 1 + Object.keys(other).length);
   });
 }
+
+test("a question that nobody answered does not shorten what was refused", () => {
+  const calls = new RefusedCalls();
+  for (const rule of ["approvals.operator", "approvals.time"])
+    calls.add("same", new DenialError({ code: "APPROVAL_DENIED", rule, message: rule }));
+  assert.throws(() => calls.check("same", "run_command"), /approvals\.operator/);
+});
 
 test("another grant, or another session, of the same kind of client dodges no refusal; another kind is asked about anew", async () => {
   const caller = createToolCaller(tools);

@@ -256,6 +256,7 @@ async function durable(record: () => Promise<void>, doing: string): Promise<void
   try {
     await record();
   } catch (cause) {
+    if (cause instanceof DenialError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
     const message = `Cannot ${doing}: its record could not be made durable: ${why}`;
     throw new DoorwardError({ code: "EVIDENCE_UNWRITABLE", message, hint: "doorward doctor", cause });

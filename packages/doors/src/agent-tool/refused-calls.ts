@@ -19,6 +19,8 @@ export class RefusedCalls {
     for (const [old, { over }] of this.#until)
       if (over <= now || this.#until.size >= MOST) this.#until.delete(old);
     const over = now + time;
+    // Of two questions about the same, one may be left unanswered after the other was refused.
+    if ((this.#until.get(key)?.over ?? 0) >= over) return;
     this.#until.delete(key);
     this.#until.set(key, { over, error });
   }
