@@ -273,6 +273,10 @@ function opened(canary: number): Attempt[] {
       "Unencoded-URL",
       "X-Waws-Unencoded-Url",
       "Request-Uri",
+      "Destination",
+      "X-Amz-Copy-Source",
+      "x-goog-copy-source",
+      "X_MS_Copy_Source",
     ].map((header): [string, string] => [`a path in ${header}`, get("/api/", `${header}: /${SMUGGLED}\r\n`)]),
     ["TRACE", `TRACE /api/${SMUGGLED} HTTP/1.1\r\n${host}\r\n`],
   ]);

@@ -171,6 +171,37 @@ describe("a WebSocket to a host that a secret is bound to", () => {
     });
   });
 
+  it("breaks off where an answer that does not switch breaks off: nothing is added to it, and it does not end", async () => {
+    sends.set("/broken", (socket) => {
+      socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+      setTimeout(() => socket.destroy(), 200);
+    });
+    const answer = await raw("/broken");
+    assert.match(answer, /^HTTP\/1\.1 200 [^]*hello/);
+    assert.ok(!answer.includes("502"), answer);
+  });
+
+  it("has one value for a request and for its mask, also where the secret is replaced in between", async () => {
+    const values = ["the-old-value-of-it-0123456789", "the-new-value-of-it-0123456789"];
+    const placeholder = "DW_PLACEHOLDER_SWAPPED_0123456789";
+    lab.bind("api.test", {
+      ...{ name: "SWAPPED", header: "x-api-key", placeholder },
+      value: () => Promise.resolve(values.shift() ?? "the-last-value-of-it"),
+    });
+    sends.set("/swapped", (socket, { headers }) => {
+      const echo = String(headers["x-api-key"]);
+      socket.end(`HTTP/1.1 401 No\r\nContent-Length: ${String(echo.length)}\r\n\r\n${echo}`);
+    });
+    const opened = await tunnel();
+    opened.write(
+      `GET /swapped HTTP/1.1\r\nHost: api.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+        `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nX-Api-Key: ${placeholder}\r\n\r\n`,
+    );
+    const answer = (await collect(opened)).toString("latin1");
+    assert.match(answer, /^HTTP\/1\.1 401 [^]*\*{8}/);
+    assert.ok(!answer.includes("value-of-it"), answer);
+  });
+
   it("is refused with an extension that was not asked for", async () => {
     sends.set("/packed", (socket) =>
       socket.end(`${SWITCHED}Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n${VALUE}`),

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { toDoorwardError, type DoorwardError } from "@doorward/contracts";
 import { answerMask, boundRequestHeaders, substituteHeaders, type AnswerMask } from "../../secrets/index.ts";
-import type { EgressConnection, EgressPermit, EgressTarget } from "../ports.ts";
+import type { BoundSecret, EgressConnection, EgressPermit, EgressTarget } from "../ports.ts";
 import { endToEnd } from "./header-rules.ts";
 import { refuseUnlisted } from "./path-rules.ts";
 import { absoluteTarget, originTarget, refuseAmbiguous, type RequestTarget } from "./request-rules.ts";
@@ -87,11 +87,17 @@ async function withSecrets(
   request: IncomingMessage,
 ): Promise<Pick<Exchange, "headers" | "mask">> {
   const { machine, host, port } = permit.target;
-  const bound = scope.scheme === "https" ? parts.secrets.boundTo(machine, host, port) : [];
+  const bound = scope.scheme === "https" ? parts.secrets.boundTo(machine, host, port).map(readOnce) : [];
   if (bound.length === 0) return { headers: endToEnd(request.rawHeaders), mask: null };
   const { method = "", rawHeaders } = request;
   const whole = boundRequestHeaders({ host, method, rawHeaders });
   const { rawHeaders: headers, used } = await substituteHeaders(endToEnd(whole), bound);
   for (const name of used) books.usedSecret(name);
   return { headers, mask: await answerMask(bound) };
+}
+
+/** A secret that is replaced meanwhile has one value for a request and for what is masked in its answer. */
+function readOnce(secret: BoundSecret): BoundSecret {
+  let value: Promise<string> | undefined;
+  return { ...secret, value: () => (value ??= secret.value()) };
 }

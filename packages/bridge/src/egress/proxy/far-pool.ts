@@ -9,6 +9,8 @@ import type { EgressGate, EgressPermit } from "../ports.ts";
 const IDLE_MS = 4000;
 const MAX_IDLE = 16;
 const MANY = 64;
+/** How long one look at a far side's certificates is good for. */
+const VERIFIED_MS = 3_600_000;
 
 /** Connections to far sides, by machine, target, rule and authorities; none is ever shared between machines. */
 export interface FarPool {
@@ -56,6 +58,7 @@ export class FarAgent extends Agent {
   readonly #addresses = new WeakMap<Duplex, string>();
   /** Of the last connection: the next one needs no certificates again, as they were checked for this very target. */
   #session: Buffer | undefined;
+  #verifiedAt = -Infinity;
   #next: { readonly permit: EgressPermit; readonly signal: AbortSignal } | undefined;
 
   constructor(gate: EgressGate, scheme: "http" | "https", contextOf: (ca: string) => SecureContext) {
@@ -101,6 +104,10 @@ export class FarAgent extends Agent {
     return connection;
   }
 
+  #stillVerified(): boolean {
+    return performance.now() - this.#verifiedAt < VERIFIED_MS;
+  }
+
   #secure(permit: EgressPermit, socket: Duplex, signal: AbortSignal): Promise<Duplex> {
     const { host } = permit.target;
     return new Promise((resolve, reject) => {
@@ -109,7 +116,7 @@ export class FarAgent extends Agent {
         host,
         ...(isIP(host) === 0 && { servername: host }),
         ...(permit.ca !== null && { secureContext: this.#contextOf(permit.ca) }),
-        ...(this.#session !== undefined && { session: this.#session }),
+        ...(this.#session !== undefined && this.#stillVerified() && { session: this.#session }),
         ALPNProtocols: ["http/1.1"],
         // Said, so that no variable in the bridge's environment turns the check off.
         rejectUnauthorized: true,
@@ -130,6 +137,7 @@ export class FarAgent extends Agent {
       secured.once("secureConnect", () => {
         signal.removeEventListener("abort", fail);
         secured.off("error", fail);
+        if (!secured.isSessionReused()) this.#verifiedAt = performance.now();
         resolve(secured);
       });
       if (signal.aborted) fail(signal.reason);

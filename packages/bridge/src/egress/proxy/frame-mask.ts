@@ -50,7 +50,7 @@ export class FrameMask {
 
   /** Reads a frame's head; what follows it. */
   #begin(bytes: Buffer): Buffer {
-    const gathered = Buffer.concat([this.#head, bytes]);
+    const gathered = this.#head.length === 0 ? bytes : Buffer.concat([this.#head, bytes]);
     const head = readHead(gathered);
     this.#head = head === null ? gathered : Buffer.alloc(0);
     if (head === null) return Buffer.alloc(0);

@@ -31,6 +31,32 @@ const END_TO_END = new Set([
 
 const TRAILERS_NEVER = new Set([...HOP_BY_HOP, ...END_TO_END, "set-cookie", "location"]);
 
+/** Headers by which many servers take another method or path than the request line has, or a second path beside it. */
+const REDIRECTING: ReadonlySet<string> = new Set([
+  ...[
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-method",
+    "x-forwarded-method",
+  ],
+  ...[
+    "x-original-url",
+    "x-original-uri",
+    "x-rewrite-url",
+    "x-override-url",
+    "x-forwarded-uri",
+    "x-forwarded-path",
+  ],
+  ...["unencoded-url", "x-waws-unencoded-url", "request-uri"],
+  ...["destination", "x-amz-copy-source", "x-goog-copy-source", "x-ms-copy-source", "x-oss-copy-source"],
+]);
+
+/** Whether a header could change what a rule with methods or paths is about; underscores are read as hyphens by many. */
+export function redirects(name: string): boolean {
+  return REDIRECTING.has(name.toLowerCase().replaceAll("_", "-"));
+}
+
 /** All values of one header, in order. */
 export function valuesOf(headers: RawHeaders, name: string): string[] {
   const found: string[] = [];
@@ -62,7 +88,10 @@ export function endToEnd(headers: RawHeaders): string[] {
 
 /** Trailers that may follow a body: none that frames, routes or authenticates. */
 export function safeTrailers(trailers: RawHeaders): string[] {
-  return filtered(trailers, (name) => !TRAILERS_NEVER.has(name) && !name.startsWith("proxy-"));
+  return filtered(
+    trailers,
+    (name) => !TRAILERS_NEVER.has(name) && !redirects(name) && !name.startsWith("proxy-"),
+  );
 }
 
 /** Headers without the given names (in lower case). */

@@ -1,29 +1,9 @@
 import { DenialError } from "@doorward/contracts";
 import type { EgressPermit } from "../ports.ts";
-import { pairs, type RawHeaders } from "./header-rules.ts";
+import { pairs, redirects, type RawHeaders } from "./header-rules.ts";
 
 /** Forms of a path that a server may read as another one: encoded dots, slashes, percents and controls, empty and dot segments. */
 const AMBIGUOUS = /%(?:2e|2f|5c|25|[01][0-9a-f]|7f|u)|%(?![0-9a-f]{2})|\\|\/\/|;|\/\.{1,2}(?:\/|$)/i;
-
-/** Headers by which many servers take another method or path than the request line has. */
-const OVERRIDES: ReadonlySet<string> = new Set([
-  ...[
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-method",
-    "x-forwarded-method",
-  ],
-  ...[
-    "x-original-url",
-    "x-original-uri",
-    "x-rewrite-url",
-    "x-override-url",
-    "x-forwarded-uri",
-    "x-forwarded-path",
-  ],
-  ...["unencoded-url", "x-waws-unencoded-url", "request-uri"],
-]);
 
 /** Refuses a request whose method or path its rule does not name (EGRESS_DENIED). */
 export function refuseUnlisted(
@@ -34,8 +14,7 @@ export function refuseUnlisted(
 ): void {
   if (permit.methods === null && permit.paths === null) return;
   for (const [name] of pairs(rawHeaders)) {
-    if (OVERRIDES.has(name.toLowerCase().replaceAll("_", "-")))
-      throw denied(permit, `header "${name}" could change its method or path`);
+    if (redirects(name)) throw denied(permit, `header "${name}" could change its method or path`);
   }
   if (permit.methods !== null && !permit.methods.includes(method)) {
     throw denied(permit, `the rule does not name method "${method}"`);

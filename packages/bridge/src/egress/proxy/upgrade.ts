@@ -23,15 +23,18 @@ export async function forwardUpgrade(
   };
   stream.once("close", end);
   scope.signal.addEventListener("abort", end, { once: true });
+  const told = { head: false };
   try {
     refuseOtherProtocols(request);
     using exchange = await openExchange(parts, scope, request, life.signal, (reason) => {
       life.abort(reason);
       sever(stream);
     });
-    await switchOver(parts, scope, { request, stream, exchange, signal: life.signal });
+    await switchOver(parts, scope, { request, stream, exchange, told, signal: life.signal });
   } catch (error) {
-    if (!stream.destroyed)
+    // An answer that broke off in its middle must not look like one that ended.
+    if (told.head) sever(stream);
+    else if (!stream.destroyed)
       stream.end(refusalBytes(refusalOf(toDoorwardError(error), request.headers.accept)));
   } finally {
     scope.signal.removeEventListener("abort", end);
@@ -54,6 +57,8 @@ interface Switch {
   readonly request: IncomingMessage;
   readonly stream: Duplex;
   readonly exchange: Exchange;
+  /** Whether the program has the head of an answer. */
+  readonly told: { head: boolean };
   readonly signal: AbortSignal;
 }
 
@@ -157,7 +162,7 @@ function drained(stream: Duplex, signal: AbortSignal): Promise<void> {
 }
 
 function writeHead(
-  { stream, exchange }: Switch,
+  { stream, exchange, told }: Switch,
   answer: IncomingMessage,
   own: readonly string[],
   upgraded = false,
@@ -166,6 +171,7 @@ function writeHead(
   exchange.books.request(exchange.method, exchange.target.path, head.status);
   const lines = [`HTTP/1.1 ${head.status} ${head.reason}`];
   for (const [name, value] of pairs([...head.headers, ...own])) lines.push(`${name}: ${value}`);
+  told.head = true;
   stream.write(Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1"));
 }
 

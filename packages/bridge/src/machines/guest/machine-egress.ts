@@ -50,6 +50,8 @@ export class MachineEgress implements Disposable {
   /** The machine's egress port, where this process serves it. */
   #port: Server | undefined;
   #pid: number | undefined;
+  /** Goes up when the port changes hands. */
+  #turn = 0;
   #pause: NodeJS.Timeout | undefined;
 
   constructor(link: EgressLink, { perSecond, pauseMs }: FloodLimits = FLOOD_LIMITS) {
@@ -77,18 +79,26 @@ export class MachineEgress implements Disposable {
   async takePort(pid: number): Promise<void> {
     const { signal, log } = this.#link;
     this.#pid = pid;
+    if (this.#port !== undefined) return;
+    const turn = (this.#turn += 1);
     try {
       const within = AbortSignal.any([signal, AbortSignal.timeout(PORT_TIMEOUT_MS)]);
       const { protocol } = await this.#link.ready(within);
       if (protocol < EGRESS_PORT_PROTOCOL) return;
       prepareSocketOptions();
-      this.#port = await openMachinePort({
+      const port = await openMachinePort({
         pid,
         port: EGRESS_PORT,
         release: () => this.#link.serveByGuest(false),
         accept: (socket) => this.#arrived(socket),
         signal,
       });
+      if (turn === this.#turn) this.#port = port;
+      else {
+        // Left to the guest while it was being opened.
+        port.close();
+        this.#link.serveByGuest(true);
+      }
     } catch (error) {
       log.warn({ err: error }, "the guest serves the machine's egress port, which is slower");
       this.#leavePort();
@@ -141,6 +151,7 @@ export class MachineEgress implements Disposable {
 
   /** The guest serves the port from now on. */
   #leavePort(): void {
+    this.#turn += 1;
     this.#port?.close();
     this.#port = undefined;
     this.#link.serveByGuest(true);
