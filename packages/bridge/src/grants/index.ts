@@ -3,6 +3,7 @@ export { systemClock, type Clock } from "./clock.ts";
 export type { Ended } from "./endings.ts";
 export type { LiveGrant } from "./entry.ts";
 export {
+  decideMint,
   MAX_DEPTH,
   MAX_DESCENDANTS,
   type ImplicitGrant,

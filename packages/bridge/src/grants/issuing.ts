@@ -78,11 +78,8 @@ export class GrantIssuing {
 
   async mint(request: MintRequest, by: string): Promise<Issued> {
     const { machine, subject, seconds } = request;
-    checkSeconds(seconds);
-    const scope = mintedScope(request, machine);
     const policy = this.#parts.policy();
-    const { profile, agentTool } = machine;
-    const rule = judge(policy, { subject, ...asked(scope), seconds, profile, agentTool });
+    const { scope, rule } = decideMint(request, policy);
     const made = { implicit: false, parent: undefined, policyHash: policy.hash };
     const issue = { subject, by, machine, scope, seconds, ...made };
     return this.#issue(issue, (event) => this.#parts.evidence.minted({ ...event, implicit: false, rule }));
@@ -235,6 +232,15 @@ export class GrantIssuing {
   #left(entry: GrantEntry): number {
     return remaining(this.#parts.clock, entry.deadline);
   }
+}
+
+/** What a grant would cover, and the rule of a policy that allows it; throws what minting it would be refused with. */
+export function decideMint(request: MintRequest, policy: GrantPolicy): { scope: Scope; rule: string } {
+  const { machine, subject, seconds } = request;
+  checkSeconds(seconds);
+  const scope = mintedScope(request, machine);
+  const { profile, agentTool } = machine;
+  return { scope, rule: judge(policy, { subject, ...asked(scope), seconds, profile, agentTool }) };
 }
 
 /** A scope as policies judge it. */

@@ -8,7 +8,7 @@ export { judgePath, type PathAsk, type PathRules } from "./judge-path.ts";
 export { parsePolicy } from "./parse-policy.ts";
 export { currentPathHost, type InstallationFolders, type PathHost } from "./path-host.ts";
 export { shellPath, shownPath } from "./path-text.ts";
-export { PolicyFile, type PolicyEvent } from "./policy-file.ts";
+export { PolicyFile, type PlannedPolicy, type PolicyEvent } from "./policy-file.ts";
 export { policyWarnings, type PolicyWarning } from "./policy-warnings.ts";
 export { PROTECTED_IN_GIT, PROTECTED_IN_REPO, protectedForFiles } from "./protected-names.ts";
 export { looksSecret } from "./secret-names.ts";

@@ -2,7 +2,6 @@ import { watch } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import {
-  doorOf,
   DoorwardError,
   toDoorwardError,
   type AgentMachineProfile,
@@ -13,36 +12,31 @@ import {
   type PolicyGrantRule,
   type SecureHostInterfaceProfile,
 } from "@doorward/contracts";
-import { InterfaceSet, readDocuments, type ContractInForce } from "../interfaces/index.ts";
+import type { ContractInForce } from "../interfaces/index.ts";
 import { withGrantRule, withoutRoot, withPreset, withRoot, type EnabledPreset } from "./edit-policy.ts";
-import { EMPTY_POLICY, policyHash } from "./effective-policy.ts";
-import { checkAgentToolAsk } from "./agent-tool-grants.ts";
-import { notOffered, operatorsOnly } from "./grant-refusals.ts";
-import { decideGrant, type GrantAsk } from "./grant-rules.ts";
+import { decideInForce, operationsOf, profileOf } from "./decide-in-force.ts";
+import type { GrantAsk } from "./grant-rules.ts";
 import { denial, holdRepo, type HeldPath, type HoldAsk } from "./hold-repo.ts";
 import { judgePath, judgeRoot, type PathAsk, type PathRules } from "./judge-path.ts";
 import { FolderWatch } from "./folder-watch.ts";
-import { parsePolicy } from "./parse-policy.ts";
 import { currentPathHost, type InstallationFolders, type PathHost } from "./path-host.ts";
 import { expandPath } from "./path-text.ts";
-import { readPolicyFile, writePolicyFile } from "./policy-storage.ts";
+import { joinPolicy, interfacesFolder, readInForce, type InForce } from "./read-in-force.ts";
+import { readPolicyFile, removePolicyFile, writePolicyFile } from "./policy-storage.ts";
 
 const SETTLE_MS = 100;
 const POLL_MS = 5_000;
-
-interface InForce {
-  readonly policy: Policy;
-  readonly interfaces: InterfaceSet;
-  readonly hash: string;
-  readonly exists: boolean;
-  readonly text: string | null;
-  readonly mode: number;
-}
 
 /** What happened to the policy: another one is in force, or the file is invalid and the previous one stays. */
 export type PolicyEvent =
   | { readonly kind: "changed"; readonly previousHash: string; readonly hash: string }
   | { readonly kind: "problem"; readonly error: DoorwardError };
+
+/** A policy as an edit would make it. */
+export interface PlannedPolicy {
+  readonly hash: string;
+  decideGrant(ask: GrantAsk): { readonly rule: string };
+}
 
 /** The policy in force: read from `policy.yaml`, edited through commands, and asked for every decision. */
 export class PolicyFile {
@@ -86,14 +80,7 @@ export class PolicyFile {
 
   /** A profile with its defaults filled in; throws `PROFILE_NOT_FOUND`. */
   profile(name: string): AgentMachineProfile {
-    const profile = this.#inForce.interfaces.profiles.get(name);
-    if (profile !== undefined) return profile;
-    const known = this.profileNames().join(", ");
-    throw new DoorwardError({
-      code: "PROFILE_NOT_FOUND",
-      message: `Cannot use profile "${name}": the policy has ${known}`,
-      hint: `doorward up --profile ${this.profileNames()[0] ?? "default"}`,
-    });
+    return profileOf(this.#inForce, name);
   }
 
   /** Names of all profiles, `default` included. */
@@ -108,7 +95,7 @@ export class PolicyFile {
 
   /** Operations that grants may hold at a door of a profile. */
   operations(profile: string, door: DoorName): Operation[] {
-    return this.#inForce.interfaces.operations(this.profile(profile).name, door);
+    return operationsOf(this.#inForce, profile, door);
   }
 
   /** The documents in force for every profile, the operator's and the derived ones. */
@@ -118,25 +105,12 @@ export class PolicyFile {
 
   /** Folder of the operator's interface documents. */
   get interfacesFolder(): string {
-    return folderOf(this.path);
+    return interfacesFolder(this.path);
   }
 
   /** Names the rule that allows a grant, or throws a {@link DenialError}. */
   decideGrant(ask: GrantAsk): { readonly rule: string } {
-    const { name, doors } = this.profile(ask.profile);
-    const offered = ask.doors.flatMap((door) => this.operations(name, door));
-    const missing = ask.operations.find((operation) => !offered.includes(operation));
-    if (missing === undefined) {
-      const decided = decideGrant(this.policy, ask, this.path);
-      checkAgentToolAsk(ask, ask.agentTool === undefined ? (doors["agent-tool"] ?? null) : ask.agentTool);
-      const useless = ask.subject.startsWith("operator:")
-        ? undefined
-        : this.#inForce.interfaces.operatorsOnly(name, ask.operations);
-      if (useless === undefined) return decided;
-      throw operatorsOnly(ask, useless, this.path);
-    }
-    const rule = this.#inForce.interfaces.ruleAgainst(name, doorOf(missing), missing);
-    throw notOffered(ask, missing, rule ?? `policy.profiles.${name}.doors`, this.path);
+    return decideInForce(this.#inForce, ask, this.path);
   }
 
   /** Judges a path; never throws for what it finds there. */
@@ -193,6 +167,33 @@ export class PolicyFile {
     });
   }
 
+  /**
+   * Adds a rule of grants for one piece of work. Nothing is written unless `judge` passes the policy as it would be; when
+   * the work fails the file is put back, unless somebody else has edited it meanwhile.
+   */
+  async withGrantRule<T>(
+    rule: PolicyGrantRule,
+    judge: (planned: PlannedPolicy) => void,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    return this.#inTurn(async () => {
+      await this.#reload();
+      const before = this.#inForce;
+      const text = withGrantRule(before.text, before.policy, rule);
+      const planned = await joinPolicy(text, this.path, this.host);
+      judge({ hash: planned.hash, decideGrant: (ask) => decideInForce(planned, ask, this.path) });
+      try {
+        await this.#write(text);
+        return await work();
+      } catch (error) {
+        await this.#putBack(before, text).catch((cause: unknown) => {
+          throw notPutBack(toDoorwardError(error), this.path, cause);
+        });
+        throw error;
+      }
+    });
+  }
+
   /** Calls back when another policy is in force or the file turned invalid, until disposed. */
   onEvent(listener: (event: PolicyEvent) => void): Disposable {
     this.#listeners.add(listener);
@@ -237,8 +238,16 @@ export class PolicyFile {
   }
 
   async #write(text: string): Promise<void> {
-    await inForce(text, this.path, this.host);
+    await joinPolicy(text, this.path, this.host);
     await writePolicyFile(this.path, text, this.#inForce.exists ? this.#inForce.mode : 0o600);
+    await this.#reload();
+  }
+
+  async #putBack({ exists, text, mode }: InForce, written: string): Promise<void> {
+    if ((await readPolicyFile(this.path))?.text === written) {
+      if (exists && text !== null) await writePolicyFile(this.path, text, mode);
+      else await removePolicyFile(this.path);
+    }
     await this.#reload();
   }
 
@@ -273,27 +282,12 @@ export class PolicyFile {
   }
 }
 
-async function readInForce(path: string, host: PathHost): Promise<InForce> {
-  const stored = await readPolicyFile(path);
-  const joined = await inForce(stored?.text ?? null, path, host);
-  return { ...joined, exists: stored !== null, text: stored?.text ?? null, mode: stored?.mode ?? 0o600 };
-}
-
-/** A policy's text together with the documents that lie beside it: both are in force, or neither. */
-async function inForce(
-  text: string | null,
-  path: string,
-  host: PathHost,
-): Promise<Pick<InForce, "policy" | "interfaces" | "hash">> {
-  const documents = await readDocuments(folderOf(path));
-  const named = documents.flatMap(({ document }) =>
-    document.type === "AgentMachineProfile" ? [document.name] : [],
-  );
-  const policy = text === null ? EMPTY_POLICY : parsePolicy(text, path, new Set(named), host).policy;
-  const interfaces = new InterfaceSet(policy, documents);
-  return { policy, interfaces, hash: policyHash(policy, interfaces.documents) };
-}
-
-function folderOf(policyFile: string): string {
-  return join(policyFile, "..", "interfaces");
+function notPutBack({ code, message }: DoorwardError, file: string, cause: unknown): DoorwardError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new DoorwardError({
+    code,
+    message: `${message}; the rule that was added for it may still be in "${file}": ${why}`,
+    hint: "doorward policy show",
+    cause,
+  });
 }

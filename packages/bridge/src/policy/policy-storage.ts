@@ -57,6 +57,12 @@ export async function writePolicyFile(path: string, text: string, mode: number):
   }
 }
 
+/** Removes a policy file, for good once it returns. */
+export async function removePolicyFile(path: string): Promise<void> {
+  await rm(path);
+  await syncFolder(dirname(path));
+}
+
 async function openOwn(source: TextSource): Promise<FileHandle | null> {
   const { file: path } = source;
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;

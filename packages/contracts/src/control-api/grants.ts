@@ -3,6 +3,7 @@ import { TOOL_NAMES, ToolName } from "../agent-tools.ts";
 import { ActionCapability } from "../host-actions/capabilities.ts";
 import { GrantStatus, HostInterfaceGrant } from "../host-interface-grant.ts";
 import { DoorName, Operation } from "../operations.ts";
+import { PolicyGrantRule } from "../policy.ts";
 import { Duration, GrantId, Subject, Timestamp } from "../text.ts";
 import { route } from "./route.ts";
 
@@ -50,6 +51,9 @@ export const GrantRequest = z.strictObject({
     .optional()
     .describe("Tools of the agent-tool door that may be called; those of the operations when absent"),
   for: Duration.describe("How long"),
+  rule: PolicyGrantRule.optional().describe(
+    "Rule that is added to the policy where none covers the grant, and only if the grant is given with it",
+  ),
 });
 export type GrantRequest = z.infer<typeof GrantRequest>;
 

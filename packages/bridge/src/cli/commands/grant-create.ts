@@ -52,7 +52,10 @@ export function defineGrantCreate(command: Command, cli: Cli): void {
 const CreateOptions = GrantOptions.extend({ allow: z.boolean().optional() });
 type Options = z.infer<typeof CreateOptions>;
 
-/** Mints a grant; where no rule of the policy covers it, one is added with `--allow`, on a terminal after a question. */
+/**
+ * Mints a grant; where no rule of the policy covers it, one is added with `--allow`, on a terminal after a question. The rule
+ * goes with the grant, so that none is left of a grant that is refused.
+ */
 async function mint(
   run: Run,
   client: DoorwardClient,
@@ -72,9 +75,9 @@ async function mint(
     const question = `Your policy does not let ${rule.to} be granted this. Add ${words}?`;
     const yes = allow || (!run.output.json && canAsk(run.cli) && (await confirm(run.cli, question)));
     if (!yes) throw withAllow(error, body);
-    await client.call("policy.grant", { body: rule }, { signal });
+    const minted = await client.call("grants.create", { body: { ...body, rule } }, { signal });
     run.output.info(`The policy now lets ${rule.to} be granted ${words}`);
-    return await client.call("grants.create", { body }, { signal });
+    return minted;
   }
 }
 

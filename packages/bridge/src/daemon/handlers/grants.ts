@@ -1,7 +1,7 @@
 import { realpath } from "node:fs/promises";
-import { DenialError, durationSeconds, type GrantView } from "@doorward/contracts";
+import { DenialError, durationSeconds, type GrantView, type MintedGrant } from "@doorward/contracts";
 import type { Caller, Handlers } from "../../gateway/index.ts";
-import type { GrantAuthority, GrantMachine } from "../../grants/index.ts";
+import { decideMint, type GrantAuthority, type GrantMachine, type MintRequest } from "../../grants/index.ts";
 import type { MachineRecord, Machines } from "../../machines/life/index.ts";
 import { machineView } from "../../machines/life/index.ts";
 import type { PolicyFile } from "../../policy/index.ts";
@@ -10,10 +10,14 @@ import { subjectOf } from "./machines.ts";
 
 type GrantHandlers = Pick<Handlers, Extract<keyof Handlers, `grants.${string}`>>;
 
-/** Handlers of grant routes; a holder reaches its own grant and those made from it. */
+/**
+ * Handlers of grant routes; a holder reaches its own grant and those made from it. `settled` resolves when every grant and
+ * machine was judged by the policy in force.
+ */
 export function grantHandlers(
   grants: GrantAuthority,
   policy: PolicyFile,
+  settled: () => Promise<void>,
   open: () => Promise<Machines>,
 ): GrantHandlers {
   return {
@@ -30,7 +34,16 @@ export function grantHandlers(
         paths: await resolved(caller, body.paths),
         seconds: durationSeconds(body.for),
       };
-      return grants.mint(ask, subjectOf(caller));
+      const mint = (): Promise<MintedGrant> => grants.mint(ask, subjectOf(caller));
+      if (body.rule === undefined || !lacksRule(ask, policy)) return mint();
+      return policy.withGrantRule(
+        body.rule,
+        (planned) => void decideMint(ask, planned),
+        async () => {
+          await settled();
+          return mint();
+        },
+      );
     },
     "grants.list": ({ caller, query }) => {
       const ofSubtree = caller.kind === "grant" ? caller.grant.grantId : undefined;
@@ -76,6 +89,16 @@ export function grantMachine(record: MachineRecord, policy: PolicyFile): GrantMa
     profile: record.profile.name,
     agentTool: agentToolInForce(policy, record),
   };
+}
+
+/** Whether a rule of grants is what a grant lacks. */
+function lacksRule(ask: MintRequest, policy: PolicyFile): boolean {
+  try {
+    decideMint(ask, policy);
+    return false;
+  } catch (error) {
+    return error instanceof DenialError && error.rule.startsWith("policy.grants");
+  }
 }
 
 function visible(grants: GrantAuthority, caller: Caller, id: string): GrantView {

@@ -62,7 +62,12 @@ export function allHandlers(sources: HandlerSources): Handlers {
       policy,
     ),
     ...machineHandlers(() => machines.get(), sources.reviews, sources.evidence),
-    ...grantHandlers(sources.grants, policy, () => machines.get()),
+    ...grantHandlers(
+      sources.grants,
+      policy,
+      () => judge.settled(),
+      () => machines.get(),
+    ),
     ...evidenceHandlers(sources.evidence, () => policy.hash),
     ...egressHandlers(sources.egress, sources.records),
     ...approvalHandlers(sources.approvals),
