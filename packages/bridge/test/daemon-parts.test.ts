@@ -76,6 +76,37 @@ describe("refusals without a record of their own", () => {
       ],
     );
   });
+
+  it("keep their callers when a minute has more kinds than a record names, in ten records at most", async () => {
+    const records: EvidenceInput[] = [];
+    const log = { append: (input: EvidenceInput) => Promise.resolve({ index: records.push(input) }) };
+    const counter = new DenialCounter(
+      log,
+      () => `sha256:${"0".repeat(64)}`,
+      (error) => assert.fail(String(error)),
+    );
+    const refuse = (subjects: number): void => {
+      for (let at = 0; at < subjects; at += 1)
+        for (const door of ["terminal", null] as const)
+          counter.count({ code: "OPERATION_NOT_GRANTED", door, subject: `agent:codex:${at}` });
+      counter.count({ code: "TOKEN_INVALID", door: null, subject: null });
+    };
+    refuse(120);
+    await counter.flush();
+    const totals = records.map((record) => (record.type === "denials" ? record.total : 0));
+    assert.deepEqual(totals, [100, 100, 41]);
+    const named = records.flatMap((record) => (record.type === "denials" ? record.counts : []));
+    assert.equal(new Set(named.map(({ subject }) => subject)).size, 121);
+    records.length = 0;
+    refuse(600);
+    await counter[Symbol.asyncDispose]();
+    assert.equal(records.length, 10);
+    const [first, last] = [records.at(0), records.at(-1)];
+    assert.ok(first?.type === "denials" && last?.type === "denials");
+    assert.equal(first.total, 100);
+    assert.equal(last.counts.length, 100);
+    assert.equal(last.total, 301);
+  });
 });
 
 describe("what the bridge remembers of itself", () => {

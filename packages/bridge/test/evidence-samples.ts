@@ -196,13 +196,13 @@ export const samples: readonly (readonly [EvidenceInput, RegExp])[] = [
       grant: null,
       from: "2026-01-01T00:00:00.000Z",
       to: "2026-01-01T00:01:00.000Z",
-      total: 10,
+      total: 12,
       counts: [
         { code: "TOKEN_INVALID", door: null, count: 7 },
         { code: "POLICY_DENIED", door: "terminal", subject: "agent:codex:1", count: 3 },
       ],
     },
-    /^7 callers without a valid token were refused; agent:codex:1 was refused 3 times more$/,
+    /^7 callers without a valid token were refused; agent:codex:1 was refused 3 times more; 2 refusals more, of callers that did not fit in the record$/,
   ],
   [
     {

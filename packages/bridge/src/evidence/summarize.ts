@@ -154,12 +154,16 @@ const denial = (p: EvidencePredicate<"denial">) =>
 
 function denials({ total, counts }: EvidencePredicate<"denials">): string {
   const known = new Map<string, number>();
-  for (const { subject, count } of counts)
-    if (subject !== undefined) known.set(subject, (known.get(subject) ?? 0) + count);
-  const others = [...known.values()].reduce((rest, count) => rest - count, total);
+  let [unknown, rest] = [0, total];
+  for (const { subject, count } of counts) {
+    rest -= count;
+    if (subject === undefined) unknown += count;
+    else known.set(subject, (known.get(subject) ?? 0) + count);
+  }
   return [
-    ...(others > 0 ? [`${String(others)} callers without a valid token were refused`] : []),
+    ...(unknown > 0 ? [`${String(unknown)} callers without a valid token were refused`] : []),
     ...[...known].map(([subject, count]) => `${subject} was refused ${String(count)} times more`),
+    ...(rest > 0 ? [`${String(rest)} refusals more, of callers that did not fit in the record`] : []),
   ].join("; ");
 }
 

@@ -28,7 +28,9 @@ export const DenialsPredicate = z.strictObject({
   ...recordFields,
   from: Timestamp.describe("When counting began"),
   to: Timestamp.describe("When counting ended"),
-  total: Count.describe("All refusals in that time"),
+  total: Count.describe(
+    "All refusals that this record counts; more than its rows say where they did not fit",
+  ),
   counts: z
     .array(
       z.strictObject({
@@ -41,7 +43,9 @@ export const DenialsPredicate = z.strictObject({
       }),
     )
     .max(100)
-    .describe("Refusals by code, door and known caller; what does not fit is only in the total"),
+    .describe(
+      "Refusals by code, door and known caller, known ones first. A minute with more kinds has up to ten records; what does not fit in those is only in the last one's total",
+    ),
 });
 
 /** Somebody decided about a pending request; the record's subject is who decided. */
