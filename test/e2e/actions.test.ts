@@ -105,17 +105,23 @@ describe("host actions of a running bridge", { timeout: 600_000 }, () => {
     );
   });
 
-  it("Ctrl-C while it waits withdraws the question, and nothing is done", async () => {
-    const path = join(actions.notes, "never");
-    const file = join(actions.lab.root, "write.json");
-    writeFileSync(file, JSON.stringify(writeRequest(path, "x")));
-    const screen = actions.lab.screen(["action", "run", file]);
-    await screen.see("[y/N]");
-    screen.type("\u0003");
-    assert.notEqual(await screen.ended, 0);
-    await actions.lab.until("nothing waits", async () => (await waiting()).length === 0);
-    assert.equal(existsSync(path), false);
-  });
+  for (const [key, what, code, told] of [
+    ["\u0003", "Ctrl-C while it asks withdraws the question", 130, /The request was stopped/],
+    ["\u0004", "Ctrl-D while it asks is a no", 3, /operator:\w+ refused it/],
+  ] as const) {
+    it(`${what}, at once, and nothing is done`, async () => {
+      const path = join(actions.notes, "never");
+      const file = join(actions.lab.root, "write.json");
+      writeFileSync(file, JSON.stringify(writeRequest(path, "x")));
+      const screen = actions.lab.screen(["action", "run", file]);
+      await screen.see("[y/N]");
+      screen.type(key);
+      assert.equal(await screen.ended, code, screen.text);
+      assert.match(screen.text, told);
+      await actions.lab.until("nothing waits", async () => (await waiting()).length === 0);
+      assert.equal(existsSync(path), false);
+    });
+  }
 
   it("a client of the published SDK works unchanged over a backend of ours", async () => {
     const path = join(actions.notes, "sdk");

@@ -99,9 +99,10 @@ async function heard(run: Run, client: DoorwardClient, event: ActionEvent, input
   output.note(output.commands(`Waits for a decision: doorward action approve ${event.approval}`));
   // Whoever acts for a grant can't decide; the operator at a terminal is asked here, and the queue is the same.
   if (actsForGrant(run.cli.env) || input || !canAsk(run.cli)) return;
-  await decide(run, client, event.approval).catch((error: unknown) =>
-    output.note(error instanceof Error ? error.message : String(error)),
-  );
+  await decide(run, client, event.approval).catch((error: unknown) => {
+    // Over by another's answer or by Ctrl-C: the command says how it ended.
+    if (!run.cli.signal.aborted) output.note(error instanceof Error ? error.message : String(error));
+  });
 }
 
 async function decide(run: Run, client: DoorwardClient, approval: string): Promise<void> {
