@@ -114,6 +114,10 @@ describe("Codex from npm", { skip: codexMissing }, () => {
     });
     await codex.turn(thread, directive);
     assert.match(model.outputs(directive)[0] ?? "", /agent\\none/);
+    const read = model.directive({ namespace: "mcp__door", name: "read_file", args: { path: "new.txt" } });
+    await codex.turn(thread, read);
+    // Codex gives its model the structured answer alone, so that has to say where it comes from.
+    assert.match(model.outputs(read)[0] ?? "", new RegExp(`"machine":"${machine}"`));
     const refused = model.directive({
       namespace: "mcp__door",
       name: "write_file",

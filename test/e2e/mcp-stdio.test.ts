@@ -41,6 +41,8 @@ describe("an agent's client on the streams of doorward mcp", { timeout: 600_000 
     assert.deepEqual(await live(), []);
     const [record] = await lab.records("tool-call");
     assert.match(JSON.stringify(record), /agent:codex:/);
+    const [left] = await lab.records("session-close");
+    assert.match(left?.summary ?? "", /^agent:codex:\S+ left agent-tool of shop after [^(]+$/);
   });
 
   it("is renewed in mid-session", async () => {

@@ -280,3 +280,13 @@ test("evidence has the program of the line and no argument of it", async () => {
   assert.equal(record.exitCode, 0);
   assert.equal(record.client, "lab-client");
 });
+
+test("evidence tells a command that a signal killed from one that goes on in the background", async () => {
+  await using lab = open();
+  const killed = await lab.answer("run_command", { command: "kill -9 $$" });
+  assert.equal(killed["exit_code"], null);
+  const { command_id: id } = await lab.answer("run_command", { command: "sleep 60", background: true });
+  await lab.answer("stop_command", { command_id: id });
+  const codes = lab.calls().map(({ exitCode }) => exitCode);
+  assert.deepEqual(codes.slice(0, 2), [137, null]);
+});

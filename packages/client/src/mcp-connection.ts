@@ -8,6 +8,8 @@ const MCP_PROTOCOL = "mcp";
 const MAX_MESSAGE_BYTES = 16_777_216;
 /** Bytes of messages that wait for their reader before the bridge is held back. */
 const HIGH_WATER_BYTES = 1_048_576;
+/** How long closing waits for the other side. */
+const CLOSE_MS = 1000;
 
 /** How to connect for MCP. */
 export interface McpOptions {
@@ -28,6 +30,8 @@ export class McpConnection implements AsyncDisposable {
   #socket: WireSocket | undefined;
   #ended: DoorwardError | undefined;
   #wake: () => void = () => undefined;
+  #left: () => void = () => undefined;
+  readonly #gone = new Promise<void>((resolve) => (this.#left = resolve));
 
   private constructor(signal: AbortSignal | undefined) {
     this.#signal = signal;
@@ -73,12 +77,15 @@ export class McpConnection implements AsyncDisposable {
     }
   }
 
-  /** Closes the connection. */
-  [Symbol.asyncDispose](): Promise<void> {
-    if (this.#ended !== undefined) return Promise.resolve();
+  /** Closes the connection, and waits until the other side has done so too, a second at most. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#ended !== undefined) return;
     this.#end(new DoorwardError({ code: "ABORTED", message: "The connection was closed by its client" }));
     this.#socket?.close(1000, "");
-    return Promise.resolve();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_MS)));
+    await Promise.race([this.#gone, late]);
+    clearTimeout(timer);
   }
 
   #listener(): {
@@ -91,7 +98,10 @@ export class McpConnection implements AsyncDisposable {
         if (this.#ended === undefined) this.#push(message);
       },
       binary: () => this.#fail("a binary message, which MCP does not have"),
-      closed: (code, reason) => this.#end(errorFromClose("the agent-tool door", code, reason)),
+      closed: (code, reason) => {
+        this.#end(errorFromClose("the agent-tool door", code, reason));
+        this.#left();
+      },
     };
   }
 

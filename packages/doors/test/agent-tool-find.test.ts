@@ -127,7 +127,9 @@ test("patterns that are none, paths outside and links that lead there are refuse
     assert.deepEqual([error.code, /set literal to true/.test(error.hint ?? "")], ["INPUT_INVALID", true]);
     return true;
   });
-  await assert.rejects(callTool(session, "find_files", { glob: "[" }), failing("INPUT_INVALID", /./));
+  const glob = failing("INPUT_INVALID", /./, /Mend the glob/);
+  await assert.rejects(callTool(session, "find_files", { glob: "[" }), glob);
+  await assert.rejects(callTool(session, "search_files", { pattern: "S", glob: "[" }), glob);
   for (const path of ["..", "/", "up", "../secret", "out", "src/../../secret", at.outside, "/etc/passwd"]) {
     const refused = failing("PATH_NOT_ALLOWED", /./);
     await assert.rejects(callTool(session, "list_directory", { path }), refused);

@@ -45,6 +45,7 @@ test("status says branch, commit and what differs, to sessions with commands and
   for (const session of [repo.runs, repo.reads]) {
     const { structured, text, target } = await callTool(session, "git_status", {});
     assert.deepEqual(structured, {
+      machine: "shop",
       root: repo.path,
       branch: "main",
       commit: gitIn(repo.path, "rev-parse", "HEAD").trim(),

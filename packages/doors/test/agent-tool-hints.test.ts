@@ -19,10 +19,13 @@ test("what a tool itself says comes before what is said of all errors of its kin
 test("a model is not told commands of the operator where there is advice for it", () => {
   assert.match(hintOf("OPERATION_NOT_GRANTED", "doorward grant create shop") ?? "", /use another tool/);
   assert.match(hintOf("MACHINE_NOT_RUNNING", "doorward start shop") ?? "", /ask the operator/);
+  assert.match(hintOf("EGRESS_ADDRESS_DENIED", "A rule under egress.allow") ?? "", /only the operator/);
   assert.match(hintOf("INTERNAL", "Look into the log") ?? "", /tell the user/);
 });
 
 test("an error without a hint has the advice of its kind, or none", () => {
   assert.match(hintOf("PATH_NOT_ALLOWED") ?? "", /folders that the grant covers/);
+  assert.match(hintOf("PATH_NOT_DIRECTORY") ?? "", /read_file/);
+  assert.match(hintOf("PATH_CHANGED") ?? "", /Read it again/);
   assert.equal(hintOf("INPUT_INVALID"), null);
 });

@@ -105,6 +105,7 @@ export function sessionAt(root: string, options: LabOptions = {}): AgentSession 
   const host = { dial: link.dial.bind(link) };
   const session = {
     door: {
+      machine: { id: "m_testtesttesttest", name: "shop" },
       operations: new Set(operations),
       reach: options.reach ?? { workdir: root, folders: [{ path: "/", access: "rw" }], narrowed: false },
       host,

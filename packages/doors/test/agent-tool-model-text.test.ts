@@ -87,6 +87,8 @@ test("the program of a line is its first plain word, and never an argument", () 
     ["env nice time cargo build", "cargo"],
     ["timeout 10s ./run.sh --key x", "run.sh"],
     ["echo hi > file", "echo"],
+    ["for file in *; do secret; done", "bash"],
+    ["cd src && if true; then make; fi", "bash"],
     ["$(curl secret)", "bash"],
     ["'sec ret' x", "bash"],
     ["", "bash"],

@@ -26,6 +26,10 @@ test("arguments are snake_case, described, and nothing else is taken", () => {
   }
 });
 
+test("every answer names its machine, also for clients that give a model nothing but the structured one", () => {
+  for (const { name, output } of ALL_TOOLS) assert.ok("machine" in output.shape, name);
+});
+
 test("descriptions are short, and what only reads destroys nothing", () => {
   for (const { name, description, title, hints } of ALL_TOOLS) {
     assert.ok(description.length <= 600, `${name}: ${String(description.length)}`);

@@ -17,6 +17,7 @@ async function read(content: Buffer | string, args: Record<string, unknown> = {}
 test("a text file is read with line numbers, its digest and its absolute path", async () => {
   const { structured, text, at, target } = await read("one\ntwo\n");
   assert.deepEqual(structured, {
+    machine: "shop",
     path: at,
     kind: "text",
     content: "one\ntwo\n",

@@ -171,6 +171,7 @@ const approval = (p: EvidencePredicate<"approval">) =>
   `${approver(p)} ${p.operation} for ${p.requestedBy}${p.shape === null ? "" : " and its like"}${until(p.expiresAt)}${detail(p.reason)}`;
 
 function approver({ where, subject, decision }: EvidencePredicate<"approval">): string {
+  if (decision === "withdrawn") return "nobody had to decide about";
   if (where === "time") return "nobody decided in time about";
   return where === "policy" ? `the policy ${decision}` : `${subject} ${decision}`;
 }

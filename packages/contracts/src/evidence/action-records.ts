@@ -74,7 +74,12 @@ export const ToolCallPredicate = z.strictObject({
   code: Code.nullable().describe("Error code; null when it completed"),
   result: KeyedDigest.nullable().describe("Keyed digest of its result; null when there was none"),
   resultBytes: Count.describe("Bytes of its result"),
-  exitCode,
+  exitCode: z
+    .int()
+    .nullable()
+    .describe(
+      "Exit code, or 128 and the number of the signal that killed it; null when it runs, or none ended by itself",
+    ),
   durationMs: Count.describe("Milliseconds that it took"),
   approval,
   beganAt,

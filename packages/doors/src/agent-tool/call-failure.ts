@@ -9,6 +9,8 @@ const OPERATORS: Partial<Record<ErrorCode, string>> = {
   GRANT_NOT_FOUND: "Your grant is over; stop, and tell the user",
   MACHINE_NOT_RUNNING: "The machine is stopped; ask the operator to start it",
   EVIDENCE_UNWRITABLE: "Nothing can be recorded on the host, so nothing is done; tell the user",
+  EGRESS_ADDRESS_DENIED:
+    "Ask for a host of the internet by its name; what is inside the operator's own network only the operator can allow",
   INTERNAL: "This is a fault of Doorward; do something else, and tell the user",
 };
 
@@ -17,6 +19,8 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
   OPERATION_NOT_GRANTED:
     "Your grant does not allow this; use another tool, or tell the user what you would need",
   PATH_NOT_FOUND: "Call list_directory or find_files to see what there is",
+  PATH_NOT_DIRECTORY: "Give the folder that it is in; read_file reads a file, search_files looks into one",
+  PATH_CHANGED: "It changed meanwhile. Read it again, then make the call for what is there now",
   GUEST_UNREACHABLE: "The machine does not answer; try once more in a moment, then tell the user",
   PATH_NOT_ALLOWED:
     "Work within the folders that the grant covers; the working folder is where relative paths start",

@@ -73,7 +73,10 @@ export class McpShim {
       await this.#readInput();
       await this.#linger();
     } finally {
+      // In order, so that the record of the session says that its client left, not that it was lost.
+      const left = this.#connection?.[Symbol.asyncDispose]();
       this.#stop.abort();
+      await left;
       await link;
     }
     return this.#final ?? this.#last;

@@ -4,6 +4,7 @@ import { defineTool } from "../tool.ts";
 import { applyEdits } from "./apply-edits.ts";
 import { changeFiles, readWhole } from "./change-files.ts";
 import { pathInput } from "./inputs.ts";
+import { machineField } from "./machine-field.ts";
 import { requireFile, shownPath } from "./machine-path.ts";
 import { shortDiff } from "./short-diff.ts";
 import { decodeText, encodeText, requireWellFormed } from "./text-file.ts";
@@ -34,6 +35,7 @@ const Input = z.strictObject({
 });
 
 const Output = z.strictObject({
+  machine: machineField,
   path: z.string().describe("Absolute path, links resolved"),
   replacements: z.int().describe("How many places were replaced"),
   size: z.int().describe("Bytes of the file now"),
@@ -70,7 +72,14 @@ export const editFile = defineTool({
     const diff = shortDiff(shown, before.text, after.text);
     const places = after.replacements === 1 ? "1 place" : `${after.replacements} places`;
     return {
-      structured: { path: stat.path, replacements: after.replacements, size, digest, diff },
+      structured: {
+        machine: call.session.door.machine.name,
+        path: stat.path,
+        replacements: after.replacements,
+        size,
+        digest,
+        diff,
+      },
       text: `Changed ${shown}: ${places} replaced (now ${size} bytes, ${digest})${diff === null ? "" : `\n${diff}`}`,
       files: [stat.path],
       target: stat.path,

@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { defineTool } from "../tool.ts";
 import { pathInput } from "./inputs.ts";
-import { shownPath } from "./machine-path.ts";
+import { machineField } from "./machine-field.ts";
+import { refusedGlob, shownPath } from "./machine-path.ts";
 
 /** Most files in one answer. */
 export const FOUND_FILES = 1000;
@@ -22,6 +23,7 @@ const Input = z.strictObject({
 });
 
 const Output = z.strictObject({
+  machine: machineField,
   path: z.string().describe("Absolute path of the folder"),
   files: z.array(z.string()).describe("Absolute paths, sorted"),
   truncated: z.boolean().describe("Whether more files were found than are named"),
@@ -42,12 +44,12 @@ export const findFiles = defineTool({
     const folder = path ?? call.session.door.reach.workdir;
     const { path: absolute } = await files.stat(folder, call.signal);
     const request = { glob, path: folder, ignored: include_ignored, limit: FOUND_FILES };
-    const { items, truncated } = await files.find(request, call.signal);
+    const { items, truncated } = await files.find(request, call.signal).catch(refusedGlob);
     const found = [...items].sort();
     const where = `${JSON.stringify(glob)} in ${shownPath(call, absolute)}`;
     const count = found.length === 1 ? "1 file" : `${found.length} files`;
     return {
-      structured: { path: absolute, files: found, truncated },
+      structured: { machine: call.session.door.machine.name, path: absolute, files: found, truncated },
       text: [
         `Found ${truncated ? "more than " : ""}${count} for ${where}`,
         ...found.map((file) => shownPath(call, file)),

@@ -3,6 +3,7 @@ import { defineTool } from "../tool.ts";
 import { git, gitPlace } from "./git-command.ts";
 import { pathInput } from "./inputs.ts";
 import { LineWindow } from "./line-window.ts";
+import { machineField } from "./machine-field.ts";
 
 /** Lines of a diff in one answer. */
 export const DIFF_LINES = 2000;
@@ -37,6 +38,7 @@ const Input = z.strictObject({
 });
 
 const Output = z.strictObject({
+  machine: machineField,
   files: z
     .array(
       z.strictObject({
@@ -75,14 +77,14 @@ export const gitDiff = defineTool({
     const files = filesOf(counts.toString("utf8"));
     const page = pageOf(diff.toString("utf8"), offset_line);
     return {
-      structured: { files: files.slice(0, DIFF_FILES), ...page },
+      structured: { machine: call.session.door.machine.name, files: files.slice(0, DIFF_FILES), ...page },
       text: textOf(place.path ?? place.cwd, files.length, page),
       target: place.path ?? place.cwd,
     };
   },
 });
 
-type Page = Omit<z.input<typeof Output>, "files">;
+type Page = Omit<z.input<typeof Output>, "machine" | "files">;
 
 function pageOf(diff: string, from: number): Page {
   const window = new LineWindow({ from, lines: DIFF_LINES, bytes: DIFF_BYTES, lineChars: DIFF_LINE_CHARS });

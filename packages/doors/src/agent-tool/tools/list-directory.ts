@@ -2,6 +2,7 @@ import type { FolderEntry } from "@doorward/guest";
 import * as z from "zod";
 import { defineTool } from "../tool.ts";
 import { pathInput } from "./inputs.ts";
+import { machineField } from "./machine-field.ts";
 import { shownPath } from "./machine-path.ts";
 
 /** Deepest listing. */
@@ -15,6 +16,7 @@ const Input = z.strictObject({
 });
 
 const Output = z.strictObject({
+  machine: machineField,
   path: z.string().describe("Absolute path of the folder, links resolved"),
   entries: z
     .array(
@@ -50,7 +52,12 @@ export const listDirectory = defineTool({
       ? ["[There is more: list a folder below it, or call find_files with a glob.]"]
       : [];
     return {
-      structured: { path: absolute, entries: entries.map(entryOf), truncated },
+      structured: {
+        machine: call.session.door.machine.name,
+        path: absolute,
+        entries: entries.map(entryOf),
+        truncated,
+      },
       text: [head, ...entries.map((entry) => line(absolute, entry)), ...more].join("\n"),
       target: absolute,
     };

@@ -35,3 +35,12 @@ export function withHint(error: unknown, code: DoorwardError["code"], hint: stri
   if (!(error instanceof DoorwardError) || error.code !== code || error.hint !== undefined) return error;
   return new DoorwardError({ code, message: error.message, hint, details: error.details, cause: error });
 }
+
+/** Throws what ripgrep says of a glob that is none, with how to write one; anything else as it is. */
+export function refusedGlob(error: unknown): never {
+  throw withHint(
+    error,
+    "INPUT_INVALID",
+    'Mend the glob: "*" is any part of a name, "**/" any folders, "[ab]" and "{a,b}" are choices, "\\[" the character itself',
+  );
+}

@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { posix } from "node:path";
 import { DoorwardError, WireEnv } from "@doorward/contracts";
 import * as z from "zod";
@@ -205,9 +206,14 @@ function answerOf(started: StartedCommand, end: CommandEnd, limit: number | null
     text: `[${endInWords(end, limit)}, ${seconds(process.durationMs)}, in ${line.cwd}]\n${textOf(parts)}${more}`,
     program: programOf(line.command, shell),
     target: line.cwd,
-    exitCode,
+    // As a shell says it: evidence has null for a command that goes on in the background.
+    exitCode: end.kind === "signalled" && limit === null ? 128 + numberOf(end.signal) : exitCode,
     ...(limit === null ? {} : { outcome: "timed-out" as const, code: "TIMED_OUT", failed: true }),
   };
+}
+
+function numberOf(signal: string): number {
+  return Object.entries(constants.signals).find(([name]) => name === signal)?.[1] ?? 0;
 }
 
 function endInWords(end: CommandEnd, limit: number | null): string {

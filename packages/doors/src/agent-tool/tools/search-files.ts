@@ -4,7 +4,8 @@ import * as z from "zod";
 import { defineTool, type ToolCall } from "../tool.ts";
 import { GLOB_CHARS } from "./find-files.ts";
 import { pathInput } from "./inputs.ts";
-import { shownPath } from "./machine-path.ts";
+import { machineField } from "./machine-field.ts";
+import { refusedGlob, shownPath } from "./machine-path.ts";
 
 /** Matching lines that are answered when the call does not say. */
 export const SEARCH_LINES = 200;
@@ -46,6 +47,7 @@ const Input = z.strictObject({
 });
 
 const Output = z.strictObject({
+  machine: machineField,
   path: z.string().describe("Absolute path of what was searched"),
   matches: z.int().describe("Matching lines in this answer"),
   files: z.int().describe("Files with matching lines in this answer"),
@@ -82,7 +84,14 @@ export const searchFiles = defineTool({
     const matching = lines.filter(({ match }) => match);
     const counted = new Set(matching.map((each) => each.path)).size;
     return {
-      structured: { path, matches: matching.length, files: counted, lines, truncated },
+      structured: {
+        machine: call.session.door.machine.name,
+        path,
+        matches: matching.length,
+        files: counted,
+        lines,
+        truncated,
+      },
       text: [
         `${headOf(matching.length, counted, truncated)} for ${JSON.stringify(input.pattern)} in ${shownPath(call, path)}`,
         ...grouped(lines, call),
@@ -98,7 +107,7 @@ export const searchFiles = defineTool({
 function refusedPattern(thrown: unknown): never {
   const error = toDoorwardError(thrown);
   const { code, message } = error;
-  if (code !== "INPUT_INVALID" || !/regex/.test(message)) throw error;
+  if (code !== "INPUT_INVALID" || !/regex/.test(message)) return refusedGlob(error);
   const hint = "Mend the expression, or set literal to true to look for the pattern as plain text";
   throw new DoorwardError({ code, message, hint, cause: error });
 }

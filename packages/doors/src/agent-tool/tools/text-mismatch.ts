@@ -25,7 +25,7 @@ export function textMismatch(
   return new DoorwardError({
     code: "TEXT_MISMATCH",
     message: what,
-    hint: hints.filter((hint) => hint !== null).join(". "),
+    hint: hints.filter((hint) => hint !== null).join("\n"),
   });
 }
 
@@ -39,7 +39,7 @@ function nearest(fileLines: readonly string[], wanted: readonly string[]): strin
     .slice(best.at, end)
     .map((line, index) => `${String(best.at + index + 1).padStart(6)}\t${line.slice(0, LINE_CHARS)}`);
   const why = best.whole ? "The same lines with other white space stand" : "The nearest lines stand";
-  return `${why} at line ${best.at + 1} of the file:\n${shown.join("\n")}\n`;
+  return `${why} at line ${best.at + 1} of the file:\n${shown.join("\n")}`;
 }
 
 /** A line without its white space, which models get wrong most often. */

@@ -3,6 +3,7 @@ import type { Expectation } from "@doorward/guest";
 import * as z from "zod";
 import { defineTool } from "../tool.ts";
 import { Digest, pathInput } from "./inputs.ts";
+import { machineField } from "./machine-field.ts";
 import { shownPath, withHint } from "./machine-path.ts";
 import { requireWellFormed } from "./text-file.ts";
 import { writeEffect } from "./write-effect.ts";
@@ -23,6 +24,7 @@ const Input = z.strictObject({
 });
 
 const Output = z.strictObject({
+  machine: machineField,
   path: z.string().describe("Absolute path, links resolved"),
   created: z.boolean().describe("Whether the file was not there before"),
   size: z.int().describe("Bytes written"),
@@ -54,7 +56,13 @@ export const writeFile = defineTool({
     const { path, created, digest } = changed[0] ?? { path: input.path, created: false, digest: null };
     const about = `${bytes.length} bytes, ${digest ?? ""}`;
     return {
-      structured: { path, created, size: bytes.length, digest: digest ?? "" },
+      structured: {
+        machine: call.session.door.machine.name,
+        path,
+        created,
+        size: bytes.length,
+        digest: digest ?? "",
+      },
       text: `${created ? "Created" : "Overwrote"} ${shownPath(call, path)} (${about})`,
       files: [path],
       target: path,
