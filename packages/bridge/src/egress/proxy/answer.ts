@@ -4,6 +4,7 @@ import { guardBoundAnswer } from "../../secrets/index.ts";
 import type { Exchange } from "./exchange.ts";
 import { endToEnd, headSize, pairs, safeTrailers, valuesOf } from "./header-rules.ts";
 import { refusalOf } from "./refusal.ts";
+import { sever } from "./splice.ts";
 
 /** The head of an answer as the machine gets it: end-to-end headers, with no secret in them. */
 export function answerHead(
@@ -13,6 +14,8 @@ export function answerHead(
 ): AnswerHead {
   const status = answer.statusCode ?? 502;
   const reason = answer.statusMessage ?? "";
+  // The program would wait for another answer behind it.
+  if (status < 200 && !upgraded) throw new Error(`it answered ${status}, which is no end of a request`);
   const headers = endToEnd(answer.rawHeaders);
   if (mask === null) return { status, reason, headers };
   guardBoundAnswer(permit.target.host, status, answer.rawHeaders, upgraded);
@@ -36,7 +39,7 @@ export async function passAnswer(
   const { books, mask, method, target } = exchange;
   const { status, reason, headers } = answerHead(answer, exchange);
   const trailers = valuesOf(answer.rawHeaders, "trailer");
-  if (trailers.length > 0 && valuesOf(headers, "content-length").length === 0) {
+  if (trailers.length > 0 && mayHaveTrailers(response, status, headers)) {
     const named = trailers.join(", ");
     headers.push("Trailer", mask?.text(named) ?? named);
   }
@@ -45,6 +48,16 @@ export async function passAnswer(
   response.sendDate = false;
   response.writeHead(status, reason, headers);
   await passBody(answer, response, exchange, moved);
+}
+
+/** Trailers follow chunks alone; HTTP/1.0 knows neither, and some answers have no body. */
+function mayHaveTrailers(
+  { req: { method, httpVersion } }: ServerResponse,
+  status: number,
+  headers: readonly string[],
+): boolean {
+  const bodiless = method === "HEAD" || status === 204 || status === 304;
+  return !bodiless && httpVersion === "1.1" && valuesOf(headers, "content-length").length === 0;
 }
 
 /** Written out, since a pipeline of node:stream costs as much as all else that is done for a small answer. */
@@ -99,7 +112,9 @@ export function flushSoon(message: OutgoingMessage): () => void {
 export function answerRefusal(request: IncomingMessage, response: ServerResponse, thrown: unknown): void {
   const error = toDoorwardError(thrown);
   if (response.headersSent || response.destroyed) {
-    request.socket.destroy();
+    // To HTTP/1.0, whose answers may end with their connection, an orderly end would look like that of the answer.
+    if (request.httpVersion === "1.0") sever(request.socket);
+    else request.socket.destroy();
     return;
   }
   const refusal = refusalOf(error, request.headers.accept);

@@ -13,7 +13,7 @@ import { refusalBytes, refusalOf } from "./refusal.ts";
 import { requestServer, type ConnectHandler, type RequestServer } from "./request-server.ts";
 import type { FrontParts } from "./scope.ts";
 import { acceptSocks, readSocksTarget, refuseSocks } from "./socks5.ts";
-import { sever } from "./splice.ts";
+import { linger, sever } from "./splice.ts";
 import { openTunnel } from "./tunnel.ts";
 
 /** What a front needs. */
@@ -54,7 +54,7 @@ export function createEgressFront(options: FrontOptions): EgressFront {
         const { code, message } = failure;
         if (code !== "ABORTED") options.gate.refused(machine, null, failure);
         options.log.debug({ machine: machine.id, code, reason: message }, "egress connection refused");
-        if (stream.writableEnded) stream.resume();
+        if (stream.writableEnded) linger(stream, limits.headMs);
         else stream.destroy();
       }
       if (!stream.destroyed) await closed;
@@ -99,6 +99,7 @@ async function serveByFirstByte(
       },
       refuse: (error) => {
         refuseSocks(stream, error);
+        linger(stream, parts.limits.headMs);
       },
     });
     return;
@@ -119,7 +120,7 @@ async function connectTunnel(
 ): Promise<void> {
   const refuse = (error: DoorwardError): void => {
     stream.end(refusalBytes(refusalOf(error, request.headers.accept)));
-    stream.resume();
+    linger(stream, parts.limits.headMs);
   };
   let authority: Authority;
   try {

@@ -50,9 +50,6 @@ export function requestServer(parts: FrontParts, onConnect: ConnectHandler): Req
   const onRequest: RequestListener = (request, response) => {
     const connection = start(request);
     if (connection === undefined) return;
-    response.once("close", () => {
-      connection.answered();
-    });
     connection.inTurn(response, () => forwardRequest(parts, connection.scope, request, response));
   };
   server.on("request", onRequest);
@@ -125,11 +122,16 @@ class Connection {
   inTurn(response: ServerResponse, serve: () => Promise<void>): void {
     this.#waiting += 1;
     if (this.#waiting > MAX_AHEAD) this.#stream.destroy();
+    const closed = new Promise((resolve) => response.once("close", resolve));
     this.#turn = this.#turn.then(async () => {
       this.#waiting -= 1;
       if (this.#over) return;
       await serve();
       if (!response.shouldKeepAlive) this.#over = true;
+      // A body may be on its way for long behind its answer.
+      void closed.then(() => {
+        this.#answered();
+      });
     });
   }
 
@@ -143,7 +145,7 @@ class Connection {
     clearTimeout(this.#timer);
   }
 
-  answered(): void {
+  #answered(): void {
     this.#serving -= 1;
     clearTimeout(this.#timer);
     if (!this.#over && !this.busy) this.#timer = this.#deadline(this.#keepAliveMs);

@@ -94,6 +94,17 @@ function isPlain(stream: Duplex): stream is Socket {
   return stream instanceof Socket && !(stream instanceof TLSSocket);
 }
 
+/** Lets go of a stream that was told its last words: a peer that stays nevertheless is not waited for longer than this. */
+export function linger(stream: Duplex, ms: number): void {
+  stream.resume();
+  const late = setTimeout(() => {
+    stream.destroy();
+  }, ms);
+  stream.once("close", () => {
+    clearTimeout(late);
+  });
+}
+
 /** Ends a stream so that its peer sees an error where the transport has one, not an orderly end. */
 export function sever(stream: Duplex): void {
   if (stream.destroyed) return;

@@ -8,7 +8,7 @@ import { FrameMask } from "./frame-mask.ts";
 import { pairs, valuesOf } from "./header-rules.ts";
 import { refusalBytes, refusalOf } from "./refusal.ts";
 import type { FrontParts, RequestScope } from "./scope.ts";
-import { sever, splice } from "./splice.ts";
+import { linger, sever, splice } from "./splice.ts";
 
 /** Passes on a request that turns its connection into a WebSocket; no other protocol may follow. Resolves when it is over. */
 export async function forwardUpgrade(
@@ -34,8 +34,10 @@ export async function forwardUpgrade(
   } catch (error) {
     // An answer that broke off in its middle must not look like one that ended.
     if (told.head) sever(stream);
-    else if (!stream.destroyed)
+    else if (!stream.destroyed) {
       stream.end(refusalBytes(refusalOf(toDoorwardError(error), request.headers.accept)));
+      linger(stream, parts.limits.headMs);
+    }
   } finally {
     scope.signal.removeEventListener("abort", end);
   }
@@ -79,7 +81,7 @@ function switchOver(parts: FrontParts, scope: RequestScope, of: Switch): Promise
     };
     far.once("error", fail);
     far.once("response", (answer) => {
-      passPlainAnswer(answer, of).then(resolve, fail);
+      passPlainAnswer(parts, of, answer).then(resolve, fail);
     });
     far.once("upgrade", (answer, socket, head) => {
       const protocol = valuesOf(answer.rawHeaders, "upgrade")[0]?.toLowerCase();
@@ -136,7 +138,7 @@ async function passFrames(parts: FrontParts, of: Switch, socket: Duplex): Promis
 }
 
 /** An answer that switches nothing ends the connection after its body. */
-async function passPlainAnswer(answer: IncomingMessage, of: Switch): Promise<void> {
+async function passPlainAnswer(parts: FrontParts, of: Switch, answer: IncomingMessage): Promise<void> {
   writeHead(of, answer, ["Connection", "close"]);
   const masked = of.exchange.mask?.body();
   for await (const chunk of answer) {
@@ -145,6 +147,7 @@ async function passPlainAnswer(answer: IncomingMessage, of: Switch): Promise<voi
     if (!of.stream.write(masked?.next(chunk) ?? chunk)) await drained(of.stream, of.signal);
   }
   of.stream.end(masked?.end());
+  linger(of.stream, parts.limits.bodyMs);
 }
 
 function drained(stream: Duplex, signal: AbortSignal): Promise<void> {
