@@ -111,9 +111,17 @@ describe(
         test.diagnostic(`longest call beside it: ${String(Math.round(longest))} ms`);
         assert.equal(result.isError, true);
         await lab.until("nothing of it is left", () => inside(word) === 0);
-        const after = await hostile.agent.answer("run_command", { command: "echo works" });
-        assert.match(JSON.stringify(after["output"]), /works/);
+        await lab.until("its machine works again", worksAgain);
       });
+    }
+
+    /** A guest that a thousand processes kept from the processor may be late; anything else that it says is wrong. */
+    async function worksAgain(): Promise<boolean> {
+      const after = await hostile.agent.call("run_command", { command: "echo works" });
+      const said = JSON.stringify(after);
+      if (after.isError === true) assert.match(said, /GUEST_UNREACHABLE.*try once more in a moment/);
+      else assert.match(said, /works/);
+      return after.isError !== true;
     }
 
     it("a machine without processes left says so and what to do, and what took them can be stopped", async () => {

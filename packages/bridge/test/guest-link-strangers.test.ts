@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { connect } from "node:net";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { FRAME, encodeFrame, encodeMessage, runCommand } from "@doorward/guest";
 import fc from "fast-check";
 import { Watcher, creating, soon, startLab, until } from "./guest-harness.ts";
@@ -66,12 +66,26 @@ test("a flood of connections closes the socket for a moment, and streams in use 
   }
   watcher.type("echo still-$((1 + 1))\r");
   await watcher.see("still-2");
-  await sleep(1200);
+  await lab[Symbol.asyncDispose]();
+});
+
+test("a command that is started while the socket is closed runs when it is open again", async () => {
+  await using lab = await startLab();
+  await until("it is closed", async () => {
+    await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const socket = connect(lab.socketPath);
+        socket.on("error", () => undefined);
+        socket.end(encodeMessage(FRAME.hello, { connection: "root" }));
+        await closes(socket);
+      }),
+    );
+    return !existsSync(lab.socketPath);
+  });
   assert.equal(
     (await runCommand(lab.link, { argv: ["echo", "served"] }, soon())).stdout.toString(),
     "served\n",
   );
-  await lab[Symbol.asyncDispose]();
 });
 
 test("a second control connection is refused while the first answers", async () => {

@@ -13,6 +13,9 @@ import {
 
 const FIRST_RETRY_MS = 20;
 const LAST_RETRY_MS = 500;
+/** A stream that can't be connected is tried again so often: the bridge closes its socket for a second when it is flooded. */
+const STREAM_TRIES = 40;
+const STREAM_RETRY_MS = 100;
 
 /** What the bridge can ask of the guest. */
 export interface GuestServices {
@@ -72,11 +75,16 @@ export class ControlConnection {
     else socket.write(encodeMessage(FRAME.control, this.#services.answer(message.what, message.id)));
   }
 
-  #open(nonce: string, open: StreamOpen): void {
+  #open(nonce: string, open: StreamOpen, tries = STREAM_TRIES): void {
     const socket = connect({ path: this.#socketPath, allowHalfOpen: open.kind === "dial" });
     const hello: ConnectionHello = { connection: "stream", nonce };
-    socket.on("error", () => undefined);
+    const again = (): void => {
+      if (tries > 1) setTimeout(() => this.#open(nonce, open, tries - 1), STREAM_RETRY_MS);
+    };
+    socket.once("error", again);
     socket.once("connect", () => {
+      socket.off("error", again);
+      socket.on("error", () => undefined);
       socket.write(encodeMessage(FRAME.hello, hello));
       this.#services.serve(open, socket);
     });

@@ -23,7 +23,8 @@ import { MAX_EGRESS, MachineEgress } from "./machine-egress.ts";
 import { prepareSocketFolder } from "./socket-folder.ts";
 import { waitFor } from "./wait-for.ts";
 
-const DIAL_TIMEOUT_MS = 5000;
+/** The guest has its turn among all that runs in its machine, which may be a thousand programs that want the processor. */
+const DIAL_TIMEOUT_MS = 15_000;
 /** A control connection that does not answer for this long gives way to a new one. */
 const PROBE_TIMEOUT_MS = 1000;
 /** Connections that said no hello yet, beyond those that were asked for: a whole burst of egress is accepted before the first is read. */

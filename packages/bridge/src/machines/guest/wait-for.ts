@@ -1,7 +1,13 @@
 import { DoorwardError } from "@doorward/contracts";
 import { abortError } from "@doorward/guest";
 
-/** Waits for something of a guest, but no longer than `timeoutMs` and not beyond an abort. */
+/** A wait is counted in steps of this. */
+const STEP_MS = 250;
+
+/**
+ * Waits for something of a guest, but no longer than `timeoutMs` and not beyond an abort. Time in which the bridge itself
+ * stood still, e.g. because the host did, counts as one short step: what arrived meanwhile is read before it is called late.
+ */
 export async function waitFor<Value>(
   promise: Promise<Value>,
   timeoutMs: number,
@@ -11,12 +17,16 @@ export async function waitFor<Value>(
   promise.catch(() => undefined);
   let stop: () => void = () => undefined;
   const stopped = new Promise<never>((_, reject) => {
-    const timer = setTimeout(() => reject(timedOut(what, timeoutMs)), timeoutMs);
+    let left = Math.ceil(timeoutMs / STEP_MS);
+    const timer = setInterval(() => {
+      left -= 1;
+      if (left <= 0) reject(timedOut(what, timeoutMs));
+    }, STEP_MS);
     const aborted = (): void => reject(abortError(signal));
     signal.addEventListener("abort", aborted, { once: true });
     if (signal.aborted) aborted();
     stop = () => {
-      clearTimeout(timer);
+      clearInterval(timer);
       signal.removeEventListener("abort", aborted);
     };
   });
