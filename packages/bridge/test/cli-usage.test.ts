@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -334,6 +334,33 @@ describe("without a bridge", { timeout: 600_000 }, () => {
     const ran = await lab.run(["evidence", "verify"], { env: { DOORWARD_HOME: home } });
     assert.equal(ran.code, 4);
     assert.match(ran.stderr, /it holds no evidence, there is no key\.vkey/);
+    await rm(home, { recursive: true });
+  });
+  it("evidence verify of a folder that can't be read does not call it empty", async () => {
+    const home = await mkdtemp(join(tmpdir(), "dw-none-"));
+    const asOther = async (args: readonly string[]) => {
+      if (root) process.seteuid?.(65_534);
+      try {
+        return await runHere(lab, args);
+      } finally {
+        if (root) process.seteuid?.(0);
+      }
+    };
+    await chmod(home, 0o000);
+    const closed = await asOther(["evidence", "verify", home]);
+    await chmod(home, 0o700);
+    assert.equal(closed.code, 1);
+    assert.match(closed.stderr, /its key\.vkey can't be read: it may not be read by this user\n/);
+    assert.match(closed.stderr, new RegExp(`hint: ls -ld ${home}\n`));
+    const file = join(home, "file");
+    await writeFile(file, "");
+    const noFolder = await runHere(lab, ["evidence", "verify", file]);
+    assert.equal(noFolder.code, 1);
+    assert.match(noFolder.stderr, /can't be read: a part of its path is not a folder\n/);
+    await symlink(file, join(home, "key.vkey"));
+    const linked = await runHere(lab, ["evidence", "verify", home]);
+    assert.equal(linked.code, 1);
+    assert.match(linked.stderr, /can't be read: it is a symlink\n/);
     await rm(home, { recursive: true });
   });
   const root = process.getuid?.() === 0;

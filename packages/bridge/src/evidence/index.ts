@@ -2,6 +2,7 @@ export { openCheckpoint, type Checkpoint, type OpenedCheckpoint } from "./checkp
 export { exportEvidence, type Exported, type ExportOptions } from "./export.ts";
 export {
   createEvidenceKey,
+  isMissing,
   openEvidenceKey,
   readEvidenceKey,
   type EvidenceKey,

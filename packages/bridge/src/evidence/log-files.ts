@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DoorwardError } from "@doorward/contracts";
+import { whyUnreadable } from "../state/index.ts";
 import { isMissing } from "./key.ts";
 import { HASH_BYTES, TILE_WIDTH } from "./merkle.ts";
 import { readPublic } from "./read-public.ts";
@@ -64,7 +65,7 @@ export class LogFiles {
       return await this.#readFile(join(this.dir, path));
     } catch (error) {
       if (isMissing(error)) return null;
-      throw damaged(path, error instanceof Error ? error.message : String(error), error);
+      throw damaged(path, whyUnreadable(error), error);
     }
   }
 

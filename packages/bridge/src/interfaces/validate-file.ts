@@ -6,6 +6,7 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.
 import addFormats from "ajv-formats";
 import * as z from "zod";
 import { POLICY_BYTES, StrictText } from "../policy/strict-text.ts";
+import { whyUnreadable } from "../state/index.ts";
 import { UNBUILT } from "./read-documents.ts";
 
 /** One thing that is wrong in a file. */
@@ -98,18 +99,6 @@ function verdict(
   return { file, type, valid, problems, note: valid ? note : null };
 }
 
-/** Why a file can't be read, in words. */
-const UNREADABLE: ReadonlyMap<string, string> = new Map([
-  ["ENOENT", "it does not exist"],
-  ["ENOTDIR", "it does not exist"],
-  ["EISDIR", "it is a folder"],
-  ["ESPIPE", "it is not a regular file"],
-  ["ENXIO", "it is not a regular file"],
-  ["EACCES", "it may not be read"],
-  ["ELOOP", "it is a loop of symlinks"],
-  ["ERR_ENCODING_INVALID_ENCODED_DATA", "it is not UTF-8"],
-]);
-
 async function readText(file: string): Promise<string> {
   try {
     await using handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -117,9 +106,8 @@ async function readText(file: string): Promise<string> {
     const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
     return new TextDecoder("utf-8", { fatal: true }).decode(buffer.subarray(0, bytesRead));
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-    const why = UNREADABLE.get(code) ?? (code || String(cause));
-    throw new DoorwardError({ code: "INPUT_INVALID", message: `Cannot read "${file}": ${why}`, cause });
+    const message = `Cannot read "${file}": ${whyUnreadable(cause)}`;
+    throw new DoorwardError({ code: "INPUT_INVALID", message, cause });
   }
 }
 

@@ -4,6 +4,7 @@ import { DoorwardError } from "@doorward/contracts";
 import type { Command } from "commander";
 import * as z from "zod";
 import {
+  isMissing,
   readPublicSync,
   readWitnessVkey,
   seenLogs,
@@ -17,6 +18,8 @@ import { evidenceFolder } from "../evidence-place.ts";
 import type { Output } from "../output.ts";
 import { parseOptions } from "../parse-input.ts";
 import { leaf } from "../run.ts";
+import { shellWord } from "../shell-word.ts";
+import { whyUnreadable } from "../../state/index.ts";
 import { elapsed } from "../times.ts";
 
 const VerifyOptions = z.object({
@@ -70,12 +73,25 @@ export function defineEvidenceVerify(command: Command, cli: Cli): void {
 
 function verifierKey(cli: Cli, dir: string, key: string | undefined): string {
   if (key === undefined) {
-    const own = join(dir, "key.vkey");
-    if (!existsSync(own)) throw noEvidence(dir);
-    return read(own, "verifier key", readPublicSync).trim();
+    return ownKey(dir);
   }
   const isLine = /^[^+\s]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+$/.test(key);
   return isLine ? key : read(resolve(cli.cwd, key), "verifier key").trim();
+}
+
+/** The key that lies in the folder. A folder that can't be read is not an empty one. */
+function ownKey(dir: string): string {
+  try {
+    return readPublicSync(join(dir, "key.vkey")).toString("utf8").trim();
+  } catch (cause) {
+    if (isMissing(cause)) throw noEvidence(dir);
+    throw new DoorwardError({
+      code: "EVIDENCE_INVALID",
+      message: `Cannot verify "${escapeLine(dir)}": its key.vkey can't be read: ${whyUnreadable(cause)}`,
+      hint: `ls -ld ${shellWord(dir)}`,
+      cause,
+    });
+  }
 }
 
 function noEvidence(dir: string): DoorwardError {
@@ -102,11 +118,9 @@ function read(path: string, what: string, bytes: (path: string) => Buffer = read
   try {
     return bytes(path).toString("utf8");
   } catch (cause) {
-    const why =
-      cause instanceof Error ? ("code" in cause ? String(cause.code) : cause.message) : String(cause);
     throw new DoorwardError({
       code: "EVIDENCE_NOT_FOUND",
-      message: `Cannot read ${what} "${escapeLine(path)}": ${why}`,
+      message: `Cannot read ${what} "${escapeLine(path)}": ${whyUnreadable(cause)}`,
       hint: "doorward evidence verify DIR --key FILE",
       cause,
     });
