@@ -225,6 +225,19 @@ test("openclaw over http: a configuration that others could read is closed to th
   await done("openclaw", "shop", "--remove");
 });
 
+test("a client's own command says everything that its entry needs, the variables too", async () => {
+  for (const client of ["claude-code", "codex", "openclaw", "vscode"]) {
+    const printed = await done(client, "shop");
+    const command =
+      printed
+        .split("Its own command for it:")[1]
+        ?.split("\n")
+        .find((line) => line.trim() !== "") ?? "";
+    for (const word of [/\bmcp\b/, /\bshop\b/, /--as\b/, /DOORWARD_HOME/])
+      assert.match(command, word, client);
+  }
+});
+
 test("printing changes nothing and mints nothing", async () => {
   const before = lab.authority.list({ includeEnded: true }).length;
   for (const client of [...Object.keys(FILES), "generic"]) {

@@ -125,9 +125,7 @@ const codex: ClientKind = {
   command: (name, entry) => {
     const { command, args } = entry;
     if (typeof command !== "string" || !Array.isArray(args)) return undefined;
-    const env = Object.entries(entry["env"] ?? {}).map(
-      ([key, value]) => `--env ${shellWord(`${key}=${String(value)}`)} `,
-    );
+    const env = variables(entry).map((word) => `--env ${word} `);
     return `codex mcp add ${name} ${env.join("")}-- ${[command, ...args.map(String)].map(shellWord).join(" ")}`;
   },
   notes: (offer) => [
@@ -159,7 +157,8 @@ const openclaw: ClientKind = {
     const { command, args } = entry;
     if (typeof command !== "string" || !Array.isArray(args)) return undefined;
     const rest = args.map((word) => ` --arg ${shellWord(String(word))}`).join("");
-    return `openclaw mcp add ${name} --command ${shellWord(command)}${rest}`;
+    const env = variables(entry).map((word) => ` --env ${word}`);
+    return `openclaw mcp add ${name} --command ${shellWord(command)}${rest}${env.join("")}`;
   },
   notes: () => [
     "`openclaw mcp probe` shows whether it connects",
@@ -257,6 +256,11 @@ function inProject(project: string, ...names: readonly string[]): Pick<Place, "f
 
 function stdioFields({ command, args, env }: Extract<Offer, { transport: "stdio" }>): ConfigEntry {
   return { command, args: [...args], ...(Object.keys(env).length === 0 ? {} : { env: { ...env } }) };
+}
+
+/** Variables of an entry as words of a shell. */
+function variables(entry: ConfigEntry): readonly string[] {
+  return Object.entries(entry["env"] ?? {}).map(([key, value]) => shellWord(`${key}=${String(value)}`));
 }
 
 function exportLine({ variable, tokenFile }: Exclude<Offer, { transport: "stdio" }>): string {
