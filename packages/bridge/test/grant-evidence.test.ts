@@ -132,6 +132,44 @@ test("one whose minting could not be recorded leaves no note and no record", asy
   });
 });
 
+test("one whose minting could not be recorded has no end either, before it failed and after", async () => {
+  await using home = await bridges();
+  await home.run(async (bridge) => {
+    const event = connection();
+    let refuse = (): void => undefined;
+    const refused = new Promise<never>((_, reject) => (refuse = () => reject(new Error("disk full"))));
+    const failing: Appender = {
+      append: (input, note) => (input.type === "grant-minted" ? refused : bridge.log.append(input, note)),
+    };
+    for (const early of [true, false]) {
+      const grants = bridge.grants(failing);
+      const minting = assert.rejects(grants.minted(minted(event)), /disk full/);
+      const ending = early ? grants.revoked(revoked(event)) : undefined;
+      refuse();
+      await minting;
+      await (ending ?? grants.revoked(revoked(event)));
+    }
+    assert.equal(bridge.inFlight.left.length, 0);
+    assert.deepEqual(await bridge.story(), []);
+  });
+});
+
+test("one whose end could not be noted has no record at all", async () => {
+  await using home = await bridges();
+  await home.run(async (bridge) => {
+    const event = connection();
+    const notes = {
+      begin: () => assert.fail("no room for a note"),
+      ended: () => assert.fail("nothing was noted"),
+      forget: () => assert.fail("nothing was noted"),
+    };
+    const grants = grantEvidence(bridge.log, notes);
+    await assert.rejects(grants.minted(minted(event)), /no room for a note/);
+    await grants.revoked(revoked(event));
+    assert.deepEqual(await bridge.story(), []);
+  });
+});
+
 test("one whose end could not be recorded has it recorded by the next bridge", async () => {
   await using home = await bridges();
   await home.run(async (bridge) => {

@@ -17,7 +17,8 @@ const LOST = {
 
 /**
  * Writes what happens to grants into the evidence log. The grant of a connection is in no store: its end is noted before
- * it is minted, for the next bridge to record if this one is lost.
+ * it is minted, for the next bridge to record if this one is lost. It is used while its minting is still being written; when
+ * that fails there was no such grant, and no record says that it ended.
  */
 export function grantEvidence(
   log: Appender,
@@ -39,33 +40,40 @@ export function grantEvidence(
     ...(grant.tools === undefined ? {} : { tools: grant.tools }),
     expiresAt: grant.expiresAt,
   });
-  /** Notes of the ends of grants of connections. */
-  const notes = new Map<string, number>();
+  /** Notes of the ends of grants of connections, once their minting is recorded; null for one that never was. */
+  const ofConnections = new Map<string, Promise<number | null>>();
   const append = async (input: EvidenceInput): Promise<void> => {
     await log.append(input);
   };
   const appendEnd = async ({ grant }: GrantEvent, input: EvidenceInput): Promise<void> => {
-    const note = notes.get(grant.grantId) ?? null;
-    await log.append(input, note);
-    if (note === null) return;
-    inFlight.ended(note);
-    notes.delete(grant.grantId);
+    const minted = ofConnections.get(grant.grantId);
+    if (minted === undefined) return append(input);
+    const note = await minted;
+    if (note !== null) {
+      await log.append(input, note);
+      inFlight.ended(note);
+    }
+    ofConnections.delete(grant.grantId);
   };
-  const mintForConnection = async (event: GrantEvent, input: EvidenceInput): Promise<void> => {
-    const lost = { ...event, by: null };
-    const note = inFlight.begin({ type: "grant-revoked", ...common(lost), ...LOST });
-    notes.set(event.grant.grantId, note);
+  const mintForConnection = async (event: GrantEvent, input: EvidenceInput): Promise<number> => {
+    const note = inFlight.begin({ type: "grant-revoked", ...common({ ...event, by: null }), ...LOST });
     await log.append(input, note).catch((error: unknown) => {
-      notes.delete(event.grant.grantId);
       inFlight.forget(note);
       throw error;
     });
+    return note;
   };
   return {
     minted: (event) => {
       const { implicit } = event;
       const input = { type: "grant-minted", ...common(event), ...scope(event), implicit } as const;
-      return implicit ? mintForConnection(event, input) : append(input);
+      if (!implicit) return append(input);
+      const minted = mintForConnection(event, input);
+      ofConnections.set(
+        event.grant.grantId,
+        minted.catch(() => null),
+      );
+      return minted.then(() => undefined);
     },
     narrowed: (event) =>
       append({ type: "grant-narrowed", ...common(event), ...scope(event), parent: event.parent }),
