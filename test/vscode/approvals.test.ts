@@ -45,7 +45,8 @@ describe("approvals in a real VS Code", { skip: editorMissing, timeout: 600_000 
 
   const items = (): Element => page.locator(".pane-body .monaco-list-row");
   const dialog = (): Element => page.locator(".monaco-dialog-box");
-  const shown = (): Element => page.locator(".editor-instance .view-lines");
+  const shown = (hasText: string | RegExp = ""): Element =>
+    page.locator(".editor-instance .view-lines", { hasText });
 
   async function decided(approval: string): Promise<readonly [string, string] | undefined> {
     const records = await recorded<EvidencePredicate<"approval">>(operator, "approval", 20);
@@ -129,9 +130,8 @@ describe("approvals in a real VS Code", { skip: editorMissing, timeout: 600_000 
     const path = join(actions.notes, "today.md");
     const content = "- all tests pass\n- shown in full before it was written\n";
     const { asked, id } = await askAndShow(writeRequest(path, content));
-    const text = await shown().first().innerText();
-    for (const line of [path, "all tests pass", "shown in full", "sha256:"])
-      assert.ok(plain(text).includes(line), line);
+    for (const text of [path, "all tests pass", "shown in full", "sha256:"])
+      await shown(spaced(text)).first().waitFor();
     assert.equal(existsSync(path), false);
     const { DOORWARD_TEST_SCREENSHOT: picture } = process.env;
     if (picture !== undefined) await page.screenshot({ path: picture });
@@ -179,6 +179,6 @@ describe("approvals in a real VS Code", { skip: editorMissing, timeout: 600_000 
 });
 
 /** Editors show spaces as no-break spaces. */
-function plain(text: string): string {
-  return text.replaceAll("\u00a0", " ");
+function spaced(text: string): RegExp {
+  return new RegExp(text.replaceAll(/[^\w\s]/g, "\\$&").replaceAll(" ", "[ \u00a0]"));
 }

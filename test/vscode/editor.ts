@@ -26,6 +26,7 @@ export interface Element {
   waitFor(options?: { state?: "visible" | "hidden"; timeout?: number }): Promise<void>;
   textContent(): Promise<string | null>;
   innerText(): Promise<string>;
+  fill(text: string): Promise<void>;
   isVisible(): Promise<boolean>;
   count(): Promise<number>;
   first(): Element;
@@ -39,6 +40,7 @@ export interface Page {
   setDefaultTimeout(milliseconds: number): void;
   locator(selector: string, options?: { hasText?: string | RegExp }): Element;
   screenshot(options: object): Promise<unknown>;
+  keyboard: { press(key: string): Promise<void>; type(text: string): Promise<void> };
   mouse: { move(x: number, y: number): Promise<void> };
 }
 
@@ -51,12 +53,19 @@ interface Playwright {
   chromium: { launch(options: object): Promise<Browser> };
 }
 
-/** Packs the extension as its users get it; answers the .vsix. */
-export async function packExtension(folder: string): Promise<string> {
-  const out = join(folder, "doorward.vsix");
+/** What one test's VS Code has that others have not. */
+export interface EditorOptions {
+  /** Folder that it opens, and asks its user about. */
+  readonly project?: string;
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
+/** Packs an extension, ours as its users get it if no other is named; answers the .vsix. */
+export async function packExtension(folder: string, source = extension): Promise<string> {
+  const out = join(folder, "packed.vsix");
   const words = ["package", "--no-dependencies", "--skip-license", "--allow-missing-repository"];
   const args = [`${modules}@vscode/vsce/vsce`, ...words, "--no-rewrite-relative-links", "--out", out];
-  await promisify(execFile)(process.execPath, args, { cwd: extension });
+  await promisify(execFile)(process.execPath, args, { cwd: source });
   return out;
 }
 
@@ -73,10 +82,15 @@ export class Editor implements AsyncDisposable {
   }
 
   /** Starts it below a folder; `env` is what its extensions find the bridge by. */
-  static async open(folder: string, vsix: string, env: Readonly<Record<string, string>>): Promise<Editor> {
+  static async open(
+    folder: string,
+    vsix: string,
+    env: Readonly<Record<string, string>>,
+    { project, settings = {} }: EditorOptions = {},
+  ): Promise<Editor> {
     const home = join(folder, "editor");
     mkdirSync(join(home, "data", "User"), { recursive: true });
-    writeFileSync(join(home, "data", "User", "settings.json"), JSON.stringify(SETTINGS));
+    writeFileSync(join(home, "data", "User", "settings.json"), JSON.stringify({ ...SETTINGS, ...settings }));
     const data = ["--user-data-dir", join(home, "data"), "--extensions-dir", join(home, "extensions")];
     const all = {
       ...env,
@@ -84,14 +98,24 @@ export class Editor implements AsyncDisposable {
       EXTENSIONS_GALLERY: '{"serviceUrl":""}',
     };
     await promisify(execFile)(node24, [server, ...data, "--install-extension", vsix], { env: all });
-    const args = [server, "--auth", "none", "--bind-addr", "127.0.0.1:0", ...data, ...QUIET];
+    const args = [
+      server,
+      "--auth",
+      "none",
+      "--bind-addr",
+      "127.0.0.1:0",
+      ...data,
+      ...QUIET,
+      ...(project === undefined ? ["--disable-workspace-trust"] : []),
+    ];
     const running = spawn(node24, args, { env: all, detached: true, stdio: ["ignore", "pipe", "pipe"] });
     const { chromium: kind } = (await import(`${modules}playwright-core/index.mjs`)) as Playwright;
     const browser = await kind.launch({ executablePath: chromium, args: ["--no-sandbox"] });
     try {
       const page = await browser.newPage({ viewport: { width: 1100, height: 560 } });
       page.setDefaultTimeout(60_000);
-      await page.goto(await urlOf(running));
+      const url = await urlOf(running);
+      await page.goto(project === undefined ? url : `${url}/?folder=${encodeURIComponent(project)}`);
       return new Editor(page, running, browser);
     } catch (error) {
       end(running);
@@ -141,6 +165,6 @@ const SETTINGS = {
 };
 
 const QUIET = [
-  ...["--disable-telemetry", "--disable-update-check", "--disable-workspace-trust"],
+  ...["--disable-telemetry", "--disable-update-check"],
   ...["--disable-getting-started-override", "--reconnection-grace-time", "5"],
 ];
