@@ -31,7 +31,8 @@ describe(
     let model: ScriptedModel;
     let options: OpenClawOptions;
     let port: number;
-    let workspace: string;
+    /** The repo of each machine. */
+    const repos = new Map<string, string>();
     const opened: AsyncDisposable[] = [];
 
     before(async () => {
@@ -39,12 +40,17 @@ describe(
       opened.push(lab);
       model = await ScriptedModel.open();
       opened.push(model);
-      workspace = lab.repo("notes", { "todo.txt": "buy milk\n" });
-      await lab.up(workspace, "--name", "shop");
+      for (const [machine, name] of [
+        ["shop", "notes"],
+        ["desk", "letters"],
+      ] as const) {
+        repos.set(machine, lab.repo(name, { "todo.txt": "buy milk\n" }));
+        await lab.up(repos.get(machine) ?? "", "--name", machine);
+      }
       const home = join(lab.root, "scratch");
       mkdirSync(home);
       options = {
-        ...{ home, workspace, model, env: lab.env },
+        ...{ home, workspace: repos.get("shop") ?? "", model, env: lab.env },
         ...{ sandbox: { mode: "off" }, agents: [{ id: "main" }], plugins: {}, mcp: {} },
       };
       port = await configureOpenClaw(options);
@@ -55,35 +61,31 @@ describe(
 
     const config = (): string => readFileSync(join(options.home, ".openclaw", "openclaw.json"), "utf8");
 
-    async function connect(...args: readonly string[]): Promise<void> {
-      const ran = await lab.run(["connect", "openclaw", "shop", ...args], { env: { HOME: options.home } });
+    async function connect(machine: string, ...args: readonly string[]): Promise<void> {
+      const ran = await lab.run(["connect", "openclaw", machine, ...args], { env: { HOME: options.home } });
       assert.equal(ran.code, 0, ran.stderr);
     }
 
-    /** What the agent's call answered in a gateway of its own. */
-    async function turn(name: string, args: Readonly<Record<string, unknown>>): Promise<string> {
+    // A gateway takes long to start, so each of them is asked all that can be asked of what is written then.
+    it("its MCP entries over stdio and HTTP: it finds them, and calls land in their machines, until they are taken back", async () => {
+      const before = config();
+      const transports = { shop: "stdio", desk: "http" };
+      for (const [machine, transport] of Object.entries(transports))
+        await connect(machine, "--transport", transport, "--write");
+      const found = await runs("mcp", "probe", "--json");
       await using gateway = await OpenClaw.startAs(options, port);
-      return (await gateway.turn("agent:main:first", { name, args })).join("\n");
-    }
-
-    const door = (command: string): Promise<string> => turn("doorward-shop__run_command", { command });
-
-    for (const transport of ["stdio", "http"]) {
-      it(`its MCP entry over ${transport}: a tool call lands in the machine, until it is taken back`, async () => {
-        const before = config();
-        await connect("--transport", transport, "--write");
-        const seen = await door(`id -un; echo ${transport} > made.txt; cat todo.txt`);
-        assert.match(seen, /agent/);
-        assert.match(seen, /"?shop"?/);
-        assert.equal(readFileSync(join(workspace, "made.txt"), "utf8"), `${transport}\n`);
-        await connect("--transport", transport, "--remove");
-        assert.equal(config(), before);
-      });
-    }
-
-    it("taken back, it has no such tools", async () => {
-      assert.doesNotMatch(await door("cat todo.txt"), /buy milk/);
-      assert.ok(!model.tools.some((name) => name.startsWith("doorward")));
+      for (const [machine, transport] of Object.entries(transports)) {
+        assert.match(found, new RegExp(`doorward-${machine}[^]*run_command`));
+        const command = `id -un; echo ${transport} > made.txt; cat todo.txt`;
+        const call = { name: `doorward-${machine}__run_command`, args: { command } };
+        const seen = (await gateway.turn("agent:main:first", call)).join("\n");
+        assert.match(seen, /agent[^]*buy milk/);
+        assert.match(seen, new RegExp(`"?${machine}"?`));
+        assert.equal(readFileSync(join(repos.get(machine) ?? "", "made.txt"), "utf8"), `${transport}\n`);
+      }
+      for (const [machine, transport] of Object.entries(transports))
+        await connect(machine, "--transport", transport, "--remove");
+      assert.equal(config(), before);
     });
 
     it("its own tools: with the documented commands its shell runs in the machine, until it is taken back", async () => {
@@ -91,22 +93,33 @@ describe(
       const sandbox = '{"mode":"all","backend":"doorward","scope":"session","workspaceAccess":"rw"}';
       await runs("config", "set", "agents.defaults.sandbox", sandbox, "--strict-json", "--merge");
       const before = config();
-      await connect("--own-tools", "--write");
-      const seen = await turn("exec", { command: "hostname; id -un; cat todo.txt" });
-      assert.match(seen, /shop\nagent\nbuy milk/);
+      await connect("shop", "--own-tools", "--write");
+      const exec = { name: "exec", args: { command: "hostname; id -un; cat todo.txt" } };
+      {
+        await using gateway = await OpenClaw.startAs(options, port);
+        assert.match((await gateway.turn("agent:main:first", exec)).join("\n"), /shop\nagent\nbuy milk/);
+      }
       const [record] = await lab.records("command");
       assert.match(record?.subject ?? "", /^agent:openclaw:/);
       assert.equal(record?.machine, "shop");
-      await connect("--remove");
+      await connect("shop", "--remove");
       assert.equal(config(), before);
-      // Without it each session has a machine of its own, or none where the command is not on its PATH.
-      const after = await turn("exec", { command: "hostname" });
-      assert.doesNotMatch(after, /^shop$/m);
     });
 
-    async function runs(...args: readonly string[]): Promise<void> {
+    it("all of it taken back, neither its shell nor a tool reaches a machine of before", async () => {
+      await using gateway = await OpenClaw.startAs(options, port);
+      // Without it each session has a machine of its own, or none where the command is not on its PATH.
+      const ran = await gateway.turn("agent:main:first", { name: "exec", args: { command: "hostname" } });
+      assert.doesNotMatch(ran.join("\n"), /^shop$/m);
+      const call = { name: "doorward-shop__run_command", args: { command: "cat todo.txt" } };
+      assert.doesNotMatch((await gateway.turn("agent:main:first", call)).join("\n"), /buy milk/);
+      assert.ok(!model.tools.some((name) => name.startsWith("doorward")));
+    });
+
+    async function runs(...args: readonly string[]): Promise<string> {
       const { code, output } = await runOpenClaw(options, ...args);
       assert.equal(code, 0, output);
+      return output;
     }
   },
 );

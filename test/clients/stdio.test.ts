@@ -127,19 +127,5 @@ describe(
       assert.equal(removed.code, 0, removed.stderr);
       assert.equal(readFileSync(join(codexHome, "config.toml"), "utf8"), '# mine\nmodel = "x"\n');
     });
-
-    it("OpenClaw connects by what connect wrote, over stdio and over HTTP", async () => {
-      const own = { ...env, HOME: home("openclaw-home") };
-      for (const transport of ["stdio", "http"]) {
-        const wrote = await lab.run(["connect", "openclaw", "shop", "--transport", transport, "--write"], {
-          env: own,
-        });
-        assert.equal(wrote.code, 0, wrote.stderr);
-        const ran = await runClient("openclaw/openclaw.mjs", ["mcp", "probe", "--json"], { env: own });
-        assert.match(ran.stdout, /run_command/, `${ran.stdout}${ran.stderr}`);
-      }
-      const removed = await lab.run(["connect", "openclaw", "shop", "--remove"], { env: own });
-      assert.equal(removed.code, 0, removed.stderr);
-    });
   },
 );
