@@ -114,6 +114,8 @@ function configuration(folder: string, port: number): string {
     "PermitRootLogin prohibit-password",
     "PrintMotd no",
     "PrintLastLog no",
+    // bash reads no ~/.bashrc in a shell within a shell: what a user has there is no part of the measurement
+    "SetEnv SHLVL=1",
     "",
   ].join("\n");
 }
