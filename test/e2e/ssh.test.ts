@@ -208,37 +208,6 @@ describe("OpenSSH's own programs on a machine", { timeout: 600_000, skip }, () =
     assert.equal((await run("cat > /tmp/oc && cat /tmp/oc", "seeded")).stdout.toString(), "seeded");
   });
 
-  it("Hermes' ssh backend works with the options that it sends", async () => {
-    const socket = join(lab.root, "hermes");
-    const options = [
-      "ControlMaster=auto",
-      "ControlPersist=300",
-      "BatchMode=yes",
-      "StrictHostKeyChecking=accept-new",
-      "ConnectTimeout=30",
-    ];
-    const args = ["-o", `ControlPath=${socket}`, ...options.flatMap((option) => ["-o", option])];
-    try {
-      assert.equal(
-        (await open.ssh([...args, `agent@${HOST}`, "echo $HOME"])).stdout.toString(),
-        "/home/agent\n",
-      );
-      const shell = await open.ssh([...args, `agent@${HOST}`, "bash", "-l", "-c", "'exit 3'"]);
-      assert.equal(shell.code, 3, shell.stderr);
-      const made = await open.ssh(
-        [...args, `agent@${HOST}`, "mkdir -p ~/.hermes && tar xf - --no-overwrite-dir -C ~/.hermes"],
-        tarOf("skill.md", "be good"),
-      );
-      assert.equal(made.code, 0, made.stderr);
-      assert.equal(
-        (await open.ssh([...args, `agent@${HOST}`, "cat ~/.hermes/skill.md"])).stdout.toString(),
-        "be good",
-      );
-    } finally {
-      await open.ssh([...args, "-O", "exit", `agent@${HOST}`]);
-    }
-  });
-
   it("a machine that does not run, and one that there is not, are told in one line", async () => {
     const none = await open.ssh(["nope.doorward", "true"]);
     assert.equal(none.code, 255);
@@ -287,22 +256,4 @@ async function get(port: number, path: string): Promise<string> {
   socket.end(`GET ${path} HTTP/1.0\r\n\r\n`);
   await once(socket, "close");
   return text;
-}
-
-/** A tar archive with one small file. */
-function tarOf(name: string, text: string): Buffer {
-  const header = Buffer.alloc(512);
-  header.write(name);
-  header.write("0000644\0", 100);
-  header.write("0001750\0", 108);
-  header.write("0001750\0", 116);
-  header.write(`${text.length.toString(8).padStart(11, "0")}\0`, 124);
-  header.write("00000000000\0", 136);
-  header.write("        0", 148);
-  header.write("ustar\x0000", 257);
-  const sum = header.reduce((total, byte) => total + byte, 0);
-  header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
-  const body = Buffer.alloc(512);
-  body.write(text);
-  return Buffer.concat([header, body, Buffer.alloc(1024)]);
 }
