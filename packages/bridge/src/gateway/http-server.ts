@@ -26,6 +26,7 @@ export function makeHttpServer(limits: GatewayLimits, use: ServerUse): Server {
   // Node would silently leave out the headers beyond its own count; the guard refuses them instead.
   server.maxHeadersCount = 0;
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    endWithConnection(request.socket, response);
     use.request(request, response);
   });
   server.on("upgrade", (request: IncomingMessage, wire: Duplex, head: Buffer) => {
@@ -37,6 +38,7 @@ export function makeHttpServer(limits: GatewayLimits, use: ServerUse): Server {
   });
   server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
     response.shouldKeepAlive = false;
+    endWithConnection(request.socket, response);
     use.request(request, response);
   });
   server.on("clientError", (error: NodeJS.ErrnoException, wire: Duplex) => {
@@ -44,6 +46,29 @@ export function makeHttpServer(limits: GatewayLimits, use: ServerUse): Server {
     else refuseSocket(wire, parseError(error.code), newCorrelationId());
   });
   return server;
+}
+
+/** The answers of each connection that are not over. */
+const open = new WeakMap<Duplex, Set<ServerResponse>>();
+
+/**
+ * Node tells of a connection's end only the answer whose turn it is. One that waits behind it, to a request that was sent
+ * ahead, would never be over, and neither would what waits for that.
+ */
+function endWithConnection(wire: Duplex, response: ServerResponse): void {
+  const answers = open.get(wire) ?? new Set();
+  if (!open.has(wire)) {
+    open.set(wire, answers);
+    wire.once("close", () => setImmediate(() => [...answers].forEach(endUnanswered)));
+  }
+  answers.add(response);
+  response.once("close", () => answers.delete(response));
+}
+
+function endUnanswered(response: ServerResponse): void {
+  if (response.closed) return;
+  response.destroy();
+  response.emit("close");
 }
 
 function parseError(code: string | undefined): DoorwardError {

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { connect } from "node:net";
+import { after, before, describe, it } from "node:test";
+import { DoorwardError } from "@doorward/contracts";
+import type { Door, DoorEntry } from "@doorward/doors";
+import { eventually, startGateway, type Bench } from "./gateway-harness.ts";
+
+/** A door that never answers by itself. */
+function silentDoor(seen: string[]): DoorEntry {
+  const door: Door = {
+    id: "agent-tool",
+    operations: [],
+    open: () => Promise.reject(new Error("no sockets here")),
+    request: (session, request) => {
+      seen.push(request.url ?? "");
+      request.resume();
+      return new Promise((resolve) => session.signal.addEventListener("abort", () => resolve()));
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+  const endpoint = { segment: "plain/two", protocol: null, methods: ["POST"] };
+  const operations = ["agent-tool.read"] as const;
+  return {
+    id: "agent-tool",
+    endpoints: [{ ...endpoint, operations, implicit: operations }],
+    load: () => Promise.resolve(door),
+  };
+}
+
+describe("requests that a program sends ahead of their answers", () => {
+  let bench: Bench;
+  const seen: string[] = [];
+
+  before(async () => {
+    bench = await startGateway({
+      doors: [silentDoor(seen)],
+      config: { limits: { unusedMs: 100, pingMs: 20, requestsPerSession: 4 } },
+    });
+  });
+  after(() => bench[Symbol.asyncDispose]());
+
+  const closedOf = (id: string) => bench.evidence.closed.filter(({ opened }) => opened.grant === id);
+
+  /** Sends three requests at once, and breaks their connection when the first of them is served. */
+  async function gone(token: string): Promise<void> {
+    const served = seen.length;
+    const socket = connect(bench.port, "127.0.0.1").on("error", () => undefined);
+    const one =
+      "POST /v1/machines/alpha/doors/plain/two HTTP/1.1\r\n" +
+      `Host: 127.0.0.1:${String(bench.port)}\r\nAuthorization: Bearer ${token}\r\nContent-Length: 0\r\n\r\n`;
+    socket.write(one.repeat(3));
+    await eventually(() => seen.length > served, "one is served");
+    socket.destroy();
+  }
+
+  it("end with their connection, and so does a session of theirs that nobody uses", async () => {
+    const { token, id } = await bench.grant({ operations: ["agent-tool.read"] });
+    await gone(token);
+    await eventually(() => closedOf(id).length === 1, "the session ends");
+    assert.equal(bench.gateway.sessions.listOf(id).length, 0);
+  });
+
+  it("do not keep a session that was cut", async () => {
+    const { token, id } = await bench.grant({ operations: ["agent-tool.read"] });
+    await gone(token);
+    const why = new DoorwardError({ code: "GRANT_REVOKED", message: "test" });
+    bench.gateway.sessions.closeGrant([id], why);
+    await eventually(() => closedOf(id).length > 0, "its end is recorded");
+    assert.equal(bench.gateway.sessions.listOf(id).length, 0);
+  });
+});
