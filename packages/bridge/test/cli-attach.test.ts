@@ -46,6 +46,18 @@ describe("doorward attach", { timeout: 600_000 }, () => {
     assert.match(screen.text, /yes-a-tty/);
   });
 
+  it("an unknown terminal is told with the one that was meant and the command that lists them", async () => {
+    const id = "t_aaaaaaaaaa";
+    const known = { createdBy: null, kind: null, running: true, viewers: 0, command: "sh" };
+    lab.answers.set("machines.terminals", () => ({ terminals: [{ ...known, id: "t_aaaaaaaaab" }] }));
+    const screen = lab.pty(["attach", "shop", "-t", id]);
+    assert.equal((await screen.ended).exitCode, 125);
+    lab.answers.delete("machines.terminals");
+    const said = screen.text.replaceAll(/\s+/g, " ");
+    assert.match(said, /"t_aaaaaaaaaa": machine "shop" has none of this id; did you mean "t_aaaaaaaaab"\?/);
+    assert.match(said, /doorward attach shop --list/);
+  });
+
   it("a program killed by a signal gives 128 and the signal", async () => {
     const screen = lab.pty(["attach", "--", "sh", "-c", "kill -TERM $$"]);
     assert.equal((await screen.ended).exitCode, 143);

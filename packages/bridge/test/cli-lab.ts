@@ -228,6 +228,7 @@ function openGateway(
     },
     machines: {
       find: (name) => (name === SHOP.name || name === SHOP.id ? SHOP : undefined),
+      names: () => [SHOP.name],
       dial: (_machine, open, signal) => guest.link.dial(open, signal),
       runningTerminals: async (_machine, signal) =>
         (await guest.link.terminals(signal)).filter(({ exit }) => exit === null).map(({ id }) => id),

@@ -221,6 +221,7 @@ export async function startGateway(
     grants: portOf(authority),
     machines: {
       find: (name) => machines.find((machine) => machine.name === name || machine.id === name),
+      names: () => machines.map(({ name }) => name),
       dial: () => Promise.reject(new Error("no guest in this test")),
       runningTerminals: () => Promise.resolve([]),
     },

@@ -179,6 +179,10 @@ test("revoking twice revokes nothing more and keeps the first reason", async (t)
   assert.deepEqual(lab.grants.revoke(id, "second", OPERATOR), { revoked: [], closedSockets: 0 });
   assert.equal(lab.grants.get(id).revokedReason, "first");
   assert.throws(() => lab.grants.revoke("g_0000000000", "x", OPERATOR), withCode("GRANT_NOT_FOUND"));
+  assert.throws(
+    () => lab.grants.revoke(id.slice(0, -1), "x", OPERATOR),
+    withCode("GRANT_NOT_FOUND", new RegExp(`no grant has this id; did you mean "${id}"\\?`)),
+  );
 });
 
 test("a revoked grant stays revoked after a restart", async (t) => {

@@ -6,6 +6,7 @@ import {
   type Policy,
 } from "@doorward/contracts";
 import type { Logger } from "pino";
+import { didYouMean } from "../did-you-mean.ts";
 import { freshId } from "../machines/life/names.ts";
 import type { Store } from "../store/index.ts";
 import { ActionAudit, firstName, type ActionEvidence } from "./audit.ts";
@@ -97,9 +98,13 @@ export class HostActions implements AsyncDisposable {
   report(id: string, grant: string | null): ActionReport {
     const report = this.#reports.get(id);
     if (report !== undefined && (grant === null || report.grant === grant)) return report;
+    const near = didYouMean(
+      id,
+      this.reports(grant).map((each) => each.id),
+    );
     throw new DoorwardError({
       code: "ACTION_NOT_FOUND",
-      message: `Cannot show action "${id}": there is none of this id`,
+      message: `Cannot show action "${id}": there is none of this id${near}`,
       hint: "doorward action show",
     });
   }

@@ -6,6 +6,7 @@ import {
   type PendingApproval,
 } from "@doorward/contracts";
 import type { Logger } from "pino";
+import { didYouMean } from "../did-you-mean.ts";
 import { freshId } from "../machines/life/names.ts";
 import type { Documents, Store } from "../store/index.ts";
 import { approvalDigest, standingKey } from "./approval-digest.ts";
@@ -285,7 +286,7 @@ export class Approvals implements AsyncDisposable {
     if (pending !== undefined) return pending;
     throw new DoorwardError({
       code: "APPROVAL_NOT_FOUND",
-      message: `Cannot decide "${id}": nothing of this id is pending`,
+      message: `Cannot decide "${id}": nothing of this id is pending${didYouMean(id, this.#pending.keys())}`,
       hint: "doorward action ls",
     });
   }

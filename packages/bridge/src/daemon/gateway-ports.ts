@@ -1,11 +1,4 @@
-import {
-  DenialError,
-  doorOf,
-  DOORS,
-  DoorwardError,
-  type DoorName,
-  type Operation,
-} from "@doorward/contracts";
+import { DenialError, doorOf, DOORS, type DoorName, type Operation } from "@doorward/contracts";
 import type { GatewayMachine, GrantsPort, MachinesPort } from "../gateway/index.ts";
 import type { GrantAuthority } from "../grants/index.ts";
 import {
@@ -15,6 +8,7 @@ import {
   type Machines,
 } from "../machines/life/index.ts";
 import type { PolicyFile } from "../policy/index.ts";
+import { unknownMachine } from "../unknown-machine.ts";
 import { agentToolInForce, terminalInForce } from "./door-in-force.ts";
 import { grantMachine } from "./handlers/grants.ts";
 import { guardedReach } from "./guarded-reach.ts";
@@ -31,8 +25,7 @@ export function implicitGrants(
     check: (grantId, operation, machineId) => grants.check(grantId, operation, machineId),
     mintImplicit: ({ subject, machine, operations }) => {
       const record = records.get(machine);
-      if (record === undefined)
-        throw new DoorwardError({ code: "MACHINE_NOT_FOUND", message: `No machine has the id "${machine}"` });
+      if (record === undefined) throw unknownMachine(machine, records.names());
       const allowed = withinInterface(policy, record, operations);
       const granted = grantMachine(record, policy);
       const doors = allowed.map(doorOf);
@@ -56,6 +49,7 @@ export function gatewayMachines(
       if (record === undefined) return undefined;
       return gatewayMachine(record, policy);
     },
+    names: () => records.names(),
     dial: async (machineId, open, signal) => {
       const link = await (await machines()).connected(machineId, signal);
       return link.dial(open, signal);

@@ -1,4 +1,5 @@
 import { DenialError, DoorwardError, type RouteAccess } from "@doorward/contracts";
+import { unknownMachine } from "../unknown-machine.ts";
 import type { Caller, GatewayMachine, MachinesPort } from "./ports.ts";
 
 /** Refuses a caller whom a route's access does not admit. */
@@ -28,11 +29,7 @@ export function machineFor(caller: Caller, nameOrId: string, machines: MachinesP
     });
   }
   if (machine !== undefined) return machine;
-  throw new DoorwardError({
-    code: "MACHINE_NOT_FOUND",
-    message: `Cannot reach machine "${nameOrId}": no machine has this name or id`,
-    hint: "doorward ls",
-  });
+  throw unknownMachine(nameOrId, machines.names());
 }
 
 /** The error of a caller who showed no token where one is needed. */

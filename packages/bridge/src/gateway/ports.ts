@@ -80,6 +80,8 @@ export interface GatewayMachine {
 /** What the gateway needs of the machines: find one by name or id, and a fresh stream to its guest. */
 export interface MachinesPort {
   find(nameOrId: string): GatewayMachine | undefined;
+  /** Names of all machines. */
+  names(): readonly string[];
   /** Opens a stream to the machine's guest; one stream per purpose. */
   dial(machineId: string, open: StreamOpen, signal: AbortSignal): Promise<Duplex>;
   /** Ids of the terminals that the guest says run. */

@@ -7,6 +7,7 @@ import {
 } from "@doorward/contracts";
 import type { Logger } from "pino";
 import type { Store } from "../store/store.ts";
+import { didYouMean } from "../did-you-mean.ts";
 import { remaining, systemClock, type Clock } from "./clock.ts";
 import { GrantEndings, type Ended } from "./endings.ts";
 import type { GrantEntry, LiveGrant } from "./entry.ts";
@@ -269,7 +270,12 @@ export class GrantAuthority implements AsyncDisposable {
   #find(id: string): GrantEntry {
     const entry = this.#ledger.find(id);
     if (entry !== undefined) return entry;
-    const message = `Cannot find grant: no grant has id "${id}"`;
+    const known = this.#ledger.all().filter(({ implicit, minting }) => !implicit && !minting);
+    const near = didYouMean(
+      id,
+      known.map((each) => each.id),
+    );
+    const message = `Cannot find grant "${id}": no grant has this id${near}`;
     throw new DoorwardError({ code: "GRANT_NOT_FOUND", message, hint: "doorward grant ls --all" });
   }
 

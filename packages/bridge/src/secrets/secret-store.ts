@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:f
 import { join } from "node:path";
 import { DoorwardError, SecretName, SecretValue } from "@doorward/contracts";
 import * as z from "zod";
+import { didYouMean } from "../did-you-mean.ts";
 import { syncFolder, writeDurably } from "../state/index.ts";
 import { forgetMasks } from "./answer-mask.ts";
 import { age, recipientOf, secretIdentity } from "./identity.ts";
@@ -53,10 +54,7 @@ export class SecretStore {
 
   /** Names and times of all secrets, sorted by name. */
   async list(): Promise<StoredSecret[]> {
-    const names = readdirSync(this.#folder)
-      .filter((file) => file.endsWith(SUFFIX))
-      .map((file) => file.slice(0, -SUFFIX.length))
-      .filter((name) => SecretName.safeParse(name).success);
+    const names = this.#names();
     const sealed = await Promise.all(names.sort().map((name) => this.#open(name)));
     return sealed.map(({ name, setAt }) => ({ name, setAt }));
   }
@@ -75,7 +73,7 @@ export class SecretStore {
 
   /** Deletes a secret; SECRET_NOT_FOUND when there is none. */
   remove(name: string): void {
-    if (!this.has(name)) throw unknownSecret(name, "Cannot delete the secret");
+    if (!this.has(name)) throw unknownSecret(name, "Cannot delete the secret", this.#names());
     rmSync(this.#path(name));
     syncFolder(this.#folder);
     this.#forget(name);
@@ -112,9 +110,16 @@ export class SecretStore {
     return sealed;
   }
 
+  #names(): string[] {
+    return readdirSync(this.#folder)
+      .filter((file) => file.endsWith(SUFFIX))
+      .map((file) => file.slice(0, -SUFFIX.length))
+      .filter((name) => SecretName.safeParse(name).success);
+  }
+
   async #decrypt(name: string): Promise<Sealed> {
     const path = this.#path(name);
-    if (!existsSync(path)) throw unknownSecret(name, "Cannot use the secret");
+    if (!existsSync(path)) throw unknownSecret(name, "Cannot use the secret", this.#names());
     const { armor, Decrypter } = await age();
     try {
       const decrypter = new Decrypter();
@@ -145,10 +150,10 @@ export class SecretStore {
 }
 
 /** The refusal for a secret that nobody set. */
-export function unknownSecret(name: string, what: string): DoorwardError {
+export function unknownSecret(name: string, what: string, known: Iterable<string> = []): DoorwardError {
   return new DoorwardError({
     code: "SECRET_NOT_FOUND",
-    message: `${what}: no secret is called "${name}"`,
+    message: `${what}: no secret is called "${name}"${didYouMean(name, known)}`,
     hint: `doorward secret set ${name}`,
   });
 }

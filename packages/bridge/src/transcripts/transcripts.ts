@@ -12,6 +12,7 @@ import {
 } from "@doorward/contracts";
 import type { TranscriptFile, TranscriptStart } from "@doorward/doors";
 import type { Logger } from "pino";
+import { didYouMean } from "../did-you-mean.ts";
 import type { EvidenceLog } from "../evidence/index.ts";
 import type { SessionOpened } from "../gateway/index.ts";
 import { isOver, type InFlight } from "../in-flight/index.ts";
@@ -129,9 +130,13 @@ export class Transcripts implements AsyncDisposable {
   show(id: string): TranscriptView {
     const stored = this.#documents.get(id);
     if (stored !== undefined) return this.#view(stored);
+    const near = didYouMean(
+      id,
+      this.list().map((each) => each.id),
+    );
     throw new DoorwardError({
       code: "TRANSCRIPT_NOT_FOUND",
-      message: `Cannot find transcript "${id}": nothing was recorded, or it was deleted after its retention`,
+      message: `Cannot find transcript "${id}": nothing was recorded, or it was deleted after its retention${near}`,
       hint: "doorward transcript ls",
     });
   }

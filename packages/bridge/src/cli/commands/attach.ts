@@ -1,10 +1,11 @@
-import { TerminalId, type DoorwardError } from "@doorward/contracts";
+import { DoorwardError, TerminalId } from "@doorward/contracts";
 import type { DoorwardClient, TerminalEnd } from "@doorward/client";
 import type { Command } from "commander";
 import * as z from "zod";
 import { actsForGrant } from "../bridge-link.ts";
 import { bridgePlace, probeBridge, startBridge } from "../bridge-process.ts";
 import type { Cli } from "../cli.ts";
+import { didYouMean } from "../../did-you-mean.ts";
 import { parseOptions, usage } from "../parse-input.ts";
 import { addProgramOptions, parseProgram } from "../program-options.ts";
 import { namedMachine, resolveMachine } from "../resolve-machine.ts";
@@ -103,9 +104,35 @@ function viewerOptions(
 
 async function attach(run: Run, client: DoorwardClient, options: ViewerOptions): Promise<number> {
   const viewer = new Viewer(run.cli, options);
-  const end = await viewer.view(client);
+  const end = await viewer.view(client).catch(async (error: unknown) => {
+    throw await explained(error, run, client, options);
+  });
   if (end.kind === "detached") showDetached(run, options.machine, viewer.terminalId);
   return exitCode(run, end);
+}
+
+/** An unknown terminal with the one that was probably meant, and the command that lists them. */
+async function explained(
+  error: unknown,
+  { cli }: Run,
+  client: DoorwardClient,
+  { machine, attach: { terminal } }: ViewerOptions,
+): Promise<unknown> {
+  if (!(error instanceof DoorwardError) || error.code !== "TERMINAL_NOT_FOUND" || terminal === undefined)
+    return error;
+  const listed = await client
+    .call("machines.terminals", { params: { machine } }, { signal: cli.signal })
+    .catch(() => ({ terminals: [] }));
+  const near = didYouMean(
+    terminal,
+    listed.terminals.map(({ id }) => id),
+  );
+  return new DoorwardError({
+    code: error.code,
+    message: `Cannot attach to terminal "${terminal}": machine "${machine}" has none of this id${near}`,
+    hint: `doorward attach ${machine} --list`,
+    cause: error,
+  });
 }
 
 /** The cursor may stand anywhere in what the program drew. */

@@ -1,7 +1,8 @@
-import { DoorwardError, durationSeconds } from "@doorward/contracts";
+import { durationSeconds } from "@doorward/contracts";
 import type { Egress, KnownMachine } from "../../egress/index.ts";
 import type { Handlers } from "../../gateway/index.ts";
 import type { MachineRecords } from "../../machines/life/index.ts";
+import { unknownMachine } from "../../unknown-machine.ts";
 import { knownMachine } from "../machine-egress.ts";
 import { subjectOf } from "./machines.ts";
 
@@ -12,11 +13,7 @@ export function egressHandlers(egress: Egress, records: MachineRecords): EgressH
   const machine = (nameOrId: string): KnownMachine => {
     const record = records.find(nameOrId);
     if (record !== undefined) return knownMachine(record);
-    throw new DoorwardError({
-      code: "MACHINE_NOT_FOUND",
-      message: `No machine is called "${nameOrId}"`,
-      hint: "doorward ls",
-    });
+    throw unknownMachine(nameOrId, records.names());
   };
   return {
     "egress.show": ({ params }) => Promise.resolve(egress.view(machine(params.machine))),

@@ -25,6 +25,11 @@ export class MachineRecords {
     return this.#records.get(nameOrId) ?? this.list().find((record) => record.name === nameOrId);
   }
 
+  /** Names of all machines, oldest first. */
+  names(): readonly string[] {
+    return this.list().map(({ name }) => name);
+  }
+
   /** Durable when it returns. */
   put(record: MachineRecord): void {
     this.#documents.put(record.id, record);

@@ -24,6 +24,7 @@ import { watchProtections } from "./protection-watch.ts";
 import type { MachineRecord } from "./record.ts";
 import { allowRequest, fits, letGo, newRecord, withToolsInForce, type AllowedRequest } from "./request.ts";
 import { machineView } from "./view.ts";
+import { unknownMachine } from "../../unknown-machine.ts";
 
 /** Who asks for a change of a machine, and how to reach them while it is made. */
 export interface Asker {
@@ -86,11 +87,7 @@ export class Machines implements AsyncDisposable {
   get(nameOrId: string): MachineRecord {
     const record = this.find(nameOrId);
     if (record !== undefined) return record;
-    throw new DoorwardError({
-      code: "MACHINE_NOT_FOUND",
-      message: `No machine is called "${nameOrId}"`,
-      hint: "doorward ls",
-    });
+    throw unknownMachine(nameOrId, this.#context.records.names());
   }
 
   /** Link to the guest of a running machine; MACHINE_NOT_RUNNING. */
