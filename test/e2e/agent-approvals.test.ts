@@ -173,7 +173,7 @@ describe("calls that wait for the operator, decided on the command line", { time
       /agent:codex:1 ran echo in shop \(exit 0\) in [0-9.]+s \(a_/,
       /operator:\S+ denied agent-tool\.write for agent:codex:1/,
       /agent:codex:1 read \/workspace\/shop\/README\.md in shop/,
-      /agent:codex:1 called check_approval in shop/,
+      /agent:codex:1 asked what was decided in shop/,
     ])
       assert.match(stdout, line);
     assert.equal((await lab.run(["evidence", "verify"])).code, 0);

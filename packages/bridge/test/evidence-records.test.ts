@@ -15,7 +15,7 @@ import {
 } from "@doorward/contracts";
 import { escapeControls, openEvidenceKey, summarize, type EvidenceLog } from "../src/evidence/index.ts";
 import { openLog, temporary } from "../../../test/evidence/support.ts";
-import { lostSamples, samples } from "./evidence-samples.ts";
+import { lostSamples, otherWords, samples } from "./evidence-samples.ts";
 
 void test("there is a sample of every record type", () => {
   assert.deepEqual(samples.map(([{ type }]) => type).sort(), Object.keys(EVIDENCE_PREDICATES).sort());
@@ -42,7 +42,7 @@ const judge = ajv.compile(z.toJSONSchema(EvidenceStatement));
 void test("every record is a statement that zod and Ajv accept, fits a leaf, and reads like a story", async () => {
   await using folder = await temporary();
   await using log = await openLog(folder.path);
-  for (const [input, line] of [...samples, ...lostSamples]) {
+  for (const [input, line] of [...samples, ...lostSamples, ...otherWords]) {
     const { index } = await append(log, input, folder.path);
     const { statement, type, envelope } = await log.read(index);
     assert.equal(type, input.type);

@@ -485,3 +485,50 @@ export const lostSamples: readonly (readonly [EvidenceInput, RegExp])[] = [
     /^agent:codex:42 asked for a connection to port 3000 of demo: not known how it ended, the bridge was lost$/,
   ],
 ];
+
+const { beganAt: _beganAt, ...known } = call;
+const ended = { ...known, outcome: "completed", code: null, effect: "runs", durationMs: 10 } as const;
+const noObject = { program: null, target: null } as const;
+
+/** Records of the same types that read in other words. */
+export const otherWords: readonly (readonly [EvidenceInput, RegExp])[] = [
+  [
+    { ...ended, tool: "run_command", program: "npm", target: "/workspace/demo" },
+    /^agent:codex:42 started npm in the background in demo in 0\.0s$/,
+  ],
+  [
+    { ...ended, tool: "run_command", program: "npm", target: null, exitCode: 137 },
+    /^agent:codex:42 ran npm in demo \(exit 137\) in 0\.0s$/,
+  ],
+  [
+    { ...ended, ...noObject, tool: "command_output", effect: "reads", exitCode: 0 },
+    /^agent:codex:42 looked at a command's output in demo \(exit 0\) in 0\.0s$/,
+  ],
+  [
+    {
+      ...ended,
+      ...noObject,
+      tool: "stop_command",
+      outcome: "failed",
+      code: "INPUT_INVALID",
+    },
+    /^agent:codex:42 tried to stop a command in demo in 0\.0s, which failed: INPUT_INVALID$/,
+  ],
+  [
+    {
+      type: "approval",
+      ...common,
+      approval: "a_aaaaaaaaaa",
+      operation: "egress.open",
+      requestedBy: "agent:codex:42",
+      requestedAt: "2026-11-21T10:00:00.000Z",
+      request: sha,
+      shape: null,
+      decision: "withdrawn",
+      expiresAt: null,
+      where: "time",
+      reason: "whoever asked went away",
+    },
+    /^nobody had to decide about egress\.open for agent:codex:42: whoever asked went away$/,
+  ],
+];

@@ -27,6 +27,15 @@ const toolVerbs: Partial<Record<string, readonly [did: string, wanted: string]>>
   run_command: ["ran", "run"],
 };
 
+/** The same of tools whose records name no object. */
+const plainVerbs: typeof toolVerbs = {
+  list_commands: ["looked at its commands", "look at its commands"],
+  command_output: ["looked at a command's output", "look at a command's output"],
+  send_input: ["typed to a command", "type to a command"],
+  stop_command: ["stopped a command", "stop a command"],
+  check_approval: ["asked what was decided", "ask what was decided"],
+};
+
 /** A tool call as one line. */
 export function toolCall(p: EvidencePredicate<"tool-call">): string {
   const what = p.program ?? p.target;
@@ -36,7 +45,8 @@ export function toolCall(p: EvidencePredicate<"tool-call">): string {
 }
 
 function deed({ tool, outcome, exitCode }: EvidencePredicate<"tool-call">, object: string): string {
-  const [did, wanted] = (object === "" ? undefined : toolVerbs[tool]) ?? [`called ${tool}`, `call ${tool}`];
+  const verbs = object === "" ? plainVerbs : toolVerbs;
+  const [did, wanted] = verbs[tool] ?? [`called ${tool}`, `call ${tool}`];
   if (outcome === "refused") return `was refused to ${wanted}${object}`;
   if (outcome === "pending") return `asked to ${wanted}${object}`;
   if (outcome === "bridge-lost") return `began to ${wanted}${object}`;
