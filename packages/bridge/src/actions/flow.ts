@@ -58,10 +58,13 @@ export class HostActions implements AsyncDisposable {
     });
   }
 
-  /** Opens them: what was going on when the bridge before ended is recorded as interrupted, and never gone on with. */
+  /** Opens them: what was going on when the bridge before ended is never gone on with, and recorded as interrupted, now or by a bridge that has room to. */
   static async open(options: HostActionsOptions): Promise<HostActions> {
     const actions = new HostActions(options);
-    for (const { report, base } of actions.#reports.cut()) await actions.#interrupted(report, base);
+    for (const { report, base } of actions.#reports.cut())
+      await actions.#interrupted(report, base).catch((error: unknown) => {
+        options.log.error({ err: error, action: report.id }, "an interrupted action could not be recorded");
+      });
     actions.#reports.prune();
     return actions;
   }

@@ -65,10 +65,14 @@ export class Approvals implements AsyncDisposable {
     this.#standing = options.store.documents("standing-approvals", StandingApproval);
   }
 
-  /** Opens the queue: what an ended bridge left pending is recorded as withdrawn, and never done. */
+  /** Opens the queue: what an ended bridge left pending is never done, and recorded as withdrawn, now or by a bridge that has room to. */
   static async open(options: ApprovalsOptions): Promise<Approvals> {
     const approvals = new Approvals(options);
-    for (const left of approvals.#stored.list()) await approvals.#drop(left);
+    for (const left of approvals.#stored.list())
+      await approvals.#drop(left).catch((error: unknown) => {
+        const approval = left.view.id;
+        options.log.error({ err: error, approval }, "a decision that was left pending could not be recorded");
+      });
     approvals.#forgetOver();
     return approvals;
   }

@@ -40,6 +40,7 @@ import { machineEgress, runningMachine } from "./machine-egress.ts";
 import { openHostActions } from "./host-actions.ts";
 import { allHandlers } from "./handlers/index.ts";
 import { PolicyJudge } from "./policy-judge.ts";
+import { recordStart } from "./record-start.ts";
 import { Reviews } from "./reviews.ts";
 import { Settings, type PreviousRun } from "./settings.ts";
 import { Slot } from "./slot.ts";
@@ -326,9 +327,15 @@ export class Bridge implements AsyncDisposable {
   async #openMachines(): Promise<Machines> {
     const engine = await this.#engine.get();
     const { machines, adoption } = await Machines.open(this.#lifeContext(engine), this.#abort.signal);
-    // The policy may have been changed while no bridge was there to notice.
-    await machines.rejudge();
-    await this.#evidence.append({
+    try {
+      // The policy may have been changed while no bridge was there to notice.
+      await machines.rejudge();
+    } catch (error) {
+      // The next try opens them again, and two would serve the same machines.
+      await machines[Symbol.asyncDispose]();
+      throw error;
+    }
+    const start = {
       type: "bridge-start",
       correlationId: this.startedAt,
       subject: BRIDGE_SUBJECT,
@@ -340,7 +347,9 @@ export class Bridge implements AsyncDisposable {
       machinesAdopted: adoption.adopted,
       machinesReaped: adoption.reaped,
       grade: engine.facts.grade,
-    });
+    } as const;
+    const { log } = this.#options;
+    await recordStart(start, { evidence: this.#evidence, log, signal: this.#abort.signal });
     return machines;
   }
 
