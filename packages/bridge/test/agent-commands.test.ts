@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { GuestDialer } from "@doorward/guest";
 import { COMMAND_TOOLS } from "../../doors/src/agent-tool/tools/command-tools.ts";
 import { agentLab, type AgentLab } from "./agent-tool-lab.ts";
 import { startLab, type Lab } from "./guest-harness.ts";
@@ -289,4 +290,23 @@ test("evidence tells a command that a signal killed from one that goes on in the
   await lab.answer("stop_command", { command_id: id });
   const codes = lab.calls().map(({ exitCode }) => exitCode);
   assert.deepEqual(codes.slice(0, 2), [137, null]);
+});
+
+test("the first calls of a session at once have one keeper, and it ends with the session", async () => {
+  const marks: string[] = [];
+  const link: GuestDialer = {
+    dial: (asked, signal) => {
+      if (asked.kind === "exec" && asked.argv.includes("doorward-keeper"))
+        marks.push(asked.argv.at(-1) ?? "");
+      return guest.link.dial(asked, signal);
+    },
+  };
+  {
+    await using lab = agentLab({ tools: COMMAND_TOOLS, link, workdir: guest.folder });
+    const calls = [1, 2, 3].map(() => lab.answer("run_command", { command: "echo same" }));
+    assert.deepEqual((await Promise.all(calls)).map(textOf), ["same\n", "same\n", "same\n"]);
+  }
+  const [mark = "none"] = marks;
+  await untilGone(mark);
+  assert.equal(marks.length, 1);
 });

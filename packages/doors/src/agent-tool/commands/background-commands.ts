@@ -70,14 +70,15 @@ export class BackgroundCommands implements AsyncDisposable {
 
   /** Starts a line in the machine's shell. COMMAND_NOT_FOUND, PATH_NOT_FOUND, GUEST_UNREACHABLE. */
   async start(line: CommandLine, signal: AbortSignal): Promise<StartedCommand> {
-    await this.#keep(signal);
+    await this.#keep();
+    signal.throwIfAborted();
     this.#count += 1;
     const id = `c${String(this.#count)}`;
     const mark = `${this.#mark}.${id}.`;
     const process = await this.#run(line, mark, signal);
     if (this.#closed) {
       process[Symbol.dispose]();
-      throw new DoorwardError({ code: "ABORTED", message: "Cannot run command: its session ended" });
+      throw sessionEnded();
     }
     this.#running.add(process);
     void process.ended.then(() => this.#running.delete(process));
@@ -87,12 +88,13 @@ export class BackgroundCommands implements AsyncDisposable {
   /** Kills a command at once, with everything that it started. */
   async kill({ process, mark }: StartedCommand): Promise<void> {
     process[Symbol.dispose]();
-    (await this.#keeper)?.end(mark);
+    await this.sweep({ mark });
   }
 
   /** Kills what an ended command left, in whatever session or group it is. */
-  async sweep({ mark }: StartedCommand): Promise<void> {
-    (await this.#keeper)?.end(mark);
+  async sweep({ mark }: Pick<StartedCommand, "mark">): Promise<void> {
+    const keeper = await this.#keeper?.catch(() => undefined);
+    keeper?.end(mark);
   }
 
   /** Refuses another command in the background when there are as many as there may be. */
@@ -150,17 +152,14 @@ export class BackgroundCommands implements AsyncDisposable {
     await Promise.all(this.#recording);
   }
 
-  async #keep(signal: AbortSignal): Promise<void> {
-    const keeper = await this.#keeper;
+  async #keep(): Promise<void> {
+    const before = this.#keeper;
+    const keeper = await before?.catch(() => undefined);
     if (keeper?.lost === false) return;
-    const starting = Keeper.start(this.#door.host, this.#mark, AbortSignal.any([signal, this.#door.signal]));
-    this.#keeper = starting;
-    try {
-      await starting;
-    } catch (error) {
-      if (this.#keeper === starting) this.#keeper = undefined;
-      throw error;
-    }
+    if (this.#closed) throw sessionEnded();
+    // Several calls may find none at once; the first starts it. It serves later calls too, so it does not end with its own.
+    if (this.#keeper === before) this.#keeper = Keeper.start(this.#door.host, this.#mark, this.#door.signal);
+    await this.#keeper;
   }
 
   async #run(line: CommandLine, mark: string, signal: AbortSignal): Promise<MachineCommand> {
@@ -222,6 +221,10 @@ export class BackgroundCommands implements AsyncDisposable {
       throw error;
     }
   }
+}
+
+function sessionEnded(): DoorwardError {
+  return new DoorwardError({ code: "ABORTED", message: "Cannot run command: its session ended" });
 }
 
 /** How a kept command stands. */
