@@ -26,7 +26,8 @@ else the machine's profile protects, can't be changed by any tool.
 - \`git_status\` and \`git_diff\` run git in the machine so that it writes nothing and starts nothing of hooks, pagers, file
   system monitors, external diffs or text conversions. Under a grant without \`agent-tool.exec\` they are held to the
   repository that the grant covers, switch off its filters, and don't look into submodules; a grant of a part of the
-  repository has neither, as git reads all of it.
+  repository has neither, as git reads all of it. A path that is neither in the work tree nor in the index or the commits
+  that are compared is refused; what was deleted has its answer.
 
 A failure names a code of [errors.md](errors.md), what happened, and what to do next.
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { MachineReach } from "../src/door.ts";
@@ -124,12 +124,61 @@ test("diff shows the work tree, what is staged, and a revision", async () => {
     assert.deepEqual(structured.files, [{ path: "a.txt", added: 1, removed: 1 }]);
     assert.match(text, /^Git diff of .*: 1 file, lines 1-8 of 8\n/);
     assert.match((await callTool(session, "git_diff", { staged: true })).text, /no changes$/);
-    assert.match((await callTool(session, "git_diff", { path: "none.txt" })).text, /no changes$/);
   }
   gitIn(repo.path, "commit", "-qam", "second");
   await rm(join(repo.path, "a.txt"));
   const base = await callTool(repo.runs, "git_diff", { base: "HEAD~1", path: "a.txt" });
   assert.match(base.structured.diff, /deleted file mode/);
+});
+
+test("a path that does not exist is refused, to git_diff and git_status, with commands and without", async () => {
+  await using repo = await repository();
+  for (const session of [repo.runs, repo.reads])
+    for (const path of ["none.txt", "none/deeper.txt", "a.txt/below"]) {
+      const refused = failing("PATH_NOT_FOUND", /no such path/, /find_files/);
+      await assert.rejects(callTool(session, "git_diff", { path }), refused);
+      await assert.rejects(callTool(session, "git_diff", { path, staged: true, base: "HEAD" }), refused);
+      await assert.rejects(callTool(session, "git_status", { path }), refused);
+    }
+});
+
+test("what exists, was deleted, or is in a commit that is compared has no changes where it has none", async () => {
+  await using repo = await repository();
+  await mkdir(join(repo.path, "empty"));
+  await symlink("nowhere", join(repo.path, "dangling"));
+  await mkdir(join(repo.path, "gone"));
+  await writeFile(join(repo.path, "gone", "b.txt"), "b\n");
+  gitIn(repo.path, "add", "gone");
+  gitIn(repo.path, "commit", "-qm", "second");
+  gitIn(repo.path, "branch", "side");
+  gitIn(repo.path, "rm", "-qr", "gone");
+  for (const session of [repo.runs, repo.reads]) {
+    for (const path of ["a.txt", "empty", "dangling", "gone/b.txt", "gone"])
+      assert.match((await callTool(session, "git_diff", { path })).text, /no changes$/, path);
+    const staged = await callTool(session, "git_diff", { path: "gone/b.txt", staged: true });
+    assert.match(staged.structured.diff, /deleted file mode/);
+  }
+  gitIn(repo.path, "commit", "-qm", "third");
+  for (const session of [repo.runs, repo.reads]) {
+    const asked = { path: "gone/b.txt", base: "side...HEAD~1" };
+    assert.match((await callTool(session, "git_diff", asked)).text, /no changes$/);
+    await assert.rejects(
+      callTool(session, "git_diff", { path: "gone/b.txt" }),
+      failing("PATH_NOT_FOUND", /no such path/),
+    );
+  }
+});
+
+test("without any commit a path that exists has no changes, another one is refused", async () => {
+  await using folder = await tempFolder();
+  gitIn(folder.path, "init", "-q");
+  await writeFile(join(folder.path, "new.txt"), "x\n");
+  const session = sessionAt(folder.path);
+  assert.match((await callTool(session, "git_diff", { path: "new.txt" })).text, /no changes$/);
+  await assert.rejects(
+    callTool(session, "git_diff", { path: "none.txt" }),
+    failing("PATH_NOT_FOUND", /no such path/),
+  );
 });
 
 test("a long diff is paged by lines", async () => {
@@ -165,7 +214,10 @@ test("paths are plain: no patterns and no options", async () => {
   await using repo = await repository();
   await writeFile(join(repo.path, "a.txt"), "x\n");
   for (const path of ["*.txt", ":(top)a.txt", "--cached", ":!b"])
-    assert.match((await callTool(repo.reads, "git_diff", { path })).text, /no changes/);
+    await assert.rejects(
+      callTool(repo.reads, "git_diff", { path }),
+      failing("PATH_NOT_FOUND", /no such path in the work tree, the index or HEAD/, /find_files/),
+    );
 });
 
 test("without commands a narrowed grant has no git, and paths outside have none", async () => {

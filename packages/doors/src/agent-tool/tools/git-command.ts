@@ -65,7 +65,7 @@ export async function gitPlace(call: ToolCall, path: string | undefined): Promis
 
 /** Runs git to its end; fails with what git says when it fails. */
 export async function git(call: ToolCall, place: GitPlace, args: readonly string[]): Promise<Buffer> {
-  const result = await run(call, place, args);
+  const result = await runGit(call, place, args);
   if (result.code === 0) return result.stdout;
   const said = result.stderr.toString("utf8").trim().slice(0, MESSAGE_CHARS) || "nothing";
   throw new DoorwardError({
@@ -77,7 +77,8 @@ export async function git(call: ToolCall, place: GitPlace, args: readonly string
   });
 }
 
-async function run(call: ToolCall, place: GitPlace, args: readonly string[]): Promise<RunResult> {
+/** Runs git to its end, whatever comes of it. */
+export async function runGit(call: ToolCall, place: GitPlace, args: readonly string[]): Promise<RunResult> {
   const request = {
     argv: ["git", ...SETTINGS, ...args],
     cwd: place.cwd,
@@ -96,7 +97,7 @@ async function withoutFilters(call: ToolCall, place: GitPlace): Promise<Record<s
     "--get-regexp",
     "^filter\\..*\\.(clean|smudge|process|required)$",
   ];
-  const { stdout, code } = await run(call, place, asked);
+  const { stdout, code } = await runGit(call, place, asked);
   // 1: there are none
   if (code !== 0 && code !== 1) await git(call, place, asked);
   const names = new Set(

@@ -2,6 +2,7 @@ import * as z from "zod";
 import { defineTool } from "../tool.ts";
 import { git, gitPlace } from "./git-command.ts";
 import { pathInput } from "./inputs.ts";
+import { requireKnown } from "./known-path.ts";
 import { LineWindow } from "./line-window.ts";
 import { machineField } from "./machine-field.ts";
 
@@ -75,6 +76,7 @@ export const gitDiff = defineTool({
     const counts = await git(call, place, [...args, "--numstat", "-z", "--no-renames", ...asked, ...limited]);
     const diff = await git(call, place, [...args, "--patch", ...asked, ...limited]);
     const files = filesOf(counts.toString("utf8"));
+    if (diff.length === 0) await requireKnown(call, place, base);
     const page = pageOf(diff.toString("utf8"), offset_line);
     return {
       structured: { machine: call.session.door.machine.name, files: files.slice(0, DIFF_FILES), ...page },

@@ -3,6 +3,7 @@ import { defineTool } from "../tool.ts";
 import { git, gitPlace } from "./git-command.ts";
 import { GIT_CHANGES, parsePorcelain, type GitFile, type GitStatus } from "./git-porcelain.ts";
 import { pathInput } from "./inputs.ts";
+import { requireKnown } from "./known-path.ts";
 import { machineField } from "./machine-field.ts";
 
 /** Most files in one answer. */
@@ -52,6 +53,7 @@ export const gitStatus = defineTool({
     const args = ["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", ...submodules];
     const limited = place.path === null ? [] : ["--", place.path];
     const status = parsePorcelain((await git(call, place, [...args, ...limited])).toString("utf8"));
+    if (status.files.length === 0) await requireKnown(call, place);
     const files = status.files.slice(0, STATUS_FILES).map((file) => ({ ...file }));
     const truncated = files.length < status.files.length;
     return {
