@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chownSync, existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { connect, type DoorwardClient } from "@doorward/client";
@@ -32,7 +32,7 @@ describe("calls that wait for the operator, decided on the command line", { time
   before(async () => {
     lab = await openLab({ policy: POLICY });
     repo = lab.repo("shop");
-    await lab.up(repo, "--name", "shop");
+    await lab.json(["up", repo, "--name", "shop"], { env: withDesktop(lab.root) });
     operator = lab.client();
     const minted = await lab.grant("shop", OPERATIONS, "1h", "agent:codex:1");
     grant = minted.id;
@@ -44,6 +44,17 @@ describe("calls that wait for the operator, decided on the command line", { time
     await holder[Symbol.asyncDispose]();
     await operator[Symbol.asyncDispose]();
     await lab[Symbol.asyncDispose]();
+  });
+
+  it("a desktop notification tells that something waits, and the commands that decide; it decides nothing itself", async () => {
+    const asked = agent.answer("run_command", { command: "echo <b>notified</b>" });
+    const { approval_id: id } = await asked;
+    const told = (): string =>
+      existsSync(join(lab.root, "told")) ? readFileSync(join(lab.root, "told"), "utf8") : "";
+    await lab.until("it is told", () => told().includes(`doorward action approve ${String(id)}`));
+    assert.match(told(), /^Doorward: .*run_command/m);
+    assert.equal((await agent.answer("check_approval", { approval_id: id }))["status"], "pending");
+    assert.equal((await lab.run(["action", "deny", String(id)])).code, 0);
   });
 
   it("a write is shown as what it changes, and is done once the operator agreed", async () => {
@@ -206,3 +217,13 @@ describe("calls that wait for the operator, decided on the command line", { time
     );
   });
 });
+
+/** A desktop whose notifications are written to the file "told". */
+function withDesktop(root: string): Record<string, string> {
+  const bin = join(root, "desktop");
+  mkdirSync(bin);
+  writeFileSync(join(bin, "notify-send"), `#!/bin/sh\nprintf '%s\\n' "$@" >> ${root}/told\n`, {
+    mode: 0o755,
+  });
+  return { PATH: `${bin}:${process.env["PATH"] ?? ""}`, DISPLAY: ":99" };
+}

@@ -178,7 +178,7 @@ function progressOf({ output, durationMs }: StartedCommand["process"]): string {
       .trimEnd()
       .split("\n")
       .at(-1) ?? "";
-  return `${seconds(durationMs)}: ${line.slice(-200)}`;
+  return line === "" ? seconds(durationMs) : `${seconds(durationMs)}: ${line.slice(-200)}`;
 }
 
 function answerOf(started: StartedCommand, end: CommandEnd, limit: number | null, call: ToolCall): Answer {
