@@ -30,6 +30,15 @@ describe("a launch whose evidence can't be written does not launch", { skip: nee
     assert.deepEqual([...folder("run/machines"), ...folder("state/homes")], [...known, ...known]);
   }
 
+  async function nobodyAttaches(machine: string): Promise<void> {
+    await using client = lab.client();
+    let bytes = 0;
+    const data = (chunk: Uint8Array): void => void (bytes += chunk.length);
+    const attached = client.attachTerminal(machine, { data, reconnectMs: 0 });
+    await assert.rejects(attached, (error: { code?: string }) => error.code === "EVIDENCE_UNWRITABLE");
+    assert.equal(bytes, 0);
+  }
+
   it("on a full disk, and no door opens", { timeout: 600_000 }, async (t) => {
     const kept = await lab.up(repo, "--name", "kept");
     const began = performance.now();
@@ -41,6 +50,7 @@ describe("a launch whose evidence can't be written does not launch", { skip: nee
       assert.equal(ran.code, 5);
       await nothingElse();
     }
+    await nobodyAttaches(kept);
     const door = await lab.run(["exec", kept, "--", "echo", "ran"]);
     assert.equal(door.stdout, "", door.stderr);
     assert.notEqual(door.code, 0);
