@@ -240,6 +240,15 @@ test("there are at most 16 commands in the background", async () => {
   assert.equal(more.kind === "failed" && more.code, "RATE_LIMITED");
 });
 
+test("nor are there more when they are asked for at once", async () => {
+  await using lab = open();
+  const calls = Array.from({ length: 24 }, () =>
+    lab.call("run_command", { command: "sleep 7020", background: true }),
+  );
+  const answers = await Promise.all(calls);
+  assert.equal(answers.filter(({ kind }) => kind === "answered").length, 16);
+});
+
 test("an id of nobody, and input for a command that has none, are refused in words", async () => {
   await using lab = open();
   const none = await lab.call("command_output", { command_id: "c99" });

@@ -57,6 +57,8 @@ export class BackgroundCommands implements AsyncDisposable {
   #keeper: Promise<Keeper> | undefined;
   #shell = "bash";
   #count = 0;
+  /** Commands in the background that are being started. */
+  #beginning = 0;
   #closed = false;
 
   constructor(door: DoorSession) {
@@ -97,10 +99,16 @@ export class BackgroundCommands implements AsyncDisposable {
     keeper?.end(mark);
   }
 
-  /** Refuses another command in the background when there are as many as there may be. */
-  refuseMany(): void {
-    const running = this.list().filter(({ state }) => state === "running").length;
-    if (running < MOST_BACKGROUND) return;
+  /**
+   * Takes the place of a command that begins in the background, until it is kept and this is disposed. RATE_LIMITED when
+   * there are as many as there may be.
+   */
+  beginOne(): Disposable {
+    const running = this.list().filter(({ state }) => state === "running").length + this.#beginning;
+    if (running < MOST_BACKGROUND) {
+      this.#beginning += 1;
+      return { [Symbol.dispose]: () => void (this.#beginning -= 1) };
+    }
     throw new DenialError({
       code: "RATE_LIMITED",
       rule: "agent-tool.commands.background",

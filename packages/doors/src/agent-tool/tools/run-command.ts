@@ -101,7 +101,7 @@ async function inForeground(input: Input, call: ToolCall): Promise<Answer> {
 
 async function inBackground(input: Input, call: ToolCall): Promise<Answer> {
   const { commands, door } = call.session;
-  commands.refuseMany();
+  using _beginning = commands.beginOne();
   const started = await start(input, call, input.stdin !== undefined);
   const kept = commands.keep(started, true);
   if (input.stdin !== undefined && input.stdin !== "") started.process.input?.send(input.stdin);
