@@ -103,11 +103,14 @@ export const searchFiles = defineTool({
   },
 });
 
+/** How ripgrep begins what it says of a pattern, behind the path that was searched; that or a glob may be called anything. */
+const OF_PATTERN = /": (?:regex parse error:|compiled regex exceeds|the literal )/i;
+
 /** ripgrep's word on a pattern says what is wrong with it, and not that it need not be one. */
 function refusedPattern(thrown: unknown): never {
   const error = toDoorwardError(thrown);
   const { code, message } = error;
-  if (code !== "INPUT_INVALID" || !/regex/.test(message)) return refusedGlob(error);
+  if (code !== "INPUT_INVALID" || !OF_PATTERN.test(message)) return refusedGlob(error);
   const hint = "Mend the expression, or set literal to true to look for the pattern as plain text";
   throw new DoorwardError({ code, message, hint, cause: error });
 }
