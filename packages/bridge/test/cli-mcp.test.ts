@@ -226,6 +226,7 @@ for (const [args, why] of [
   [["shop", "--read-only", "--op", "agent-tool.exec"], /--op and --read-only/],
   [["shop", "--up"], /--up with a machine/],
   [["shop", "--as", "Codex"], /--as "Codex"/],
+  [["shop", "--as", "my-agent"], /--as "my-agent".*one of openclaw/],
   [["shop", "--op", "terminal.exec"], /--op/],
 ] as const) {
   test(`refused: mcp ${args.join(" ")}`, async () => {

@@ -3,6 +3,8 @@ import {
   doorOf,
   Duration,
   OPERATIONS,
+  TOOL_IDS,
+  ToolId,
   ToolName,
   type Operation,
 } from "@doorward/contracts";
@@ -25,12 +27,7 @@ const DEFAULT_TIME = "10m";
 const AGENT_TOOL = OPERATIONS.filter((operation) => doorOf(operation) === "agent-tool");
 
 const McpOptions = z.object({
-  as: z
-    .string()
-    .max(40)
-    .regex(/^[a-z0-9-]+$/)
-    .describe("The kind of agent, in lower-case letters, digits and hyphens, e.g. codex")
-    .optional(),
+  as: ToolId.optional(),
   op: z.array(z.enum(AGENT_TOOL)).min(1).max(16).optional(),
   readOnly: z.boolean().optional(),
   for: Duration.optional(),
@@ -54,7 +51,10 @@ export function defineMcp(command: Command, cli: Cli): void {
   ];
   command
     .argument("[machine]", "name or id; may be left out where one machine has the current folder")
-    .option("--as <tool>", "kind of agent in records and grants: codex, claude-code, openclaw, hermes, ...")
+    .option(
+      "--as <tool>",
+      `kind of agent in records and grants: ${TOOL_IDS.join(", ")}; local-shell when left out`,
+    )
     .option(
       "--op <operation>",
       `operation of the grant; ${DEFAULT_OPERATIONS.join(", ")} when left out`,
