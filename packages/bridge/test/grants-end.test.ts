@@ -300,6 +300,28 @@ test("ended grants are forgotten after 30 days", async (t) => {
   assert.throws(() => lab.grants.authenticate(token), withCode("TOKEN_INVALID"));
 });
 
+test("of the grants of commands that follow each other fast, the newest are listed alone", async (t) => {
+  const lab = new Lab(t);
+  const commands = (count: number): string[] =>
+    Array.from({ length: count }, () => {
+      const grant = lab.grants.mintImplicit({
+        subject: OPERATOR,
+        machine: MACHINE,
+        operations: ["terminal.exec"],
+      });
+      grant.end();
+      return grant.id;
+    });
+  const recorded = commands(1500);
+  await lab.grants.settled();
+  lab.evidence.failing = true;
+  const unrecorded = commands(1500);
+  await lab.grants.settled();
+  lab.grants.flush();
+  const listed = new Set(lab.grants.list({ includeEnded: true }).map(({ grant }) => grant.grantId));
+  assert.deepEqual([...listed].sort(), [...recorded.slice(1000), ...unrecorded].sort());
+});
+
 test("grants of the operator's own connections are forgotten an hour after their end, others are not", async (t) => {
   const lab = new Lab(t);
   const kept = await lab.mint();

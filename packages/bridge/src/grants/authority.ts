@@ -29,6 +29,8 @@ import { grantView } from "./view.ts";
 const KEPT_MS = 30 * 86_400_000;
 /** Those of the operator's own connections: nobody holds them, each command makes one, and the evidence has them. */
 const IMPLICIT_KEPT_MS = 3_600_000;
+/** At most so many of them, however fast commands follow each other: each takes more than a kilobyte. */
+const IMPLICIT_KEPT = 2000;
 const FLUSH_MS = 60_000;
 const RETRY_MS = 1000;
 
@@ -248,7 +250,12 @@ export class GrantAuthority implements AsyncDisposable {
 
   #prune(): void {
     const now = this.#clock.wall();
-    this.#ledger.prune(({ implicit }) => now - (implicit ? IMPLICIT_KEPT_MS : KEPT_MS));
+    const ended = this.#ledger.all().filter(({ implicit, live }) => implicit && !live);
+    const beyond = new Set(ended.slice(0, Math.max(0, ended.length - IMPLICIT_KEPT)));
+    this.#ledger.prune((entry) => {
+      if (beyond.has(entry)) return Infinity;
+      return now - (entry.implicit ? IMPLICIT_KEPT_MS : KEPT_MS);
+    });
   }
 
   #tryFlush(): void {

@@ -129,11 +129,11 @@ export class GrantLedger {
     this.#behind = false;
   }
 
-  /** Drops what ended, and was recorded, before the time of day that holds for it. */
+  /** Drops what ended before the time of day that holds for it, and was recorded; what the store does not keep is not recorded from here later. */
   prune(before: (entry: GrantEntry) => number): void {
     const old = this.all().filter((entry) => {
       const { end } = entry.stored;
-      return end?.recorded === true && Date.parse(end.at) < before(entry);
+      return end !== null && (end.recorded || !entry.kept) && Date.parse(end.at) < before(entry);
     });
     if (old.length === 0) return;
     this.#documents.transaction(() => {
