@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
-import { eventually } from "../../packages/bridge/test/gateway-harness.ts";
+import { eventually } from "../../packages/bridge/test/gateway-dial.ts";
 import { AGENT_OPERATIONS, startMcp, type McpBench } from "../support/mcp-bench.ts";
 import { clientsMissing, runClient, runDriver, type Ran } from "./client-programs.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { WebSocket } from "ws";
-import { ask, closing, dialDoor, eventually, nextText } from "../../packages/bridge/test/gateway-harness.ts";
+import { ask, closing, dialDoor, eventually, nextText } from "../../packages/bridge/test/gateway-dial.ts";
 import { AGENT_OPERATIONS, modernRequest, startMcp, type McpBench } from "../support/mcp-bench.ts";
 
 const MB = 1_000_000;

@@ -4,14 +4,14 @@ import { after, before, describe, it } from "node:test";
 import { WebSocket } from "ws";
 import {
   ask,
-  BETA,
   closing,
   dialDoor,
   eventually,
   nextText,
   refusal,
   type Answer,
-} from "../../packages/bridge/test/gateway-harness.ts";
+} from "../../packages/bridge/test/gateway-dial.ts";
+import { BETA } from "../../packages/bridge/test/gateway-harness.ts";
 import {
   AGENT_OPERATIONS,
   INITIALIZE,

@@ -10,7 +10,7 @@ import {
   nextText,
   raw,
   refusal,
-} from "../../packages/bridge/test/gateway-harness.ts";
+} from "../../packages/bridge/test/gateway-dial.ts";
 import {
   AGENT_OPERATIONS,
   INITIALIZE,

@@ -4,7 +4,8 @@ import { connect } from "node:net";
 import { describe, it } from "node:test";
 import type { WebSocket } from "ws";
 import { OwnTime } from "../../../test/support/own-time.ts";
-import { closing, dialDoor, eventually, nextText, refusal, startGateway } from "./gateway-harness.ts";
+import { closing, dialDoor, eventually, nextText, refusal } from "./gateway-dial.ts";
+import { startGateway } from "./gateway-harness.ts";
 import { handshake, upgraded } from "./gateway-wire.ts";
 
 describe("limits and life of door sockets", () => {

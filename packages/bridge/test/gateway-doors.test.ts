@@ -3,18 +3,8 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { OwnTime } from "../../../test/support/own-time.ts";
-import {
-  ALPHA,
-  ask,
-  closing,
-  dialDoor,
-  eventually,
-  nextText,
-  raw,
-  refusal,
-  startGateway,
-  type Bench,
-} from "./gateway-harness.ts";
+import { ask, closing, dialDoor, eventually, nextText, raw, refusal } from "./gateway-dial.ts";
+import { ALPHA, startGateway, type Bench } from "./gateway-harness.ts";
 import { handshake } from "./gateway-wire.ts";
 
 describe("door sockets", () => {

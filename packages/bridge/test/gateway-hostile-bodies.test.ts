@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { after, before, describe, it } from "node:test";
-import { ask, eventually, type Bench } from "./gateway-harness.ts";
+import { ask, eventually } from "./gateway-dial.ts";
+import type { Bench } from "./gateway-harness.ts";
 import { closeAlive, startHostile } from "./gateway-wire.ts";
 
 describe("hostile bodies and queries", () => {

@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { describe, it } from "node:test";
 import { OwnTime } from "../../../test/support/own-time.ts";
-import { ask, closing, dialDoor, eventually, nextText, startGateway } from "./gateway-harness.ts";
+import { ask, closing, dialDoor, eventually, nextText } from "./gateway-dial.ts";
+import { startGateway } from "./gateway-harness.ts";
 import { hoard } from "./gateway-wire.ts";
 
 describe("hostile connections", () => {

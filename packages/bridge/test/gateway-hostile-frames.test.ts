@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { after, before, describe, it } from "node:test";
-import { dialDoor, eventually, raw, type Bench } from "./gateway-harness.ts";
+import { dialDoor, eventually, raw } from "./gateway-dial.ts";
+import type { Bench } from "./gateway-harness.ts";
 import { closeAlive, handshake, startHostile, upgraded } from "./gateway-wire.ts";
 
 describe("hostile WebSockets", () => {

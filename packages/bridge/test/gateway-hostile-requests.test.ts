@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, describe, it } from "node:test";
-import { ask, raw, type Bench } from "./gateway-harness.ts";
+import { ask, raw } from "./gateway-dial.ts";
+import type { Bench } from "./gateway-harness.ts";
 import { closeAlive, startHostile } from "./gateway-wire.ts";
 
 describe("hostile requests", () => {

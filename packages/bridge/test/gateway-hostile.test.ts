@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { ask, raw, type Bench } from "./gateway-harness.ts";
+import { ask, raw } from "./gateway-dial.ts";
+import type { Bench } from "./gateway-harness.ts";
 import { closeAlive, startHostile } from "./gateway-wire.ts";
 
 describe("hostile callers", () => {

@@ -4,7 +4,8 @@ import { request as httpRequest, type IncomingMessage } from "node:http";
 import { after, before, describe, it } from "node:test";
 import { DenialError, ROUTES, type Route } from "@doorward/contracts";
 import type { RouteCall } from "../src/gateway/index.ts";
-import { ALPHA, ask, eventually, startGateway, type Bench } from "./gateway-harness.ts";
+import { ask, eventually } from "./gateway-dial.ts";
+import { ALPHA, startGateway, type Bench } from "./gateway-harness.ts";
 
 const bridgeStatus = { not: "complete" };
 

@@ -5,7 +5,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { ask, eventually, startGateway } from "./gateway-harness.ts";
+import { ask, eventually } from "./gateway-dial.ts";
+import { startGateway } from "./gateway-harness.ts";
 
 describe("gateway limits and life", () => {
   it("a login name that no subject could hold becomes one that can", async () => {

@@ -3,7 +3,8 @@ import { connect } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { DoorwardError } from "@doorward/contracts";
 import type { Door, DoorEntry } from "@doorward/doors";
-import { eventually, startGateway, type Bench } from "./gateway-harness.ts";
+import { eventually } from "./gateway-dial.ts";
+import { startGateway, type Bench } from "./gateway-harness.ts";
 
 /** A door that never answers by itself. */
 function silentDoor(seen: string[]): DoorEntry {

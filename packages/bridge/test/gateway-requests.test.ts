@@ -3,7 +3,8 @@ import { after, afterEach, before, describe, it } from "node:test";
 import { DoorwardError } from "@doorward/contracts";
 import type { Door, DoorEntry, DoorSession } from "@doorward/doors";
 import { OwnTime } from "../../../test/support/own-time.ts";
-import { ALPHA, ask, eventually, startGateway, type Answer, type Bench } from "./gateway-harness.ts";
+import { ask, eventually, type Answer } from "./gateway-dial.ts";
+import { ALPHA, startGateway, type Bench } from "./gateway-harness.ts";
 
 /** The far side of a door that takes plain requests: answers at once, or when it is let go. */
 class PlainDoor {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { ask, eventually, startGateway, type Bench } from "./gateway-harness.ts";
+import { ask, eventually } from "./gateway-dial.ts";
+import { startGateway, type Bench } from "./gateway-harness.ts";
 
 /** A gateway for hostile callers, with small messages and no limit of how often they ask, and a grant of it. */
 export async function startHostile(): Promise<{ bench: Bench; token: string }> {
