@@ -9,8 +9,10 @@ import type { CommandPlan } from "../ports.ts";
 import { emptyCgroups } from "./cgroup.ts";
 import type { Containment } from "./containment.ts";
 import type { HeldProgram } from "./held-program.ts";
+import { lastOutput } from "./last-output.ts";
 import { FromSupervisor, SUPERVISOR_FD, type ToSupervisor } from "./supervisor-protocol.ts";
 
+/** How long the supervisor may take to end its namespace; what that holds is killed with it afterwards, and wrote no more. */
 const END_WAIT_MS = 2000;
 
 /** One program under its supervisor, from start until everything it started is dead. */
@@ -76,13 +78,9 @@ export class Supervised implements AsyncDisposable {
     await this.#endStreams();
   }
 
-  /** Whom the program handed its streams to, over a socket, may hold them open for ever; nobody waits for that. */
   async #endStreams(): Promise<void> {
-    const waited = new AbortController();
-    const late = sleep(END_WAIT_MS, undefined, { signal: waited.signal });
-    late.catch(() => undefined);
-    await Promise.race([this.#closed, late]);
-    waited.abort();
+    if (this.#lives()) await Promise.race([once(this.#child, "exit"), this.#closed]).catch(() => undefined);
+    await lastOutput(this.#closed);
     for (const stream of this.#child.stdio) stream?.destroy();
     await this.#closed;
   }
