@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { DenialError } from "@doorward/contracts";
 import { connected, EgressLab, eventually, internal, of, refusal, SHOP, signal } from "./egress-lab.ts";
@@ -47,6 +50,30 @@ describe("the gate", () => {
     lab.hosts({ "registry.corp": "127.0.0.3", "registry.corp ": "10.0.0.1" });
     lab.hosts({ "registry.corp": "10.0.0.1" });
     assert.equal((await refusal(lab.egress.gate.dial(permit, signal))).code, "EGRESS_ADDRESS_DENIED");
+  });
+
+  it("refuses a host whose authorities can't be read, says why, and reads them again when the file is another one", async () => {
+    await using lab = await EgressLab.open({});
+    const ca = join(lab.base, "ca.pem");
+    const pem = (text: string) => `-----BEGIN CERTIFICATE-----\n${text}\n-----END CERTIFICATE-----\n`;
+    await lab.reload({ egress: { allow: [{ host: "api.example.com", ca }] } });
+    const decide = () => lab.egress.gate.decide(lab.target("api.example.com", 443), signal);
+    const gone = await refusal(decide());
+    assert.deepEqual(
+      [gone.code, gone.message, gone.hint],
+      ["EGRESS_DENIED", `Cannot use the authorities in "${ca}": it does not exist`, `ls -l ${ca}`],
+    );
+    execFileSync("mkfifo", [ca]);
+    assert.match((await refusal(decide())).message, /it is not a regular file$/);
+    rmSync(ca);
+    for (const text of ["AA==", "BB=="]) {
+      writeFileSync(`${ca}.new`, pem(text));
+      renameSync(`${ca}.new`, ca);
+      assert.equal((await decide()).ca, pem(text));
+      assert.equal((await decide()).ca, pem(text));
+    }
+    rmSync(ca);
+    assert.match((await refusal(decide())).message, /it does not exist$/);
   });
 
   it("refuses a public name that the host's own hosts file sends to a special address", async () => {

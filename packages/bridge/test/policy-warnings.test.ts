@@ -36,6 +36,23 @@ test("roots that are not there, or that are always denied, are named", async () 
   assert.match((await warned(lab, "version: 1\nroots: []\n")).join(), /^roots: it is empty/);
 });
 
+test("authorities of egress that can't be read are named, with the reason", async () => {
+  using lab = new PolicyLab();
+  const pem = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+  lab.write(lab.home, { "good.pem": pem, "none.pem": "hello\n", "large.pem": pem.padEnd(1_048_577) });
+  const rules = ["good.pem", "none.pem", "large.pem", "gone.pem", "src"].map(
+    (name) => `{ host: "${name.replace(".pem", "")}.example.com", ca: ~/${name} }`,
+  );
+  const text = `${ROOTS}egress: { allow: [${rules.join(", ")}] }\nprofiles: { agent: { egress: { allow: [${rules[3] ?? ""}] } } }\n`;
+  assert.deepEqual(await warned(lab, text), [
+    'egress.allow[1].ca: Cannot use the authorities in "~/none.pem": it has no PEM certificate',
+    'egress.allow[2].ca: Cannot use the authorities in "~/large.pem": it is larger than 1048576 bytes',
+    'egress.allow[3].ca: Cannot use the authorities in "~/gone.pem": it does not exist',
+    'egress.allow[4].ca: Cannot use the authorities in "~/src": it is not a regular file',
+    'profiles.agent.egress.allow[0].ca: Cannot use the authorities in "~/gone.pem": it does not exist',
+  ]);
+});
+
 test("a rule for a door that no profile has grants nothing, and the warning says so", async () => {
   using lab = new PolicyLab();
   const found = await warned(lab, ROOTS + CLOSED + rule("agent:codex:*"));

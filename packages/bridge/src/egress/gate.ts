@@ -71,7 +71,7 @@ export class Gate implements EgressGate, Disposable {
     signal.throwIfAborted();
     try {
       const { host, rule } = await this.#judge.judge(target, signal);
-      return this.#permit(target, host, rule);
+      return await this.#permit(target, host, rule);
     } catch (thrown) {
       const error = toDoorwardError(thrown);
       if (error.code !== "ABORTED") this.refused(target.machine, target, error);
@@ -177,9 +177,9 @@ export class Gate implements EgressGate, Disposable {
     clearInterval(this.#sweep);
   }
 
-  #permit(target: EgressTarget, host: string, rule: EffectiveRule): EgressPermit {
+  async #permit(target: EgressTarget, host: string, rule: EffectiveRule): Promise<EgressPermit> {
     const { tls, methods, paths } = rule;
-    const ca = rule.ca === null ? null : readAuthorities(rule.ca);
+    const ca = rule.ca === null ? null : await readAuthorities(rule.ca);
     const { source } = rule;
     const effect = effectOf(rule);
     const permit: EgressPermit = {

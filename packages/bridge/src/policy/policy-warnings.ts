@@ -1,5 +1,6 @@
 import { doorOf, type DoorName, type PolicyGrantRule } from "@doorward/contracts";
 import { toolIdOf } from "@doorward/doors";
+import { readAuthorities } from "../egress/read-authorities.ts";
 import type { PolicyFile } from "./policy-file.ts";
 import { judgeRoot } from "./judge-path.ts";
 
@@ -13,7 +14,27 @@ export interface PolicyWarning {
 export async function policyWarnings(file: PolicyFile): Promise<PolicyWarning[]> {
   if (!file.exists) return [{ field: "", what: "there is no such file: nothing is allowed" }];
   const grants = (file.policy.grants ?? []).flatMap((rule, at) => grantWarnings(file, rule, at));
-  return [...(await rootWarnings(file)), ...grants];
+  return [...(await rootWarnings(file)), ...grants, ...(await authorityWarnings(file))];
+}
+
+/** Authorities that rules of egress name and that can't be read: their hosts are refused. */
+async function authorityWarnings({ policy, host }: PolicyFile): Promise<PolicyWarning[]> {
+  const profiles = Object.entries(policy.profiles ?? {});
+  const places = [
+    { field: "egress", egress: policy.egress },
+    ...profiles.map(([name, { egress }]) => ({ field: `profiles.${name}.egress`, egress })),
+  ];
+  const named = places.flatMap(({ field, egress }) =>
+    (egress?.allow ?? []).map(({ ca }, at) => ({ field: `${field}.allow[${String(at)}].ca`, ca })),
+  );
+  const warnings = named.map(async ({ field, ca }): Promise<PolicyWarning[]> => {
+    if (ca === undefined) return [];
+    return await readAuthorities(ca, host.home).then(
+      () => [],
+      (error: unknown) => [{ field, what: error instanceof Error ? error.message : String(error) }],
+    );
+  });
+  return (await Promise.all(warnings)).flat();
 }
 
 async function rootWarnings(file: PolicyFile): Promise<PolicyWarning[]> {
