@@ -1,113 +1,42 @@
 import assert from "node:assert/strict";
-import { request } from "node:http";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { connect, type TerminalEnd, type TerminalSession } from "@doorward/client";
+import { connect } from "@doorward/client";
 import { ROUTES, type DoorwardError } from "@doorward/contracts";
 import { WebSocket } from "ws";
 import { openLab, type Lab } from "../support/lab.ts";
+import { OverTcp, type Answer } from "./grants-over-tcp.ts";
 
 const TERMINAL = ["terminal.attach", "terminal.observe", "terminal.input"] as const;
 const ALL = [...TERMINAL, "terminal.exec", "terminal.agent-exec"] as const;
 
-interface Answer {
-  readonly status: number;
-  readonly code: string;
-  readonly text: string;
-}
-
 describe("grants over TCP against a running bridge", () => {
   let lab: Lab;
   let port: number;
+  let over: OverTcp;
 
   before(async () => {
     lab = await openLab();
     await lab.up(lab.repo("shop"));
     await lab.up(lab.repo("other"));
     port = await lab.tcpPort();
+    over = new OverTcp(port);
   });
   after(async () => await lab[Symbol.asyncDispose]());
 
-  const url = (): string => `http://127.0.0.1:${port}`;
-
-  /** One HTTP request with exactly these headers. */
-  function http(
-    path: string,
-    headers: Record<string, string> = {},
-    method = "GET",
-    body = "",
-  ): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      const type = body === "" ? {} : { "content-type": "application/json" };
-      const sent = request({
-        host: "127.0.0.1",
-        port,
-        path,
-        method,
-        headers: { ...type, ...headers },
-        agent: false,
-      });
-      sent.once("error", reject);
-      sent.once("response", (response) => {
-        let text = "";
-        response.setEncoding("utf8").on("data", (part: string) => (text += part));
-        response.once("end", () => resolve({ status: response.statusCode ?? 0, code: codeIn(text), text }));
-      });
-      sent.end(body);
-    });
-  }
-
-  /** Tries to open a door; answers the close or refusal. */
-  function door(path: string, headers: Record<string, string>, protocols: string[]): Promise<string> {
-    return new Promise((resolve) => {
-      const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, protocols, { headers });
-      socket.once("open", () => {
-        socket.terminate();
-        resolve("open");
-      });
-      socket.once("error", () => undefined);
-      socket.once("unexpected-response", (_request, response) => {
-        let text = "";
-        response.on("data", (part: Buffer) => (text += String(part)));
-        response.once("end", () => resolve(`${String(response.statusCode)} ${codeIn(text)}`));
-      });
-    });
-  }
-  const terminal = (machine: string, token: string): Promise<string> =>
-    door(`/v1/machines/${machine}/doors/terminal`, { authorization: `Bearer ${token}` }, [
-      "doorward.terminal.v1",
-    ]);
-
-  interface Attached {
-    readonly session: TerminalSession;
-    readonly seen: () => string;
-    readonly ended: Promise<{ end: TerminalEnd; at: number }>;
-  }
-
-  async function attach(token: string): Promise<Attached> {
-    const client = connect({ url: url(), token });
-    let text = "";
-    const session = await client.attachTerminal("shop", {
-      data: (bytes) => void (text += Buffer.from(bytes).toString()),
-      reconnectMs: 0,
-    });
-    const ended = session.done.then((end) => ({ end, at: performance.now() }));
-    return { session, seen: () => text, ended };
-  }
-
   it("a grant opens the doors it names, over TCP, and works", async () => {
     const { token } = await lab.grant("shop", ALL);
-    const { session, seen } = await attach(token);
+    const { session, seen } = await over.attach(token);
     session.write(Buffer.from("echo $((6*7))\r"));
     await lab.until("42", () => seen().includes("42\r"));
     session.detach();
-    await using client = connect({ url: url(), token });
+    await using client = connect({ url: over.url, token });
     assert.deepEqual(await client.exec("shop", ["sh", "-c", "exit 3"]), { code: 3, signal: null });
   });
 
   it("the command acts as the grant's subject with DOORWARD_TOKEN and never touches the socket", async () => {
     const { token } = await lab.grant("shop", ALL);
-    const env = { DOORWARD_TOKEN: token, DOORWARD_URL: url(), DOORWARD_HOME: "/nonexistent/home" };
+    const env = { DOORWARD_TOKEN: token, DOORWARD_URL: over.url, DOORWARD_HOME: "/nonexistent/home" };
     const ran = await lab.run(["exec", "shop", "--", "echo", "as-agent"], { env });
     assert.deepEqual([ran.code, ran.stdout], [0, "as-agent\n"], ran.stderr);
     assert.equal((await lab.run(["up", lab.sources], { env })).code, 3);
@@ -131,20 +60,20 @@ describe("grants over TCP against a running bridge", () => {
       token.slice(0, -1),
     ];
     for (const fake of forged) {
-      assert.match(await terminal("shop", fake), /^401 TOKEN_INVALID$|^429/, fake);
-      assert.equal((await http("/v1/machines", { authorization: `Bearer ${fake}` })).status, 401);
+      assert.match(await over.terminal("shop", fake), /^401 TOKEN_INVALID$|^429/, fake);
+      assert.equal((await over.http("/v1/machines", { authorization: `Bearer ${fake}` })).status, 401);
     }
     assert.match(
-      await door("/v1/machines/shop/doors/terminal", {}, ["doorward.terminal.v1"]),
+      await over.door("/v1/machines/shop/doors/terminal", {}, ["doorward.terminal.v1"]),
       /^401 TOKEN_MISSING$/,
     );
-    assert.equal((await http("/v1/machines")).code, "TOKEN_MISSING");
-    assert.equal(await terminal("shop", token), "open", "the real one still works");
+    assert.equal((await over.http("/v1/machines")).code, "TOKEN_MISSING");
+    assert.equal(await over.terminal("shop", token), "open", "the real one still works");
   });
 
   it("a token in a query string is refused, even a valid one", async () => {
     const { token } = await lab.grant("shop", ALL);
-    const answer = await http(`/v1/machines?token=${token}`, { authorization: `Bearer ${token}` });
+    const answer = await over.http(`/v1/machines?token=${token}`, { authorization: `Bearer ${token}` });
     assert.deepEqual([answer.status, answer.code], [400, "INPUT_INVALID"]);
     assert.ok(!answer.text.includes(token));
   });
@@ -162,20 +91,23 @@ describe("grants over TCP against a running bridge", () => {
 
   it("an expired grant opens nothing, and its terminal is closed with the reason", async (t) => {
     const { token } = await lab.grant("shop", ALL, "8s");
-    const { ended } = await attach(token);
+    const { ended } = await over.attach(token);
     const began = performance.now();
     const { end, at } = await ended;
     assert.equal(end.kind === "closed" ? end.error.code : end.kind, "GRANT_EXPIRED");
     t.diagnostic(`closed ${Math.round(at - began)} ms after attaching with 8 s`);
-    assert.equal(await terminal("shop", token), "401 GRANT_EXPIRED");
-    assert.equal((await http("/v1/machines", { authorization: `Bearer ${token}` })).code, "GRANT_EXPIRED");
+    assert.equal(await over.terminal("shop", token), "401 GRANT_EXPIRED");
+    assert.equal(
+      (await over.http("/v1/machines", { authorization: `Bearer ${token}` })).code,
+      "GRANT_EXPIRED",
+    );
   });
 
   it("an attached terminal is closed within 50 ms of revoke, and says why", async (t) => {
     const times: number[] = [];
     for (let round = 0; round < 5; round += 1) {
       const { id, token } = await lab.grant("shop", ALL);
-      const { ended } = await attach(token);
+      const { ended } = await over.attach(token);
       await using client = lab.client();
       await client.call("bridge.health", {});
       const began = performance.now();
@@ -187,7 +119,7 @@ describe("grants over TCP against a running bridge", () => {
       times.push(at - began);
       assert.equal(end.kind === "closed" ? end.error.code : end.kind, "GRANT_REVOKED");
       assert.deepEqual((await revoked).revoked, [id]);
-      assert.equal(await terminal("shop", token), "401 GRANT_REVOKED");
+      assert.equal(await over.terminal("shop", token), "401 GRANT_REVOKED");
     }
     t.diagnostic(`revoke until closed: ${times.map((ms) => ms.toFixed(1)).join(", ")} ms`);
     // What else a busy host does adds to the others, but not without end.
@@ -197,7 +129,7 @@ describe("grants over TCP against a running bridge", () => {
 
   it("the user of the command sees the reason of a revocation, and gets the terminal back", async (t) => {
     const { id, token } = await lab.grant("shop", ALL);
-    const screen = lab.screen(["attach", "shop"], { DOORWARD_TOKEN: token, DOORWARD_URL: url() });
+    const screen = lab.screen(["attach", "shop"], { DOORWARD_TOKEN: token, DOORWARD_URL: over.url });
     await screen.see("$ ");
     const began = performance.now();
     const revoke = lab.run(["grant", "revoke", id, "--reason", "laptop lost"]);
@@ -214,7 +146,7 @@ describe("grants over TCP against a running bridge", () => {
 
   it("a running command is cut by a revocation, and its process ends in the machine", async () => {
     const { id, token } = await lab.grant("shop", ALL);
-    await using client = connect({ url: url(), token });
+    await using client = connect({ url: over.url, token });
     const session = await client.startExec("shop", ["sleep", "4242"]);
     const running = async (): Promise<boolean> =>
       (await lab.sh("shop", "pgrep -f 'sleep 424[2]'")).code === 0;
@@ -227,23 +159,23 @@ describe("grants over TCP against a running bridge", () => {
   it("a grant for one machine opens no other, and sees no other", async () => {
     const { token } = await lab.grant("shop", ALL);
     const authorization = `Bearer ${token}`;
-    assert.equal(await terminal("other", token), "403 MACHINE_NOT_GRANTED");
-    assert.equal((await http("/v1/machines/other", { authorization })).status, 403);
-    assert.equal((await http("/v1/machines/other/terminals", { authorization })).status, 403);
-    const listed = JSON.parse((await http("/v1/machines", { authorization })).text) as {
+    assert.equal(await over.terminal("other", token), "403 MACHINE_NOT_GRANTED");
+    assert.equal((await over.http("/v1/machines/other", { authorization })).status, 403);
+    assert.equal((await over.http("/v1/machines/other/terminals", { authorization })).status, 403);
+    const listed = JSON.parse((await over.http("/v1/machines", { authorization })).text) as {
       machines: { name: string }[];
     };
     assert.deepEqual(
       listed.machines.map(({ name }) => name),
       ["shop"],
     );
-    assert.match(await terminal("nobody", token), /^40[34] /);
+    assert.match(await over.terminal("nobody", token), /^40[34] /);
   });
 
   it("a grant without an operation can't do it, at the door and inside it", async () => {
     const observe = await lab.grant("shop", ["terminal.observe"]);
     const exec = await lab.grant("shop", ["terminal.exec"]);
-    await using client = connect({ url: url(), token: observe.token });
+    await using client = connect({ url: over.url, token: observe.token });
     await assert.rejects(
       client.exec("shop", ["true"]),
       (error: DoorwardError) => error.code === "OPERATION_NOT_GRANTED",
@@ -252,7 +184,7 @@ describe("grants over TCP against a running bridge", () => {
       client.attachTerminal("shop", { data: () => undefined, reconnectMs: 0 }),
       (error: DoorwardError) => error.code === "OPERATION_NOT_GRANTED",
     );
-    await using runner = connect({ url: url(), token: exec.token });
+    await using runner = connect({ url: over.url, token: exec.token });
     await assert.rejects(
       runner.attachTerminal("shop", { data: () => undefined, reconnectMs: 0 }),
       (error: DoorwardError) => error.code === "OPERATION_NOT_GRANTED",
@@ -260,13 +192,13 @@ describe("grants over TCP against a running bridge", () => {
     const path = (name: string): string => `/v1/machines/shop/doors/${name}`;
     const headers = { authorization: `Bearer ${exec.token}` };
     for (const name of ["browser", "editor", "agent-tool", "nonsense", "terminal%2f..%2fexec"])
-      assert.match(await door(path(name), headers, ["doorward.terminal.v1"]), /^40[034] /, name);
+      assert.match(await over.door(path(name), headers, ["doorward.terminal.v1"]), /^40[034] /, name);
   });
 
   it("an observer's keystrokes change nothing", async () => {
     const full = await lab.grant("shop", ALL);
     const watcher = await lab.grant("shop", ["terminal.observe"]);
-    const { session } = await attach(full.token);
+    const { session } = await over.attach(full.token);
     const socket = new WebSocket(
       `ws://127.0.0.1:${port}/v1/machines/shop/doors/terminal`,
       ["doorward.terminal.v1"],
@@ -288,7 +220,7 @@ describe("grants over TCP against a running bridge", () => {
     const parent = await lab.grant("shop", [...TERMINAL], "1h");
     const authorization = `Bearer ${parent.token}`;
     const narrow = (body: unknown): Promise<Answer> =>
-      http(`/v1/grants/${parent.id}/narrow`, { authorization }, "POST", JSON.stringify(body));
+      over.http(`/v1/grants/${parent.id}/narrow`, { authorization }, "POST", JSON.stringify(body));
     for (const wider of [
       { operations: ["terminal.exec"] },
       { operations: [...TERMINAL, "terminal.exec"] },
@@ -302,20 +234,20 @@ describe("grants over TCP against a running bridge", () => {
     const made = await narrow({ operations: ["terminal.observe"], for: "10m", subject: "agent:test:child" });
     assert.equal(made.status, 200, made.text);
     const child = JSON.parse(made.text) as { token: string; grant: { grantId: string } };
-    assert.equal(await terminal("shop", child.token), "open");
+    assert.equal(await over.terminal("shop", child.token), "open");
     await lab.run(["grant", "revoke", parent.id]);
-    assert.equal(await terminal("shop", child.token), "401 GRANT_REVOKED");
+    assert.equal(await over.terminal("shop", child.token), "401 GRANT_REVOKED");
   });
 
   it("a holder can't use, see, narrow or revoke the grants of others", async () => {
     const mine = await lab.grant("shop", ALL);
     const theirs = await lab.grant("shop", ALL, "1h", "agent:test:2");
     const headers = { authorization: `Bearer ${mine.token}` };
-    assert.equal((await http(`/v1/grants/${theirs.id}`, headers)).status, 403);
-    assert.equal((await http(`/v1/grants/${theirs.id}/revoke`, headers, "POST", "{}")).status, 403);
-    assert.equal((await http(`/v1/grants/${theirs.id}/narrow`, headers, "POST", "{}")).status, 403);
-    assert.ok(!(await http("/v1/grants?all=true", headers)).text.includes(theirs.id));
-    assert.equal(await terminal("shop", theirs.token), "open");
+    assert.equal((await over.http(`/v1/grants/${theirs.id}`, headers)).status, 403);
+    assert.equal((await over.http(`/v1/grants/${theirs.id}/revoke`, headers, "POST", "{}")).status, 403);
+    assert.equal((await over.http(`/v1/grants/${theirs.id}/narrow`, headers, "POST", "{}")).status, 403);
+    assert.ok(!(await over.http("/v1/grants?all=true", headers)).text.includes(theirs.id));
+    assert.equal(await over.terminal("shop", theirs.token), "open");
   });
 
   it("every operator's route is refused to every grant, and to nobody in particular", async () => {
@@ -328,10 +260,10 @@ describe("grants over TCP against a running bridge", () => {
         .replace("{grant}", "g_0000000000")
         .replace("{index}", "0");
       const body = route.method === "POST" ? "{}" : "";
-      const held = await http(path, { authorization: `Bearer ${token}` }, route.method, body);
+      const held = await over.http(path, { authorization: `Bearer ${token}` }, route.method, body);
       assert.equal(held.status, 403, `${id}: ${held.text}`);
       assert.equal(held.code, "OPERATOR_ONLY", id);
-      assert.equal((await http(path, {}, route.method, body)).status, 401, id);
+      assert.equal((await over.http(path, {}, route.method, body)).status, 401, id);
       tried.push(id);
     }
     assert.ok(tried.length >= 15);
@@ -353,7 +285,7 @@ describe("grants over TCP against a running bridge", () => {
       `localhost.evil:${port}`,
       "2130706433",
     ]) {
-      const answer = await http("/v1/machines", { authorization, host });
+      const answer = await over.http("/v1/machines", { authorization, host });
       assert.ok([400, 403].includes(answer.status), `${host}: ${answer.status}`);
     }
     for (const origin of [
@@ -364,18 +296,18 @@ describe("grants over TCP against a running bridge", () => {
       "vscode-webview://x",
     ]) {
       assert.equal(
-        (await http("/v1/machines", { authorization, origin })).code,
+        (await over.http("/v1/machines", { authorization, origin })).code,
         "ORIGIN_NOT_ALLOWED",
         origin,
       );
-      const tried = await door("/v1/machines/shop/doors/terminal", { authorization, origin }, [
+      const tried = await over.door("/v1/machines/shop/doors/terminal", { authorization, origin }, [
         "doorward.terminal.v1",
       ]);
       assert.equal(tried, "403 ORIGIN_NOT_ALLOWED", origin);
     }
     const site = { authorization, "sec-fetch-site": "cross-site" };
-    assert.equal((await http("/v1/machines", site)).code, "ORIGIN_NOT_ALLOWED");
-    const preflight = await http(
+    assert.equal((await over.http("/v1/machines", site)).code, "ORIGIN_NOT_ALLOWED");
+    const preflight = await over.http(
       "/v1/machines",
       { origin: "https://evil.example", "access-control-request-method": "GET" },
       "OPTIONS",
@@ -399,7 +331,7 @@ describe("grants over TCP against a running bridge", () => {
   it("what was refused is in the evidence, and no token is in any file", async () => {
     const { execFileSync } = await import("node:child_process");
     const { token } = await lab.grant("shop", ALL);
-    await terminal("other", token);
+    await over.terminal("other", token);
     const denials = await lab.records("denial");
     assert.ok(denials.some(({ summary }) => summary.includes("MACHINE_NOT_GRANTED")));
     const secret = token.split("_")[2] ?? "";
@@ -407,11 +339,3 @@ describe("grants over TCP against a running bridge", () => {
     assert.equal((await lab.run(["evidence", "verify"])).code, 0);
   });
 });
-
-function codeIn(text: string): string {
-  try {
-    return (JSON.parse(text) as { code?: string }).code ?? "";
-  } catch {
-    return "";
-  }
-}
