@@ -2,6 +2,7 @@ import { styleText } from "node:util";
 import { asCalled, calledAs } from "./called-as.ts";
 import type { Cli } from "./cli.ts";
 import { escapeLine } from "@doorward/client/operator";
+import { wrapped } from "./wrapped.ts";
 
 /** Colours that the command uses. */
 export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
@@ -37,6 +38,12 @@ export class Output {
   /** Text for people whose commands can be pasted as they are, however this one was called. */
   commands(text: string): string {
     return asCalled(text, calledAs(this.#cli, this.#cli.script));
+  }
+
+  /** Text for stdout in lines as wide as the terminal, behind an indent; as it is where stdout is none. */
+  wrap(text: string, indent: number): string {
+    const { isTTY, columns } = this.#cli.stdout;
+    return isTTY === true && columns !== undefined ? wrapped(text, indent, columns) : text;
   }
 
   /** Colours text for stdout, when that is a terminal. */

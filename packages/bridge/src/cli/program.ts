@@ -1,6 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { version } from "../build-id.ts";
-import type { Cli } from "./cli.ts";
+import type { Cli, TerminalWritable } from "./cli.ts";
 import { Output } from "./output.ts";
 import { COMMANDS, type CommandEntry } from "./commands.ts";
 import { shellWord } from "./shell-word.ts";
@@ -44,12 +44,19 @@ export async function buildProgram(cli: Cli, called: "all" | readonly string[]):
       outputError: () => undefined,
       writeOut: (text) => cli.stdout.write(text),
       writeErr: (text) => cli.stderr.write(text),
+      getOutHelpWidth: () => widthOf(cli.stdout),
+      getErrHelpWidth: () => widthOf(cli.stderr),
     })
     .configureHelp({ subcommandTerm: termOf })
     .exitOverride()
     .addHelpText("after", HELP_TEXT);
   for (const entry of COMMANDS) await addCommand(program, entry, cli, called);
   return program;
+}
+
+/** The usual width where a stream is no terminal. */
+function widthOf({ isTTY, columns }: TerminalWritable): number {
+  return isTTY === true ? (columns ?? 80) : 80;
 }
 
 /** A command with its arguments; that it has options stands in its own help. */

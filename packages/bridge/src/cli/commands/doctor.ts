@@ -12,6 +12,7 @@ import { leaf, type Run } from "../run.ts";
 
 const DoctorOptions = z.object({ fix: z.boolean().optional(), yes: z.boolean().optional() });
 const HOST_NOT_READY = 5;
+const ID_WIDTH = 22;
 const MEANING: Readonly<Record<HostFacts["grade"], string>> = {
   full: "every protection of the design is enforced here",
   reduced: "machines work, and some protections are weaker than designed",
@@ -66,8 +67,8 @@ function group(output: Output, state: HostFinding["state"], findings: readonly H
   return findings
     .filter((finding) => finding.state === state)
     .flatMap((finding) => [
-      `${mark} ${output.style("bold", finding.id.padEnd(22))} ${escapeLine(finding.found)}`,
-      ...(finding.costs === null ? [] : [`    costs  ${escapeLine(finding.costs)}`]),
+      `${mark} ${output.style("bold", finding.id.padEnd(ID_WIDTH))} ${output.wrap(escapeLine(finding.found), 2 + ID_WIDTH + 1)}`,
+      ...(finding.costs === null ? [] : [`    costs  ${output.wrap(escapeLine(finding.costs), 11)}`]),
       ...(finding.fix === null ? [] : [`    fix    ${escapeLine(finding.fix)}`]),
     ])
     .join("\n");
