@@ -57,6 +57,8 @@ interface Playwright {
 export interface EditorOptions {
   /** Folder that it opens, and asks its user about. */
   readonly project?: string;
+  /** Models of its user's, as VS Code keeps them. */
+  readonly models?: readonly { readonly vendor: string; readonly name: string }[];
   readonly settings?: Readonly<Record<string, unknown>>;
 }
 
@@ -86,11 +88,12 @@ export class Editor implements AsyncDisposable {
     folder: string,
     vsix: string,
     env: Readonly<Record<string, string>>,
-    { project, settings = {} }: EditorOptions = {},
+    { project, settings = {}, models = [] }: EditorOptions = {},
   ): Promise<Editor> {
     const home = join(folder, "editor");
     mkdirSync(join(home, "data", "User"), { recursive: true });
     writeFileSync(join(home, "data", "User", "settings.json"), JSON.stringify({ ...SETTINGS, ...settings }));
+    writeFileSync(join(home, "data", "User", "chatLanguageModels.json"), JSON.stringify(models));
     const data = ["--user-data-dir", join(home, "data"), "--extensions-dir", join(home, "extensions")];
     const all = {
       ...env,

@@ -45,12 +45,51 @@ export class McpUser {
     return asked;
   }
 
-  async #listServers(): Promise<void> {
-    const command = "MCP: List Servers";
+  /** Enables VS Code's own agent, which otherwise waits for its user to sign in with GitHub. */
+  async enableAgent(): Promise<void> {
+    await this.command("Extensions: Show Built-in Extensions");
+    await this.#page.locator(".extensions-viewlet .monaco-editor").first().click();
+    await this.#page.keyboard.press("End");
+    await this.#page.keyboard.type(" copilot");
+    await this.#page
+      .locator(".extensions-viewlet .monaco-list-row", { hasText: "GitHub Copilot" })
+      .first()
+      .waitFor();
+    await this.command("Extensions: Enable All Extensions");
+  }
+
+  /** Says something to VS Code's own agent, and to that of its models which is not Copilot's. */
+  async say(text: string): Promise<void> {
+    await this.#chat("Scripted").waitFor();
+    // What is said while it works is only queued.
+    await this.#page
+      .locator(".interactive-input-part .codicon-stop-circle")
+      .first()
+      .waitFor({ state: "hidden" });
+    await this.#page.locator(".interactive-input-part .monaco-editor").first().click();
+    await this.#page.keyboard.type(text);
+    await this.#page.keyboard.press("Enter");
+  }
+
+  /** Waits until the agent shows something. */
+  async reads(text: RegExp): Promise<void> {
+    await this.#chat(text).waitFor();
+  }
+
+  /** Runs a command by its name. */
+  async command(name: string): Promise<void> {
     await this.#page.keyboard.press("F1");
-    await this.#page.locator(".quick-input-widget input").first().fill(`>${command}`);
-    await this.#rows(command).first().click();
+    await this.#page.locator(".quick-input-widget input").first().fill(`>${name}`);
+    await this.#rows(name).first().click();
+  }
+
+  async #listServers(): Promise<void> {
+    await this.command("MCP: List Servers");
     await this.#rows("Add Server").first().waitFor();
+  }
+
+  #chat(hasText: string | RegExp): Element {
+    return this.#page.locator(".interactive-session", { hasText }).first();
   }
 
   #rows(text = ""): Element {

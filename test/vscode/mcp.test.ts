@@ -75,19 +75,20 @@ describe("VS Code on exactly the file that connect wrote", { skip: editorMissing
       .filter((pid) => procFile(pid, "cmdline").includes("\0mcp\0shop\0"))
       .filter((pid) => procFile(pid, "environ").includes(`DOORWARD_HOME=${lab.home}`));
 
-  /** Calls of tools that there were, newest first. */
+  /** Calls of tools that there were, newest first; what VS Code reads to show links in their results is none. */
   async function calls(): Promise<readonly EvidencePredicate<"tool-call">[]> {
     const records = await lab.records("tool-call");
     await using operator = lab.client();
     const shown = records.map(({ index }) => operator.call("evidence.show", { params: { index } }));
-    return (await Promise.all(shown)).map(
-      ({ statement }) => (statement as { predicate: EvidencePredicate<"tool-call"> }).predicate,
-    );
+    return (await Promise.all(shown))
+      .map(({ statement }) => (statement as { predicate: EvidencePredicate<"tool-call"> }).predicate)
+      .filter(({ tool }) => tool !== "resources/read");
   }
 
   it("starts nothing of the file by itself, neither in a folder that is not trusted nor in one that is", async () => {
     await user.trustFolder();
-    await lab.until("the probe runs", async () => (await probe.version().catch(() => "")) !== "");
+    await user.enableAgent();
+    await lab.until("VS Code's agent runs", () => probe.agentRuns());
     assert.match(await user.servers(), /doorward-shop[^]*Stopped/);
     assert.deepEqual(await probe.tools(OURS), []);
     assert.deepEqual(await lab.records("session-open"), []);
@@ -127,6 +128,14 @@ describe("VS Code on exactly the file that connect wrote", { skip: editorMissing
     );
   });
 
+  it("lets its own agent, with a model of its user's, read in the machine", async () => {
+    const { length } = await calls();
+    await user.say(`call ${OURS}read_file {"path":"hello"}`);
+    await user.reads(/It said:[^]*hello from the repo/);
+    const [made, ...others] = await calls();
+    assert.deepEqual([made?.tool, made?.outcome, others.length], ["read_file", "completed", length]);
+  });
+
   it("is told that the machine is stopped, with the command that starts it, and works on after it", async () => {
     const { length } = await calls();
     assert.equal((await lab.run(["stop", "shop"])).code, 0);
@@ -143,6 +152,8 @@ describe("VS Code on exactly the file that connect wrote", { skip: editorMissing
     const [latest] = await calls();
     const { length } = await calls();
     assert.equal((await lab.run(["grant", "revoke", latest?.grant ?? ""])).code, 0);
+    await user.say(`call ${OURS}list_directory {"path":"/etc"}`);
+    await user.reads(/It said:[^]*the grant, or one it was made from, was revoked/);
     for (const tool of ["read_file", "list_directory"])
       await assert.rejects(call(tool, { path: "hello" }), /the grant, or one it was made from, was revoked/);
     assert.equal((await calls()).length, length);

@@ -12,7 +12,7 @@ export interface KnownTool {
   readonly inputSchema?: { readonly properties?: Readonly<Record<string, unknown>> };
 }
 
-/** Asks the probe in a VS Code what an extension sees there, and what its calls of tools answer. */
+/** Asks the probe in a VS Code what an extension sees there, and what its calls of tools answer. It is also a model for VS Code's own agent. */
 export class Probe {
   readonly env: Readonly<Record<string, string>>;
   readonly #socketPath: string;
@@ -23,9 +23,9 @@ export class Probe {
     this.env = { DOORWARD_TEST_PROBE: this.#socketPath };
   }
 
-  /** Version of VS Code itself. */
-  async version(): Promise<string> {
-    return (await this.#ask({ ask: "version" })) as string;
+  /** Whether VS Code's own agent runs; false also while the probe does not. */
+  async agentRuns(): Promise<boolean> {
+    return (await this.#ask({ ask: "agent" }).catch(() => false)) === true;
   }
 
   /** Tools whose names begin with something. */

@@ -2,10 +2,11 @@ import { createServer } from "node:http";
 import process from "node:process";
 import { json } from "node:stream/consumers";
 import * as vscode from "vscode";
+import { SCRIPTED_MODEL } from "./scripted-model.mjs";
 
 /** What can be asked, one request each. */
 const ANSWERS = {
-  version: () => vscode.version,
+  agent: () => vscode.extensions.getExtension("GitHub.copilot-chat")?.isActive ?? false,
   tools: () =>
     vscode.lm.tools.map(({ name, description, inputSchema }) => ({ name, description, inputSchema })),
   call: async ({ name, input }, token) => {
@@ -25,6 +26,7 @@ async function answer(request, token) {
 
 /** VS Code starts it with this. */
 export function activate({ subscriptions }) {
+  subscriptions.push(vscode.lm.registerLanguageModelChatProvider("scripted", SCRIPTED_MODEL));
   const server = createServer((request, response) => {
     const source = new vscode.CancellationTokenSource();
     response.once("close", () => source.cancel());
