@@ -74,7 +74,7 @@ export interface ClientKind {
   /** The client's own command that does the same; undefined where it has none. */
   command(name: string, entry: ConfigEntry, scope: Scope): string | undefined;
   /** What else has to be known or done. */
-  notes(offer: Offer): readonly string[];
+  notes(offer: Offer, name: string): readonly string[];
 }
 
 const none = (): undefined => undefined;
@@ -209,12 +209,13 @@ const vscode: ClientKind = {
       ? { type: "stdio", ...stdioFields(offer) }
       : { type: "http", url: offer.url, headers: { Authorization: `Bearer \${input:${name}}` } },
   command: (name, entry) => `code --add-mcp ${shellWord(JSON.stringify({ name, ...entry }))}`,
-  notes: (offer) =>
+  notes: (offer, name) =>
     offer.transport === "stdio"
-      ? []
+      ? ["MCP: List Servers starts it; VS Code asks you before it runs or changes anything"]
       : [
-          `The file needs an input of this name too: { "type": "promptString", "id": NAME, "description": "token", "password": true }`,
-          `VS Code asks for the token, which is in ${offer.tokenFile}`,
+          "VS Code does not start it before the file says, beside servers, that you are asked for the token:",
+          `"inputs": [${JSON.stringify({ type: "promptString", id: name, description: "Token", password: true })}]`,
+          `The token is in ${offer.tokenFile}`,
         ],
 };
 

@@ -40,7 +40,7 @@ export async function printConnection(run: Run, bridge: DoorwardClient, ask: Con
   const kind = CLIENTS[ask.client];
   const entry = kind.entry(plan.offer, ask.name);
   const command = kind.command(ask.name, entry, ask.scope);
-  const notes = kind.notes(plan.offer);
+  const notes = kind.notes(plan.offer, ask.name);
   const { file = null, path = [] } = plan.place ?? {};
   const document = { client: ask.client, machine: ask.machine, transport: ask.transport, file, path, entry };
   run.output.result({ ...document, command: command ?? null, notes }, () => {
@@ -206,7 +206,7 @@ function showWritten(run: Run, ask: ConnectAsk, { id, place, store, offer }: Pla
       ...(kind.holdsToken && tokenFile !== null
         ? [`It is in ${place?.file ?? ""} too: ${kind.title} has no other way`]
         : []),
-      ...kind.notes(offer),
+      ...kind.notes(offer, ask.name),
       run.output.commands(`Taken back with: ${connectCommand(client, machine)} --remove`),
     ].join("\n"),
   );
