@@ -28,6 +28,18 @@ void test("two first starts at once end with one key", async () => {
   for (const result of made) if (result.status === "fulfilled") assert.equal(result.value.keyId, keyId);
 });
 
+void test("a key whose maker was killed before it took the first name away is that key, with one name", async () => {
+  await using folder = await temporary();
+  const path = join(folder.path, "key.pem");
+  const { keyId } = await openEvidenceKey(path);
+  await link(path, `${path}.tmp`);
+  assert.equal((await openEvidenceKey(path)).keyId, keyId);
+  assert.equal((await stat(path)).nlink, 1);
+  await assert.rejects(stat(`${path}.tmp`), { code: "ENOENT" });
+  await link(path, `${path}.other`);
+  await assert.rejects(readEvidenceKey(path), refused);
+});
+
 void test("a missing key is refused with KEY_INVALID where none may be made", async () => {
   await using folder = await temporary();
   await assert.rejects(readEvidenceKey(join(folder.path, "key.pem")), refused);

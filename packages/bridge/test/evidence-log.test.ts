@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { copyFile, cp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import type { EvidenceInput } from "@doorward/contracts";
 import {
   createEvidenceKey,
@@ -337,6 +338,43 @@ void test("a rotated key signs what follows, both keys sign the rotation, and ei
     if (vkey === oldVkey) assert.match(blind, /whether the 1 newer key\(s\) are the operator's/);
     else assert.match(blind, new RegExp(`key\\(s\\) of the first ${String(rotated.index + 1)} records`));
   }
+});
+
+void test("rotations that are asked for at once come one after the other, and no key in force is lost", async () => {
+  for (const pause of [0, 1, 2, 3, 4, 6]) {
+    await using folder = await temporary();
+    const place = { dir: folder.path, origin: ORIGIN, log: silent };
+    const log = await openEvidence(place);
+    await log.append(record(0));
+    const context = { subject: "operator:tester", correlationId: "c_rotate", policyHash: null } as const;
+    const first = rotateEvidenceKey(log, folder.path, context, "first");
+    await delay(pause);
+    const others = ["second", "third"].map((why) => rotateEvidenceKey(log, folder.path, context, why));
+    const rotated = await Promise.all([first, ...others]);
+    assert.deepEqual(
+      rotated.map(({ index }) => index),
+      [1, 2, 3],
+    );
+    const { vkey } = log;
+    await log[Symbol.asyncDispose]();
+    await using again = await openEvidence(place);
+    assert.equal(again.vkey, vkey);
+    assert.deepEqual((await verifyEvidence({ dir: again.dir, vkey })).problems, []);
+  }
+});
+
+void test("a key in force that could not be put in its place is not dropped by the next rotation", async () => {
+  await using folder = await temporary();
+  const place = { dir: folder.path, origin: ORIGIN, log: silent };
+  const context = { subject: "operator:tester", correlationId: "c_rotate", policyHash: null } as const;
+  const log = await openEvidence(place);
+  await log.rotate(await createEvidenceKey(join(folder.path, "key.next.pem")), context, null);
+  const { keyId } = log;
+  await mkdir(join(folder.path, "key.next.pem.tmp"));
+  await assert.rejects(rotateEvidenceKey(log, folder.path, context, "no key can be made"));
+  await log[Symbol.asyncDispose]();
+  await using again = await openEvidence(place);
+  assert.equal(again.keyId, keyId);
 });
 
 void test("a rotation that was killed between record and key file is ended at the next start", async () => {

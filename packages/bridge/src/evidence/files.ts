@@ -13,13 +13,18 @@ export interface ReplaceOptions {
   readonly own?: boolean;
 }
 
-/** Writes a file whole or not at all: a private temporary neighbour, then a rename. */
+/** The name that a file is written under before it has its own. */
+export function temporaryName(path: string): string {
+  return `${path}.tmp`;
+}
+
+/** Writes a file whole or not at all: a private temporary neighbour, then a rename. One that can't be written leaves nothing. */
 export async function replaceFile(
   path: string,
   bytes: Uint8Array,
   options: ReplaceOptions = {},
 ): Promise<void> {
-  const temporary = options.own === true ? `${path}.${randomUUID()}.tmp` : `${path}.tmp`;
+  const temporary = options.own === true ? `${path}.${randomUUID()}.tmp` : temporaryName(path);
   await unlink(temporary).catch(() => undefined);
   const file = await open(
     temporary,
@@ -29,6 +34,10 @@ export async function replaceFile(
   try {
     await file.writeFile(bytes);
     if (options.sync === true) await file.datasync();
+  } catch (error) {
+    // on a full disk it would keep the space that others need
+    await unlink(temporary).catch(() => undefined);
+    throw error;
   } finally {
     await file.close();
   }
@@ -41,7 +50,8 @@ async function putInPlace(temporary: string, path: string, exclusive: boolean): 
   try {
     await link(temporary, path);
   } finally {
-    await unlink(temporary);
+    // a reader that found both names may have ended this already
+    await unlink(temporary).catch(() => undefined);
   }
 }
 

@@ -28,6 +28,8 @@ export class Journal implements AsyncDisposable {
   #file: FileHandle;
   #end: number;
   #capacity: number;
+  /** Whether it is durable that the path leads to this file; until then no record in it is. */
+  #named = false;
 
   private constructor(path: string, file: FileHandle, end: number, capacity: number) {
     this.#path = path;
@@ -39,7 +41,14 @@ export class Journal implements AsyncDisposable {
   /** Makes a journal where none is; durable when it returns. */
   static async create(path: string, start: JournalStart): Promise<Journal> {
     const { file, end, capacity } = await writeJournal(path, start, []);
-    return new Journal(path, file, end, capacity);
+    const journal = new Journal(path, file, end, capacity);
+    try {
+      await journal.#name();
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    return journal;
   }
 
   /** Opens a journal, gives back what it holds, and wipes a torn group at its end. */
@@ -72,22 +81,34 @@ export class Journal implements AsyncDisposable {
   /** Writes a group; it is durable when this returns. After a failure the next group takes its place. */
   async write(firstIndex: number, entries: readonly Buffer[]): Promise<void> {
     const group = encodeGroup(firstIndex, entries);
+    await this.#name();
     await writeDurably(this.#file, group, this.#end);
     this.#end += group.length;
   }
 
-  /** Puts a new journal in place of this one; the old one stays whole until the new one is durable. */
+  /**
+   * Puts a new journal in place of this one; the old one stays whole until the new one is durable. From the rename on
+   * the new one is written to, whatever fails behind it: the old one has no name any more.
+   */
   async restart(start: JournalStart, entries: readonly Buffer[]): Promise<void> {
     const { file, end, capacity } = await writeJournal(this.#path, start, entries);
     const old = this.#file;
     this.#file = file;
     this.#end = end;
     this.#capacity = capacity;
+    this.#named = false;
     await old.close();
+    await this.#name();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#file.close();
+  }
+
+  async #name(): Promise<void> {
+    if (this.#named) return;
+    await syncFolder(dirname(this.#path));
+    this.#named = true;
   }
 
   /** Writes more space in advance; on a disk that fills up meanwhile, as much as there is. */
@@ -111,6 +132,7 @@ export class Journal implements AsyncDisposable {
   }
 }
 
+/** The caller makes the name durable. */
 async function writeJournal(path: string, start: JournalStart, entries: readonly Buffer[]) {
   const temporary = `${path}.tmp`;
   const head = encodeHead(start);
@@ -121,9 +143,10 @@ async function writeJournal(path: string, start: JournalStart, entries: readonly
   try {
     await writeDurably(file, Buffer.concat([used, Buffer.alloc(capacity - used.length)]), 0);
     await rename(temporary, path);
-    await syncFolder(dirname(path));
   } catch (error) {
     await file.close();
+    // on a full disk it would keep the space that others need
+    await unlink(temporary).catch(() => undefined);
     throw error;
   }
   return { file, end: used.length, capacity };

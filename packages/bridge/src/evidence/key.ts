@@ -7,10 +7,10 @@ import {
   type KeyObject,
 } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, open, unlink } from "node:fs/promises";
+import { type FileHandle, lstat, open, unlink } from "node:fs/promises";
 import { promisify } from "node:util";
 import { DoorwardError } from "@doorward/contracts";
-import { replaceFile } from "./files.ts";
+import { replaceFile, temporaryName } from "./files.ts";
 import { sha256 } from "./merkle.ts";
 
 /** The public half of a signing key. */
@@ -119,12 +119,20 @@ async function readPrivate(path: string, what: string): Promise<Buffer> {
         undefined,
         `chmod 600 ${path}`,
       );
-    if (nlink !== 1) throw keyInvalid(what, "it has another name (hard link)");
+    if (nlink !== 1) await endCreation(path, file, what);
     if (size > 8192) throw keyInvalid(what, "it is too long");
     return await file.readFile();
   } finally {
     await file.close();
   }
+}
+
+/** A key that was being made when its maker was killed still has the name that it was written under; any other is refused. */
+async function endCreation(path: string, file: FileHandle, what: string): Promise<void> {
+  const written = temporaryName(path);
+  const [one, other] = [await file.stat(), await lstat(written).catch(() => null)];
+  if (other?.ino === one.ino && other.dev === one.dev) await unlink(written);
+  if ((await file.stat()).nlink !== 1) throw keyInvalid(what, "it has another name (hard link)");
 }
 
 /** Whether an error, or its cause, says that a file does not exist. */

@@ -34,18 +34,36 @@ export async function openEvidence({ dir, ...place }: EvidencePlace): Promise<Ev
   return evidence;
 }
 
-/** Makes a new key and exchanges it, with a record that both keys sign. */
-export async function rotateEvidenceKey(
+/** The last rotation of each log: two at once would take each other's key file away, and with it the key in force. */
+const rotations = new WeakMap<EvidenceLog, Promise<unknown>>();
+
+/** Makes a new key and exchanges it, with a record that both keys sign; of several at once one comes after the other. */
+export function rotateEvidenceKey(
   evidence: EvidenceLog,
   dir: string,
   context: Pick<EvidenceInput, "subject" | "correlationId" | "policyHash">,
   reason: string | null,
 ): Promise<Appended> {
-  const path = join(dir, "key.next.pem");
-  await dropEvidenceKey(path);
-  const appended = await evidence.rotate(await createEvidenceKey(path), context, reason);
-  await takeOver(dir);
-  return appended;
+  const before = rotations.get(evidence) ?? Promise.resolve();
+  const mine = before.then(async () => {
+    const path = join(dir, "key.next.pem");
+    await clearNext(evidence, dir, path);
+    const appended = await evidence.rotate(await createEvidenceKey(path), context, reason);
+    await takeOver(dir);
+    return appended;
+  });
+  rotations.set(
+    evidence,
+    mine.catch(() => undefined),
+  );
+  return mine;
+}
+
+/** What an earlier rotation left: a key in force that could not be put in its place, or one that never came into force. */
+async function clearNext(evidence: EvidenceLog, dir: string, path: string): Promise<void> {
+  const left = await readEvidenceKey(path).catch(() => null);
+  if (left?.keyId === evidence.keyId) await takeOver(dir);
+  else await dropEvidenceKey(path);
 }
 
 async function takeOver(dir: string): Promise<void> {
