@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DoorwardError } from "@doorward/contracts";
-import { runCommand } from "@doorward/guest";
+import { dialPort, runCommand } from "@doorward/guest";
 import {
   Watcher,
   attaching,
@@ -251,6 +253,37 @@ test("large input to a program that reads late arrives whole", async () => {
   for (let at = 0; at < bytes.length; at += 50_000) watcher.terminal.input(bytes.subarray(at, at + 50_000));
   const expected = await runCommand(lab.link, { argv: ["cksum"], stdin: bytes }, soon());
   await watcher.see(expected.stdout.toString().trim());
+});
+
+test("a viewer who leaves while the program takes no input is gone, and the next one controls", async () => {
+  using first = await Watcher.open(
+    lab.link,
+    creating({ argv: ["bash", "-c", "stty raw -echo; echo READY; exec sleep 300"] }),
+  );
+  await first.see("READY");
+  const { terminal } = first.terminal.started;
+  first.terminal.input(Buffer.alloc(1_000_000, "a"));
+  await sleep(200);
+  first[Symbol.dispose]();
+  const viewers = async (): Promise<number | undefined> =>
+    (await lab.link.terminals(soon())).find(({ id }) => id === terminal)?.viewers;
+  await until("it is gone", async () => (await viewers()) === 0);
+  using second = await Watcher.open(lab.link, attaching(terminal, { take: false }));
+  assert.equal(second.terminal.started.role, "controller");
+});
+
+test("a connection to a port that is cut while its program does not read leaves no descriptor", async () => {
+  const server = createServer({ pauseOnConnect: true }, (socket) => socket.on("error", () => undefined));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const descriptors = (): number => readdirSync(`/proc/${String(lab.guest.pid)}/fd`).length;
+  const before = await settled(descriptors);
+  const streams = await Promise.all(Array.from({ length: 10 }, () => dialPort(lab.link, port, soon())));
+  for (const stream of streams) stream.write(Buffer.alloc(16_777_216));
+  await sleep(500);
+  for (const stream of streams) stream.destroy();
+  await until("all are closed", () => descriptors() <= before);
+  server.close();
 });
 
 test("a finished terminal keeps its output and its exit status", async () => {

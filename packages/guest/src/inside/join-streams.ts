@@ -1,7 +1,10 @@
 import type { Socket } from "node:net";
 import { carryBytes } from "../carry-bytes.ts";
+import { noticeLoss } from "./notice-loss.ts";
 
 const NOTHING = Buffer.alloc(0);
+/** How often a connection whose program does not read looks whether its far side is still there. */
+const LOOK_MS = 5000;
 
 /**
  * Carries bytes between the bridge and a TCP socket both ways, with half-close and back-pressure, until both directions
@@ -10,6 +13,7 @@ const NOTHING = Buffer.alloc(0);
 export function join(bridge: Socket, tcp: Socket): void {
   carry(bridge, tcp, () => endUnlessCut(bridge, tcp));
   carry(tcp, bridge, () => bridge.end());
+  noticeLoss(bridge, () => tcp.writableLength > 0, LOOK_MS);
 }
 
 function carry(from: Socket, to: Socket, ended: () => void): void {

@@ -8,6 +8,7 @@ import {
   expectShape,
   type TerminalOpen,
 } from "../protocol.ts";
+import { noticeLoss } from "./notice-loss.ts";
 import { failureOf } from "./stream-failure.ts";
 import type { TerminalTable } from "./terminal-table.ts";
 import type { Terminal, ViewRequest } from "./terminal.ts";
@@ -15,6 +16,8 @@ import type { Viewer } from "./viewer.ts";
 
 /** Typed bytes that may wait for a program before the stream has to. */
 const INPUT_HIGH_BYTES = 65_536;
+/** How often a stream that has to wait looks whether its viewer is still there. */
+const LOOK_MS = 500;
 
 /** Serves one viewer's stream; the terminal outlives it. */
 export class TerminalStream {
@@ -41,6 +44,7 @@ export class TerminalStream {
       socket.write(encodeMessage(FRAME.started, answer));
     });
     socket.on("data", (chunk: Buffer) => this.#received(chunk));
+    noticeLoss(socket, () => socket.isPaused(), LOOK_MS);
     socket.once("close", () => terminal.detach(this.#viewer));
     if (socket.destroyed) terminal.detach(this.#viewer);
   }
