@@ -28,6 +28,8 @@ let server: Server;
 let port: number;
 let caller: Caller = {};
 let records: CommandRecord[] = [];
+/** How the newest session's socket closed, as the bridge sees it. */
+let closedAs: number | undefined;
 /** Cuts the newest session, as the gateway does on revocation. */
 let cut: (error: DoorwardError) => void;
 
@@ -63,6 +65,8 @@ async function serve(socket: WebSocket, url: string): Promise<void> {
     controller.abort(error);
   };
   socket.on("error", () => undefined);
+  closedAs = undefined;
+  socket.once("close", (code) => (closedAs = code));
   socket.once("close", () => controller.abort(new DoorwardError({ code: "ABORTED", message: "closed" })));
   const session = {
     id: newId("s"),
@@ -293,6 +297,14 @@ test("a client that vanishes takes its program along, also while the program rea
   for (let n = 0; n < 8; n += 1) client.send("x".repeat(65_536));
   client.socket.terminate();
   await client.until("it ended", () => !runs(pid));
+});
+
+test("a program that exits while its stdin is full is told of, and the client's answer is read", async () => {
+  using client = await new Client(run("sh", "-c", "sleep 1; exit 3")).opened();
+  for (let n = 0; n < 80; n += 1) client.send("x".repeat(100_000));
+  await client.until("the socket is closed", () => closedAs !== undefined);
+  assert.equal(closedAs, 1000);
+  assert.equal(await client.end(), "1000 EXIT 3");
 });
 
 test("a client that does not read holds the program back", async () => {

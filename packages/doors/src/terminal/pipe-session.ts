@@ -59,7 +59,7 @@ export class PipeSession {
     try {
       const status = await this.#exit(stdin);
       if (status === "cut") await account.close({ outcome: "cut", detail: "the session ended before it" });
-      else await this.#exited(status, socket);
+      else await this.#exited(status, socket, stdin);
     } catch (error) {
       const { message } = toDoorwardError(error);
       await account.close({ outcome: "lost", detail: message });
@@ -95,12 +95,12 @@ export class PipeSession {
     });
   }
 
-  async #exited(status: ExitStatus, socket: WebSocket): Promise<void> {
+  async #exited(status: ExitStatus, socket: WebSocket, stdin: PipeStdin): Promise<void> {
     const rest = this.#lines.take();
     if (rest.length > 0) this.#sendLine(rest);
     const outcome = status.signal === null ? "exited" : "signalled";
     await this.#pipe.account.close({ outcome, exitCode: status.code, signal: status.signal });
-    if (socket.isPaused) socket.resume();
+    stdin.end();
     socket.close(1000, reasonOf(status, this.#stderr));
   }
 

@@ -28,12 +28,14 @@ export class PipeStdin {
   #waiting: Buffer[] = [];
   #held = 0;
   #room = 0;
+  readonly #listener = (raw: RawData, isBinary: boolean): void =>
+    this.#received({ data: bufferOf(raw), isBinary });
 
   /** Listens at once. */
   constructor(socket: WebSocket, framing: PipeQuery["framing"]) {
     this.#socket = socket;
     this.#framing = framing;
-    socket.on("message", (raw, isBinary) => this.#received({ data: bufferOf(raw), isBinary }));
+    socket.on("message", this.#listener);
   }
 
   /** Hands everything to a program. */
@@ -41,6 +43,14 @@ export class PipeStdin {
     this.#reader = reader;
     for (const message of this.#early.splice(0)) this.#take(message, reader);
     this.credit(reader.command.started.stdinWindow);
+  }
+
+  /** Nobody reads any more: what still comes is dropped, so that the client's answer to the close is seen behind it. */
+  end(): void {
+    this.#socket.off("message", this.#listener);
+    this.#waiting = [];
+    this.#held = 0;
+    if (this.#socket.isPaused) this.#socket.resume();
   }
 
   /** So many more bytes may be sent. */
