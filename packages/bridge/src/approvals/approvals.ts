@@ -34,6 +34,8 @@ export interface ApprovalsOptions {
 
 /** Most decisions that one asker may have pending; more are refused at once. */
 export const PENDING_PER_ASKER = 20;
+/** Most decisions that may be pending for one machine, whatever its askers call themselves. */
+export const PENDING_PER_MACHINE = 60;
 /** Most decisions that may be pending together. */
 export const PENDING_TOTAL = 200;
 
@@ -106,14 +108,15 @@ export class Approvals implements AsyncDisposable {
       reject = no;
     });
     decided.catch(() => undefined);
+    const view = viewOf(id, ask, Date.now());
+    this.#store(view, ask);
     const timer = setTimeout(() => this.#expire(id), ask.seconds * 1000);
-    const at = Date.now();
-    const pending: Pending = { ask, view: viewOf(id, ask, at), resolve, reject, timer };
-    this.#keep(pending);
-    this.#notify(pending.view);
+    this.#pending.set(id, { ask, view, resolve, reject, timer });
+    this.#tell();
+    this.#notify(view);
     return {
       id,
-      expiresAt: pending.view.expiresAt,
+      expiresAt: view.expiresAt,
       decided,
       amend: (changed) => this.#amend(id, changed),
       [Symbol.dispose]: () => this.#withdraw(id, "whoever asked went away"),
@@ -155,16 +158,16 @@ export class Approvals implements AsyncDisposable {
     const { ask, view } = pending;
     if (given.digest !== view.digest) throw changed(id);
     const expiresAt = expiryOf(view, given.seconds);
+    const approval: ApprovalGiven = { id, by: given.by, digest: view.digest, expiresAt };
     this.#take(pending);
     try {
       const { by, where } = given;
       await this.#record(view, ask, { decision: "approved", where, expiresAt, reason: null, subject: by });
+      this.#stand(ask, approval);
     } catch (error) {
       pending.reject(refusal(view, "the decision could not be recorded", "approvals.withdrawn"));
       throw error;
     }
-    const approval: ApprovalGiven = { id, by: given.by, digest: view.digest, expiresAt };
-    this.#stand(ask, approval);
     pending.resolve(approval);
     return approval;
   }
@@ -199,18 +202,19 @@ export class Approvals implements AsyncDisposable {
   #amend(id: string, changes: Pick<ApprovalAsk, "title" | "lines" | "bound">): boolean {
     const pending = this.#pending.get(id);
     if (pending === undefined) return false;
-    pending.ask = { ...pending.ask, ...changes };
+    const ask = { ...pending.ask, ...changes };
     const { requestedAt, expiresAt } = pending.view;
-    pending.view = { ...viewOf(id, pending.ask, 0), requestedAt, expiresAt };
-    this.#keep(pending);
+    const view = { ...viewOf(id, ask, 0), requestedAt, expiresAt };
+    this.#store(view, ask);
+    // Only what could be shown and stored is asked.
+    pending.ask = ask;
+    pending.view = view;
+    this.#tell();
     return true;
   }
 
-  #keep(pending: Pending): void {
-    const { view, ask } = pending;
-    this.#stored.put(view.id, { view, grant: ask.grant, correlationId: ask.correlationId });
-    this.#pending.set(view.id, pending);
-    this.#tell();
+  #store(view: PendingApproval, { grant, correlationId }: ApprovalAsk): void {
+    this.#stored.put(view.id, { view, grant, correlationId });
   }
 
   #take(pending: Pending): void {
@@ -296,14 +300,19 @@ export class Approvals implements AsyncDisposable {
   }
 
   #refuseMany(ask: ApprovalAsk): void {
-    const same = [...this.#pending.values()].filter(
-      (each) => each.ask.requestedBy === ask.requestedBy && each.ask.machine?.id === ask.machine?.id,
-    ).length;
-    if (same < PENDING_PER_ASKER && this.#pending.size < PENDING_TOTAL) return;
+    const { operation, requestedBy, machine } = ask;
+    const here = [...this.#pending.values()].filter((each) => each.ask.machine?.id === machine?.id);
+    const same = here.filter((each) => each.ask.requestedBy === requestedBy);
+    // Holders may name their children: many names of one machine leave room for the others.
+    const crowded = machine !== null && here.length >= PENDING_PER_MACHINE;
+    if (same.length < PENDING_PER_ASKER && !crowded && this.#pending.size < PENDING_TOTAL) return;
+    const why = crowded
+      ? `${here.length} decisions of machine "${machine.name}" are pending already`
+      : `${same.length} decisions of "${requestedBy}" are pending already`;
     throw new DenialError({
       code: "RATE_LIMITED",
       rule: "approvals.pending",
-      message: `Cannot ask for "${ask.operation}": ${same} decisions of "${ask.requestedBy}" are pending already`,
+      message: `Cannot ask for "${operation}": ${why}`,
       hint: "doorward action ls",
     });
   }

@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import Database from "libsql";
+import { join } from "node:path";
+import { PENDING_PER_MACHINE, PENDING_PER_ASKER, type ApprovalAsk } from "../src/approvals/index.ts";
+import { EgressLab, LAB, SHOP } from "./egress-lab.ts";
+
+const { signal } = new AbortController();
+
+function ask(changes: Partial<ApprovalAsk> = {}): ApprovalAsk {
+  return {
+    operation: "system.process.exec",
+    requestedBy: "agent:codex:s1",
+    machine: { id: SHOP.id, name: SHOP.name },
+    grant: null,
+    correlationId: "c1",
+    title: "codex wants to run git",
+    lines: ["git status --short"],
+    bound: { argv: ["git", "status", "--short"] },
+    shape: { of: "git status" },
+    seconds: 30,
+    ...changes,
+  };
+}
+
+/** The store finds no room for documents of a collection from now on. */
+function full(lab: EgressLab, collection: string): void {
+  const database = new Database(join(lab.base, "store.db"));
+  database.exec(`CREATE TRIGGER no_room BEFORE INSERT ON documents WHEN NEW.collection = '${collection}'
+    BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END`);
+  database.close();
+}
+
+describe("the queue of approvals, under pressure", () => {
+  it("refuses who asked when an approval for a time can't be stored, instead of leaving him waiting", async () => {
+    await using lab = await EgressLab.open({});
+    const work = lab.approvals.ask(ask(), signal);
+    full(lab, "standing-approvals");
+    const [pending] = lab.approvals.list();
+    assert.ok(pending !== undefined);
+    const given = { digest: pending.digest, by: "operator:ada", seconds: 600, where: "command" } as const;
+    await assert.rejects(lab.approvals.approve(pending.id, given), /full/);
+    const late = delay(5000, "still waiting", { ref: false });
+    await assert.rejects(Promise.race([work, late]), { code: "APPROVAL_DENIED" });
+    assert.equal(lab.approvals.standing(ask()), null);
+  });
+
+  it("keeps room for other machines when one asks under many names", async () => {
+    await using lab = await EgressLab.open({});
+    const asking = (name: string, count: number): void => {
+      for (let at = 0; at < count; at += 1)
+        lab.approvals.question(ask({ requestedBy: `agent:codex:${name}` })).decided.catch(() => undefined);
+    };
+    const names = PENDING_PER_MACHINE / PENDING_PER_ASKER;
+    for (let name = 0; name < names; name += 1) asking(`s${name}`, PENDING_PER_ASKER);
+    assert.throws(() => lab.approvals.question(ask({ requestedBy: "agent:codex:one-more" })), {
+      code: "RATE_LIMITED",
+      message: /60 decisions of machine "shop" are pending already/,
+    });
+    lab.approvals.question(ask({ machine: { id: LAB.id, name: LAB.name } }));
+    assert.equal(lab.approvals.list().length, PENDING_PER_MACHINE + 1);
+  });
+
+  it("a question that grew too long to be shown still asks what was shown", async () => {
+    await using lab = await EgressLab.open({});
+    using question = lab.approvals.question(ask());
+    const [before] = lab.approvals.list();
+    const lines = Array.from({ length: 2001 }, () => "git push --force");
+    const grown = { title: "codex wants more", lines, bound: "more" };
+    assert.throws(() => question.amend(grown), { code: "INPUT_TOO_LARGE" });
+    assert.deepEqual(lab.approvals.list(), [before]);
+    assert.equal(question.amend({ title: "codex wants more", lines: ["git push"], bound: "more" }), true);
+    assert.deepEqual(lab.approvals.list()[0]?.lines, ["git push"]);
+  });
+
+  it("a question that can't be stored is not asked, nor left behind", async () => {
+    await using lab = await EgressLab.open({});
+    full(lab, "approvals");
+    assert.throws(() => lab.approvals.question(ask()), /full/);
+    assert.deepEqual(lab.approvals.list(), []);
+  });
+});
