@@ -29,6 +29,8 @@ export class FlowLab implements AsyncDisposable {
   readonly hostsPath: string;
   readonly program: string;
   readonly records: EvidenceInput[] = [];
+  /** Whether a record finds no room; asked before each. */
+  failing: (input: EvidenceInput) => boolean = () => false;
   hash = `sha256:${"0".repeat(64)}`;
   policy: Policy;
   actions!: HostActions;
@@ -91,6 +93,7 @@ export class FlowLab implements AsyncDisposable {
     this.#evidence = await openEvidence({ dir, origin: "doorward.local/test", log });
     const evidence = {
       append: async (input: EvidenceInput) => {
+        if (this.failing(input)) throw new Error("no space left on device");
         const appended = await this.#evidence.append(input);
         this.records.push(input);
         return appended;

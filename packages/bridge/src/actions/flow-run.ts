@@ -110,6 +110,7 @@ export class PerformedAction {
     await this.#confirm(plan);
     const again = await this.#planAgain(plan);
     await this.#begin();
+    this.#recheck(plan);
     return await again.run({
       signal: this.#options.signal,
       recheck: () => this.#recheck(plan),
@@ -230,8 +231,8 @@ export class PerformedAction {
     const { audit, onEvent } = this.#options;
     const report = this.#report;
     if (report === null) throw new Error("not accepted");
-    this.#keep({ ...report, state: "running", approval: this.#base.approval });
     await audit.began(this.#base, report.workflow, this.#elapsed());
+    this.#keep({ ...report, state: "running", approval: this.#base.approval });
     onEvent({ kind: "running" });
   }
 

@@ -5,6 +5,7 @@ import {
   type HostActionResponse,
   type Policy,
 } from "@doorward/contracts";
+import { FirstAbort } from "@doorward/doors";
 import type { Logger } from "pino";
 import { didYouMean } from "../did-you-mean.ts";
 import { freshId } from "../machines/life/names.ts";
@@ -82,11 +83,11 @@ export class HostActions implements AsyncDisposable {
     const busy = [...this.#running.values()].filter(({ subject }) => subject === asker.subject).length;
     if (busy >= ACTIONS_PER_ASKER)
       return failed(correlationId, `Cannot do this: ${busy} actions of "${asker.subject}" are under way`);
-    const ended = AbortSignal.any([signal, this.#closing.signal, ...grantSignal(asker)]);
+    using ended = new FirstAbort(signal, this.#closing.signal, ...grantSignal(asker));
     const { parts, policy, approvals, evidence, log } = this.#options;
     const action = new PerformedAction({
       ...{ id: freshId("h"), asker, taken, parts, policy, approvals, evidence, log },
-      ...{ audit: this.#audit, reports: this.#reports, signal: ended, onEvent },
+      ...{ audit: this.#audit, reports: this.#reports, signal: ended.signal, onEvent },
     });
     const performed = action.perform();
     this.#running.set(performed, action);
