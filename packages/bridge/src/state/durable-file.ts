@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
 /** Puts a small file in place with mode 0600: the old or the new content after a crash, and durable when this returns. */
@@ -7,7 +7,8 @@ export function writeDurably(path: string, text: string): void {
   try {
     const file = openSync(draft, "w", 0o600);
     try {
-      writeSync(file, text);
+      // All of it or an error: on a disk that is all but full a single write takes what fits, and is content.
+      writeFileSync(file, text);
       fsyncSync(file);
     } finally {
       closeSync(file);

@@ -8,7 +8,7 @@ import {
   readdirSync,
   readFileSync,
   unlinkSync,
-  writeSync,
+  writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
@@ -41,18 +41,23 @@ export class FilesJournal implements Disposable {
   readonly #path: string;
   #fd: number | null;
 
-  private constructor(path: string, begin: JournalBegin) {
+  private constructor(path: string) {
     this.#path = path;
     this.#fd = openSync(path, "wx", 0o600);
-    this.#write(begin);
   }
 
   static begin(folder: string, scope: string, operations: JournalBegin["operations"]): FilesJournal {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const id = randomUUID();
     const begin = { id, scope, startedAt: new Date().toISOString(), operations };
-    const journal = new FilesJournal(join(folder, `${id}.jsonl`), begin);
-    syncPath(folder);
+    const journal = new FilesJournal(join(folder, `${id}.jsonl`));
+    try {
+      journal.#write(begin);
+      syncPath(folder);
+    } catch (error) {
+      journal[Symbol.dispose]();
+      throw error;
+    }
     return journal;
   }
 
@@ -73,27 +78,37 @@ export class FilesJournal implements Disposable {
 
   #write(line: object): void {
     if (this.#fd === null) return;
-    writeSync(this.#fd, `${JSON.stringify(line)}\n`);
+    // All of it or an error: a single write takes what fits on a disk that is all but full.
+    writeFileSync(this.#fd, `${JSON.stringify(line)}\n`);
     fdatasyncSync(this.#fd);
   }
 }
 
-/** Reads what interrupted plans left, and removes each record once `settle` has put its files in order. */
+/**
+ * Reads what interrupted plans left, and removes each record once `settle` has put its files in order. One that can't be
+ * read or removed stays, and keeps no other from being settled.
+ */
 export function readInterrupted(
   folder: string,
   settle: (found: InterruptedFiles) => void,
 ): readonly InterruptedFiles[] {
   const found: InterruptedFiles[] = [];
   for (const name of namesOf(folder)) {
-    const path = join(folder, name);
-    const interrupted = interruptedOf(readFileSync(path, "utf8"));
-    if (interrupted !== null) {
-      settle(interrupted);
-      found.push(interrupted);
-    }
-    unlinkSync(path);
+    const interrupted = settled(join(folder, name), settle);
+    if (interrupted !== null) found.push(interrupted);
   }
   return found;
+}
+
+function settled(path: string, settle: (found: InterruptedFiles) => void): InterruptedFiles | null {
+  try {
+    const interrupted = interruptedOf(readFileSync(path, "utf8"));
+    if (interrupted !== null) settle(interrupted);
+    unlinkSync(path);
+    return interrupted;
+  } catch {
+    return null;
+  }
 }
 
 /** A last line that was cut short never happened; without a first one nothing had been done. */
