@@ -20,7 +20,7 @@ export class FolderWatch implements Disposable {
       const watcher = watch(this.#path, { persistent: false }, this.#changed);
       this.#watched = { identity, watcher: watcher.on("error", () => undefined) };
     } catch {
-      // It went away in between; the next look sees that.
+      // It went away in between, or the host has no watch left; the next look tries again.
     }
   }
 

@@ -1,4 +1,3 @@
-import { watch } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import {
@@ -208,20 +207,20 @@ export class PolicyFile {
     const soon = (): void => {
       clearTimeout(settling);
       settling = setTimeout(() => {
+        own.look();
         documents.look();
         this.reload().catch(() => undefined);
       }, SETTLE_MS).unref();
     };
-    const watcher = watch(folder, { persistent: false, signal }, soon).on("error", () => undefined);
+    const own = new FolderWatch(folder, soon);
     const documents = new FolderWatch(this.interfacesFolder, soon);
-    documents.look();
-    // A folder that is itself replaced is not seen by the watcher.
+    for (const watched of [own, documents]) watched.look();
+    // A folder that is itself replaced is not seen by its watch, and a host may have no watch left.
     const poll = setInterval(soon, POLL_MS).unref();
     const stop = (): void => {
       clearTimeout(settling);
       clearInterval(poll);
-      watcher.close();
-      documents[Symbol.dispose]();
+      for (const watched of [own, documents]) watched[Symbol.dispose]();
     };
     if (signal.aborted) stop();
     else signal.addEventListener("abort", stop, { once: true });
