@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EXEC_PROTOCOL, TERMINAL_PROTOCOL, WIRE_KIND, encodeBytes } from "@doorward/contracts";
+import { FRAME, encodeFrame, encodeMessage } from "@doorward/guest";
 import fc from "fast-check";
 import { Client, attach, bash, refusal } from "./guest-door-client.ts";
+import { gate } from "./guest-door-lab.ts";
 import { newId } from "./guest-harness.ts";
 
 test("malformed first messages are refused with the field's path", async () => {
@@ -74,4 +77,33 @@ test("random messages end a session with a code and leave the door open for othe
   );
   using after = await attach();
   await after.see("$ ");
+});
+
+test("a machine that tells of one exit many times, and of control that nobody asked for, makes one record", async () => {
+  const { link } = gate.lab;
+  const role = (role: string): Buffer => encodeMessage(FRAME.role, { role, controller: null });
+  const exit = encodeMessage(FRAME.exit, { code: 7, signal: null });
+  gate.records = [];
+  gate.lab.link = {
+    ...link,
+    dial: (open) => {
+      const terminal = "terminal" in open ? open.terminal : "";
+      const size = { cols: 80, rows: 24 };
+      const started = { terminal, role: "controller", controller: null, offset: 0, ...size };
+      const lies = Array.from({ length: 20 }, () => [role("observer"), role("controller")]).flat();
+      const ends = [exit, exit, encodeFrame(FRAME.output, Buffer.from("more")), exit];
+      const stream = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() });
+      stream.push(Buffer.concat([encodeMessage(FRAME.started, started), ...lies, ...ends]));
+      return Promise.resolve(stream.pause());
+    },
+  };
+  try {
+    const client = await attach();
+    assert.deepEqual(await client.end(), { code: 1000, reason: "CLOSED" });
+    assert.equal(client.find("exit")?.code, 7);
+    const events = gate.records.map((record) => ("event" in record ? record.event : record.type));
+    assert.deepEqual(events, ["created", "exited"]);
+  } finally {
+    gate.lab.link = link;
+  }
 });

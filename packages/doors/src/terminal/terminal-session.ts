@@ -55,6 +55,8 @@ export class TerminalSession {
   readonly #floor: OutputFloor;
   readonly #recorder: TerminalRecorder | undefined;
   #controls: boolean;
+  /** Whether control was asked for since it was last recorded: a machine that says so all the time fills no disk. */
+  #asked = false;
 
   /** Serves a session until its end. */
   static async serve(session: DoorSession, webSocket: WebSocket, counts: TerminalCounts): Promise<void> {
@@ -182,7 +184,10 @@ export class TerminalSession {
   #roleChanged(change: RoleChange): void {
     const controller = SessionId.safeParse(change.controller);
     const controls = change.role === "controller" && this.#rights.mode === "control";
-    if (controls && !this.#controls) this.#record("control", {});
+    if (controls && !this.#controls && this.#asked) {
+      this.#asked = false;
+      this.#record("control", {});
+    }
     if (controls !== this.#controls)
       this.#recorder?.marker(controls ? "this session controls" : "this session only watches");
     this.#controls = controls;
@@ -208,6 +213,7 @@ export class TerminalSession {
       case "take-control":
         this.#requireControlMode(message.type);
         this.#session.host.check("terminal.attach");
+        this.#asked = true;
         this.#terminal.want("control");
         return;
       case "release-control":
@@ -225,6 +231,7 @@ export class TerminalSession {
     this.#requireControlMode("input");
     this.#session.host.check("terminal.input");
     this.#recorder?.typed();
+    this.#asked = true;
     if (!this.#terminal.input(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))) this.#holdInput();
   }
 

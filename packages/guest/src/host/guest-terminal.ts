@@ -12,7 +12,7 @@ import {
   expectShape,
   type TerminalOpen,
 } from "../protocol.ts";
-import { GuestStream } from "./guest-stream.ts";
+import { GuestStream, protocolError } from "./guest-stream.ts";
 
 /** Who hears of a viewed terminal. */
 export interface TerminalListener {
@@ -31,6 +31,7 @@ export class GuestTerminal implements Disposable {
   readonly started: TerminalStarted;
   readonly #stream: GuestStream;
   #offset: number;
+  #exited = false;
 
   /** Creates or attaches to a terminal. */
   static async open(link: GuestDialer, open: TerminalOpen, signal: AbortSignal): Promise<GuestTerminal> {
@@ -93,6 +94,7 @@ export class GuestTerminal implements Disposable {
   }
 
   #frame(type: number, payload: Buffer, listener: TerminalListener): void {
+    if (this.#exited) throw protocolError("it goes on after the exit");
     if (type === FRAME.output) {
       const offset = this.#offset;
       this.#offset += payload.length;
@@ -106,8 +108,13 @@ export class GuestTerminal implements Disposable {
     if (type === FRAME.gap) this.#gap(expectShape(Gap, message, "gap"), listener);
     else if (type === FRAME.role) listener.role(expectShape(RoleChange, message, "role"));
     else if (type === FRAME.resize) listener.size(expectShape(Size, message, "size"));
-    else if (type === FRAME.exit) listener.exit(expectShape(ExitStatusSchema, message, "exit"), this.#offset);
+    else if (type === FRAME.exit) this.#exit(expectShape(ExitStatusSchema, message, "exit"), listener);
     else this.#stream.destroy();
+  }
+
+  #exit(status: ExitStatus, listener: TerminalListener): void {
+    this.#exited = true;
+    listener.exit(status, this.#offset);
   }
 
   #gap(gap: { readonly from: number; readonly to: number }, listener: TerminalListener): void {
