@@ -4,7 +4,7 @@ import { readlinkSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { Problem } from "@doorward/contracts";
 import { startCliLab, type CliLab, type Screen } from "./cli-lab.ts";
-import { settled, soon } from "./guest-harness.ts";
+import { Watcher, attaching, settled, soon } from "./guest-harness.ts";
 
 const ESC = "\u001b";
 const BASH = ["--", "bash", "--norc", "--noprofile"] as const;
@@ -192,6 +192,26 @@ describe("doorward attach", { timeout: 600_000 }, () => {
     assert.match(screen.text, /attached again/);
     screen.type("exit 0\r");
     assert.equal((await screen.ended).exitCode, 0);
+  });
+
+  it("what was lost while the bridge was away is told, output and keys alike", async () => {
+    const screen = await attached();
+    screen.type("stty -echo; read -r; seq 1 1000000; echo the-''end\r");
+    await pause(300);
+    await lab.stopBridge();
+    await lab.guest.restartBridge();
+    await screen.see("connection lost");
+    const newest = async () => (await lab.guest.link.terminals(soon())).at(-1);
+    using other = await Watcher.open(lab.guest.link, attaching((await newest())?.id ?? ""));
+    screen.type("x".repeat(200_000));
+    await screen.see("does not arrive");
+    other.type("\r");
+    await settled(async () => (await newest())?.offset ?? 0);
+    await lab.startBridge();
+    await screen.see(/bytes of output were lost/);
+    assert.doesNotMatch(screen.text, /nothing is lost/);
+    screen.pty.kill("SIGTERM");
+    await screen.ended;
   });
 
   it("a viewer that does not read stays small, and Ctrl-C acts at once", async () => {

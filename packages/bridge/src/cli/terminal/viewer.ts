@@ -39,6 +39,8 @@ export class Viewer {
   #begin: (() => void) | undefined;
   #lostTimer: NodeJS.Timeout | undefined;
   #lostShown = false;
+  /** Whether the connection is lost, and whether keys were lost with it. */
+  #connectionState: "there" | "lost" | "keys-lost" = "there";
 
   constructor(cli: Cli, options: ViewerOptions) {
     this.#cli = cli;
@@ -136,7 +138,7 @@ export class Viewer {
   #key(session: TerminalSession, bytes: Uint8Array): boolean {
     const { forward, detached } = this.#keys.push(bytes);
     if (this.#options.observe) return detached || forward.includes(INTERRUPT);
-    if (forward.length > 0) session.write(forward);
+    if (forward.length > 0 && !session.write(forward)) this.#keysLost();
     if (!detached && session.bufferedBytes > INPUT_HIGH_WATER) this.#holdInput(session);
     return detached;
   }
@@ -150,6 +152,13 @@ export class Viewer {
     }, 10);
   }
 
+  /** Only so much is kept for a connection that comes back; half of a paste without a word could do harm. */
+  #keysLost(): void {
+    if (this.#connectionState !== "lost") return;
+    this.#connectionState = "keys-lost";
+    this.#say("what you type now does not arrive: too much waits for the connection already");
+  }
+
   #answerLater(): void {
     this.#filter.answers = false;
     setTimeout(() => (this.#filter.answers = true), REPLAY_MS).unref();
@@ -157,6 +166,7 @@ export class Viewer {
 
   #connection(state: "lost" | "back", error: DoorwardError | undefined): void {
     clearTimeout(this.#lostTimer);
+    this.#connectionState = state === "lost" ? "lost" : "there";
     if (state === "lost") {
       if (this.#filter.answers) this.#answerLater();
       this.#lostTimer = setTimeout(() => {
@@ -165,7 +175,7 @@ export class Viewer {
       }, LOST_NOTICE_MS);
     } else if (this.#lostShown) {
       this.#lostShown = false;
-      this.#say("attached again, nothing is lost");
+      this.#say("attached again");
     }
   }
 
