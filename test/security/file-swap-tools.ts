@@ -39,6 +39,7 @@ export function toolAttempts(files: GuestFiles, folder: string, signal: AbortSig
 function callAt(files: GuestFiles, folder: string, signal: AbortSignal): Call {
   const session = {
     door: {
+      machine: { name: "swapped" },
       operations: new Set(["agent-tool.list", "agent-tool.read", "agent-tool.write"]),
       reach: { workdir: folder, folders: [{ path: folder, access: "rw" }], narrowed: true },
     },

@@ -9,7 +9,8 @@ import { needsRoot, openLab, type Lab } from "../support/lab.ts";
 import { startFarSide, type FarSide } from "./secrets-far-side.ts";
 import { knownPart } from "./secrets-knowledge.ts";
 
-const API_KEY = `sk-ant-${randomBytes(45).toString("base64").replace(/=/g, "")}/+a`;
+// The placeholder is "sk-ant-dw...": behind the prefix that both have, the value goes on with another letter.
+const API_KEY = `sk-ant-A${randomBytes(45).toString("base64").replace(/=/g, "")}/+a`;
 const TOKEN = `ghp_${randomBytes(24).toString("hex")}`;
 const FILE = `file-${randomBytes(24).toString("hex")}`;
 const HOSTILE = readFileSync(new URL("secrets-hostile.mjs", import.meta.url), "utf8");
