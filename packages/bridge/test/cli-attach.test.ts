@@ -238,6 +238,17 @@ describe("doorward attach", { timeout: 600_000 }, () => {
     await screen.ended;
   });
 
+  it("what a machine calls its programs controls no terminal, as JSON neither", async () => {
+    const command = "sh\u009b31m\u202e";
+    const view = { id: "t_0", createdBy: null, kind: null, command, running: true, viewers: 0 };
+    lab.answers.set("machines.terminals", () => ({ terminals: [view] }));
+    const plain = await lab.run(["attach", "--list"]);
+    const json = await lab.run(["attach", "--list", "--json"]);
+    lab.answers.delete("machines.terminals");
+    for (const { stdout } of [plain, json]) assert.doesNotMatch(stdout.toString(), /[\u0080-\u009f\u202e]/);
+    assert.deepEqual(JSON.parse(json.stdout.toString()), { terminals: [view] });
+  });
+
   it("an observer sees everything and types nothing", async () => {
     const screen = await attached();
     screen.type("echo see-$((2+2))\r");

@@ -9,6 +9,7 @@ import { asCalled, calledAs } from "../src/cli/called-as.ts";
 import { missingPackages } from "../src/cli/commands/doctor.ts";
 import { gitRoot } from "../src/cli/commands/up.ts";
 import { escapeLine, escapeText } from "@doorward/client/operator";
+import { jsonText } from "../src/cli/output.ts";
 import { parseProgram } from "../src/cli/program-options.ts";
 import { splitArguments } from "../src/cli/program.ts";
 import { shellWord } from "../src/cli/shell-word.ts";
@@ -153,5 +154,19 @@ describe("what a hint says to type", () => {
   it("quotes what a shell would read otherwise", () => {
     assert.equal(shellWord("/srv/shop"), "/srv/shop");
     assert.equal(shellWord("/srv/it's $HOME"), String.raw`'/srv/it'\''s $HOME'`);
+  });
+});
+
+describe("documents as JSON", () => {
+  it("have no control character or direction mark in them, and mean the same", () => {
+    const text = fc.string({ unit: "binary" });
+    const value = fc.oneof(text, fc.dictionary(text, text), fc.constant("a\u009b31mb\u007f\u202ec\u2066"));
+    fc.assert(
+      fc.property(value, fc.constantFrom(undefined, 2), (document, indent) => {
+        const shown = jsonText(document, indent);
+        assert.doesNotMatch(shown, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/);
+        assert.deepEqual(JSON.parse(shown), JSON.parse(JSON.stringify(document)));
+      }),
+    );
   });
 });

@@ -7,6 +7,14 @@ import { wrapped } from "./wrapped.ts";
 /** Colours that the command uses. */
 export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
 
+/** JSON that is harmless on a terminal too: control characters and direction marks stand in it as escapes, which mean the same. */
+export function jsonText(document: unknown, indent?: number): string {
+  return JSON.stringify(document, null, indent).replace(
+    /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
 /** Prints results to stdout and everything else to stderr. */
 export class Output {
   readonly json: boolean;
@@ -21,7 +29,7 @@ export class Output {
 
   /** Prints a command's result: the document as JSON, or the text for people. */
   result(document: unknown, text: () => string): void {
-    const shown = this.json ? JSON.stringify(document, null, 2) : text();
+    const shown = this.json ? jsonText(document, 2) : text();
     if (shown !== "") this.#cli.stdout.write(shown.endsWith("\n") ? shown : `${shown}\n`);
   }
 

@@ -1,7 +1,7 @@
 import { DenialError, toDoorwardError } from "@doorward/contracts/errors";
 import type { Cli } from "./cli.ts";
 import { escapeText } from "@doorward/client/operator";
-import type { Output } from "./output.ts";
+import { jsonText, type Output } from "./output.ts";
 
 /**
  * Prints an error to stderr (for people: message, rule and hint; with `--json` the problem document in one line) and
@@ -11,7 +11,7 @@ export async function reportError(thrown: unknown, cli: Cli, output: Output): Pr
   const error = toDoorwardError(thrown);
   if (output.json) {
     const { problemOf } = await import("@doorward/client");
-    cli.stderr.write(`${JSON.stringify(problemOf(error))}\n`);
+    cli.stderr.write(`${jsonText(problemOf(error))}\n`);
     return error.entry.exit;
   }
   const rule = error instanceof DenialError ? `  rule: ${error.rule}` : undefined;
