@@ -5,7 +5,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 const NAME = "doorward-action";
 /** Processes that one program may have at a time, where the pids controller is there. */
 const MAX_PROCESSES = 1024;
+/** Rounds of killing, of 50 ms most of them, before a process may be said to hang. */
+const ROUNDS_TO_HANG = 40;
+const SIGKILL_BIT = 0x100n;
 
+/** Cgroups of processes that hung when they were to be removed. */
+const hung = new Set<string>();
 let made = 0;
 
 /** Makes the cgroups that hold one program and all it starts, the one to kill by first; null where none may be made. */
@@ -28,13 +33,29 @@ export function killCgroup(folder: string): void {
   }
 }
 
-/** Kills every process of the cgroups until none is left, and removes them. */
+/**
+ * Kills every process of the cgroups until none is left, and removes them. Those that hang in the kernel, e.g. on a file
+ * system that does not answer, are left to their end: killed as they are, they never run anything of their program again.
+ */
 export async function emptyCgroups(folders: readonly string[]): Promise<void> {
   for (const folder of folders) {
     for (let round = 0; processesOf(folder).length > 0; round += 1) {
       killCgroup(folder);
+      if (round >= ROUNDS_TO_HANG && processesOf(folder).every(hangsKilled)) {
+        hung.add(folder);
+        break;
+      }
       await sleep(Math.min(2 ** round, 50));
     }
+    if (!hung.has(folder)) await removeFolder(folder);
+  }
+  await removeHung();
+}
+
+async function removeHung(): Promise<void> {
+  for (const folder of hung) {
+    if (processesOf(folder).length > 0) continue;
+    hung.delete(folder);
     await removeFolder(folder);
   }
 }
@@ -124,6 +145,17 @@ function startTime(pid: number): string | null {
     return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? null;
   } catch {
     return null;
+  }
+}
+
+/** Whether a process waits in the kernel, where no signal reaches it, and is killed once it comes back. */
+function hangsKilled(pid: number): boolean {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    const [, pending = "0"] = /^SigPnd:\s*([0-9a-f]+)/m.exec(status) ?? [];
+    return /^State:\s*D/m.test(status) && (BigInt(`0x${pending}`) & SIGKILL_BIT) !== 0n;
+  } catch {
+    return false;
   }
 }
 
