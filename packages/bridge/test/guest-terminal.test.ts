@@ -286,6 +286,17 @@ test("a connection to a port that is cut while its program does not read leaves 
   server.close();
 });
 
+test("no command and no terminal gets a descriptor of anybody's terminal", async () => {
+  using first = await Watcher.open(lab.link, creating());
+  await first.see("$ ");
+  const list = "ls -l /proc/self/fd; echo LISTED";
+  const { stdout } = await runCommand(lab.link, { argv: ["sh", "-c", list] }, soon());
+  assert.doesNotMatch(stdout.toString(), /ptmx/);
+  using second = await Watcher.open(lab.link, creating({ argv: ["sh", "-c", list] }));
+  await second.see("LISTED");
+  assert.doesNotMatch(second.text, /ptmx/);
+});
+
 test("a finished terminal keeps its output and its exit status", async () => {
   using first = await Watcher.open(lab.link, creating({ argv: ["bash", "-c", "echo bye; exit 3"] }));
   await first.until("exit", () => first.exit !== undefined);

@@ -5,6 +5,7 @@ import { EGRESS_PORT } from "../egress-port.ts";
 import { encodeMessage } from "../frame.ts";
 import { FRAME, type ControlFromGuest } from "../protocol.ts";
 import { ControlConnection, type GuestServices } from "./connection.ts";
+import { CloseOnExec } from "./close-on-exec.ts";
 import { runDialStream } from "./dial-stream.ts";
 import { listenForEgress } from "./egress-listener.ts";
 import type { CommandMaker } from "./command.ts";
@@ -47,7 +48,7 @@ function main(argv: readonly string[]): void {
     ripgrep: new Ripgrep(values.rg ?? beside("./bin/rg")),
     largeReads: new Turns(LARGE_READS),
   };
-  loadNativePty(values.pty ?? beside("./pty.node"));
+  loadNativePty(values.pty ?? beside("./pty.node"), new CloseOnExec(ffi));
   keepRunning();
   stopOnSignal(table);
   const socketPath = values.socket ?? DEFAULT_SOCKET;

@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { ReadStream } from "node:tty";
 import type { ExitStatus } from "@doorward/contracts";
+import type { CloseOnExec } from "./close-on-exec.ts";
 import { PtyInput } from "./pty-input.ts";
 
 /** node-pty's native module; its JavaScript part drops output of a paused terminal 200 ms after exit, so it is not used. */
@@ -48,12 +49,14 @@ const DRAIN_MS = 250;
 
 const shared = Buffer.allocUnsafeSlow(READ_BYTES);
 let native: NativePty | undefined;
+let closing: CloseOnExec | undefined;
 
 /** Loads node-pty's native module from `path`; without it no terminal can be opened. */
-export function loadNativePty(path: string): void {
+export function loadNativePty(path: string, closeOnExec: CloseOnExec): void {
   const loaded: unknown = createRequire(import.meta.url)(path);
   if (!isNativePty(loaded)) throw new TypeError(`Cannot use "${path}": it is not node-pty's native module`);
   native = loaded;
+  closing = closeOnExec;
 }
 
 function isNativePty(value: unknown): value is NativePty {
@@ -87,6 +90,7 @@ export class Pty {
     const forked = native.fork(program, args, env, cwd, cols, rows, -1, -1, true, "", (code, signal) => {
       this.#exited({ code: signal === 0 ? code : null, signal: signal === 0 ? null : signalName(signal) });
     });
+    closing?.set(forked.fd);
     this.pid = forked.pid;
     this.#fd = forked.fd;
     this.#programSide = openTerminal(forked.pty);
