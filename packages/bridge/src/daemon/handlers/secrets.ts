@@ -16,6 +16,13 @@ export function secretHandlers(
   policy: PolicyFile,
   evidence: Pick<EvidenceLog, "append">,
 ): SecretHandlers {
+  // Changes that come at once are one after the other: what is there, what is recorded and what is kept agree.
+  let changing: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(change: () => Promise<T>): Promise<T> => {
+    const turn = changing.then(change);
+    changing = turn.catch(() => undefined);
+    return turn;
+  };
   const record = async (
     by: { readonly caller: Caller; readonly correlationId: string },
     secret: string,
@@ -37,17 +44,19 @@ export function secretHandlers(
   });
   return {
     "secrets.list": async () => ({ secrets: (await store.list()).map(view) }),
-    "secrets.set": async ({ params, body, caller, correlationId }) => {
-      const replaced = store.has(params.secret);
-      await record({ caller, correlationId }, params.secret, replaced ? "replaced" : "set");
-      return { secret: view(await store.set(params.secret, body.value)), replaced };
-    },
-    "secrets.remove": async ({ params, query, caller, correlationId }) => {
-      if (query.force !== "true") refuseUsed(params.secret, records.list());
-      store.remove(params.secret);
-      await record({ caller, correlationId }, params.secret, "removed");
-      return { removed: params.secret };
-    },
+    "secrets.set": ({ params, body, caller, correlationId }) =>
+      inTurn(async () => {
+        const replaced = store.has(params.secret);
+        await record({ caller, correlationId }, params.secret, replaced ? "replaced" : "set");
+        return { secret: view(await store.set(params.secret, body.value)), replaced };
+      }),
+    "secrets.remove": ({ params, query, caller, correlationId }) =>
+      inTurn(async () => {
+        if (query.force !== "true") refuseUsed(params.secret, records.list());
+        store.remove(params.secret);
+        await record({ caller, correlationId }, params.secret, "removed");
+        return { removed: params.secret };
+      }),
   };
 }
 
