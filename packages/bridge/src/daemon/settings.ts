@@ -1,4 +1,5 @@
 import { createServer } from "node:net";
+import { DoorwardError } from "@doorward/contracts";
 import * as z from "zod";
 import type { Documents, Store } from "../store/index.ts";
 
@@ -40,15 +41,24 @@ export class Settings {
   /** Notes that this run began; answers how the one before ended. */
   began(): PreviousRun {
     const run = this.#documents.get(RUN);
-    this.#documents.put(RUN, { kind: "run", startedAt: new Date().toISOString(), stoppedAt: null });
+    this.#note({ kind: "run", startedAt: new Date().toISOString(), stoppedAt: null });
     if (run?.kind !== "run") return "none";
     return run.stoppedAt === null ? "crashed" : "clean";
+  }
+
+  /** On a full disk the run goes without a note of it: the operator needs his machines most then. */
+  #note(run: Setting): void {
+    try {
+      this.#documents.put(RUN, run);
+    } catch (error) {
+      if (!(error instanceof DoorwardError) || error.code !== "STATE_UNWRITABLE") throw error;
+    }
   }
 
   /** Notes that this run ends in good order. */
   ended(): void {
     const run = this.#documents.get(RUN);
-    if (run?.kind === "run") this.#documents.put(RUN, { ...run, stoppedAt: new Date().toISOString() });
+    if (run?.kind === "run") this.#note({ ...run, stoppedAt: new Date().toISOString() });
   }
 }
 

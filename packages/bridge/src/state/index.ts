@@ -8,7 +8,7 @@ export {
   type Folders,
 } from "@doorward/client/operator";
 export { createFolders } from "./create-folders.ts";
-export { syncFolder, writeDurably } from "./durable-file.ts";
+export { keepWritten, syncFolder, writeDurably } from "./durable-file.ts";
 export { installationId } from "./installation-id.ts";
 export { lockHolder, lockState, type StateLock } from "./lock.ts";
 export { whyUnreadable } from "./why-unreadable.ts";

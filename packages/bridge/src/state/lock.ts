@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DoorwardError } from "@doorward/contracts";
@@ -63,14 +63,32 @@ async function lockFolder(folder: string): Promise<Database> {
   const { default: Sqlite } = await import("libsql");
   const database = new Sqlite(path, { timeout: 0 });
   try {
+    // A journal on disk would need room there, and nothing is ever written that it could undo.
+    database.prepare("PRAGMA journal_mode=MEMORY").all();
     database.exec("BEGIN EXCLUSIVE");
   } catch (cause) {
     database.close();
     throw isBusy(cause) ? await taken(folder, cause) : unusable(path, cause);
   }
-  const holder = { pid: process.pid, startedAt: new Date().toISOString() };
-  writeDurably(join(folder, HOLDER), `${JSON.stringify(holder)}\n`);
+  nameHolder(folder);
   return database;
+}
+
+/** For those who are refused and want to know by whom; a full disk must not keep the operator from his bridge. */
+function nameHolder(folder: string): void {
+  const path = join(folder, HOLDER);
+  const holder = { pid: process.pid, startedAt: new Date().toISOString() };
+  try {
+    writeDurably(path, `${JSON.stringify(holder)}\n`);
+  } catch (cause) {
+    if (!isFull(cause)) throw cause;
+    // The pid of the bridge before may be that of another process by now.
+    rmSync(path, { force: true });
+  }
+}
+
+function isFull(cause: unknown): boolean {
+  return cause instanceof Error && "code" in cause && (cause.code === "ENOSPC" || cause.code === "EDQUOT");
 }
 
 /** Never opens a file that exists: closing it again would drop a lock that this process holds. */

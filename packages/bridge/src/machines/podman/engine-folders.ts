@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import { chmodSync, lstatSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DoorwardError } from "@doorward/contracts";
 import { readText } from "../../hosts/linux/read-text.ts";
 import { runCommand } from "../../hosts/linux/run-command.ts";
-import { isPrivateRuntime } from "../../state/index.ts";
+import { isPrivateRuntime, keepWritten } from "../../state/index.ts";
 
 /** Every path that this engine's own Podman uses; nothing is shared with other Podmans of the host. */
 export interface EngineFolders {
@@ -21,7 +21,6 @@ export interface EngineFolders {
   readonly containersConf: string;
   readonly storageConf: string;
   readonly serviceLog: string;
-  readonly servicePid: string;
 }
 
 // Podman refuses a runroot over 50 characters, and a Unix socket path over 107 bytes can't be bound.
@@ -42,7 +41,7 @@ export function prepareFolders(stateDir: string, runtimeDir: string, bootId: str
   }
   openToMachines(run);
   openToMachines(storage);
-  writeFileSync(join(folders.run, "boot-id"), bootId);
+  keepWritten(join(folders.run, "boot-id"), bootId);
   return folders;
 }
 
@@ -72,17 +71,17 @@ function layout(state: string, storage: string, run: string): EngineFolders {
     containersConf: join(state, "containers.conf"),
     storageConf: join(state, "storage.conf"),
     serviceLog: join(state, "service.log"),
-    servicePid: join(state, "service.pid"),
   };
 }
 
 /** Podman writes these places into its storage, so the first choice is kept for good. */
 function remembered(state: string, name: string, choose: () => string): string {
   const memo = join(state, name);
-  const chosen = readText(memo) ?? choose();
+  const known = readText(memo) ?? "";
+  const chosen = known === "" ? choose() : known;
   mkdirSync(chosen, { recursive: true, mode: 0o700 });
   requireOwnFolder(chosen);
-  writeFileSync(memo, chosen);
+  keepWritten(memo, chosen);
   return chosen;
 }
 

@@ -1,6 +1,7 @@
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { LinuxHost } from "../../hosts/linux/linux-host.ts";
+import { keepWritten } from "../../state/index.ts";
 import type { EngineFolders } from "./engine-folders.ts";
 import type { RuntimeChoice } from "./runtime-choice.ts";
 
@@ -14,8 +15,7 @@ export function writeCrunWrapper(state: string, crun: string): string {
   const folder = join(state, "bin");
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   const path = join(folder, "crun-hybrid");
-  writeFileSync(path, wrapperScript.replace("@CRUN@", crun));
-  chmodSync(path, 0o755);
+  keepWritten(path, wrapperScript.replace("@CRUN@", crun), 0o755);
   return path;
 }
 
@@ -29,8 +29,8 @@ export function cgroupManager(host: LinuxHost): "systemd" | "cgroupfs" {
 
 /** Writes containers.conf and storage.conf of this engine's own Podman. */
 export function writePodmanConfig(folders: EngineFolders, host: LinuxHost, runtime: RuntimeChoice): void {
-  writeFileSync(folders.containersConf, containersConf(folders, host, runtime), { mode: 0o600 });
-  writeFileSync(folders.storageConf, storageConf(folders), { mode: 0o600 });
+  keepWritten(folders.containersConf, containersConf(folders, host, runtime));
+  keepWritten(folders.storageConf, storageConf(folders));
 }
 
 function containersConf(folders: EngineFolders, host: LinuxHost, runtime: RuntimeChoice): string {

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readdirSync, rmSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { DoorwardError } from "@doorward/contracts";
 import type { Logger } from "pino";
@@ -50,7 +50,6 @@ export class PodmanService implements AsyncDisposable {
   async #launch(): Promise<void> {
     const child = launchService(this.#folders);
     this.#child = child;
-    if (child.pid !== undefined) writeFileSync(this.#folders.servicePid, String(child.pid));
     await this.#answers(child);
     child.once("exit", () => {
       this.#revive(child);
@@ -119,7 +118,7 @@ export class PodmanService implements AsyncDisposable {
       await ended;
       clearTimeout(killer);
     }
-    for (const path of [this.#folders.socket, this.#folders.servicePid]) rmSync(path, { force: true });
+    rmSync(this.#folders.socket, { force: true });
   }
 }
 
@@ -160,7 +159,6 @@ async function killStale(folders: EngineFolders): Promise<void> {
   for (const pid of stale) tryKill(pid);
   for (let round = 0; round < 200 && stale.some((pid) => isService(pid, folders.socket)); round++)
     await delay(5);
-  rmSync(folders.servicePid, { force: true });
 }
 
 function servicePids(socket: string): number[] {

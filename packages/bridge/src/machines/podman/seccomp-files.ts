@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DoorwardError } from "@doorward/contracts";
 import { installCommand } from "../../hosts/linux/install-command.ts";
 import type { LinuxHost } from "../../hosts/linux/linux-host.ts";
+import { keepWritten } from "../../state/index.ts";
 import { SeccompProfile, tightenProfile, type SeccompKind } from "./seccomp-rules.ts";
 
 /** A profile on disk, with the digest of its bytes. */
@@ -51,7 +52,6 @@ export function requireRefusing({ defaultAction }: SeccompProfile, path: string)
 function writeProfile(state: string, stock: SeccompProfile, kind: SeccompKind): SeccompFile {
   const text = `${JSON.stringify(tightenProfile(stock, kind), null, 1)}\n`;
   const path = join(state, `seccomp-${kind}.json`);
-  writeFileSync(`${path}.new`, text, { mode: 0o644 });
-  renameSync(`${path}.new`, path);
+  keepWritten(path, text, 0o644);
   return { path, digest: `sha256:${createHash("sha256").update(text).digest("hex")}` };
 }
