@@ -4,7 +4,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import Database from "libsql";
 import { join } from "node:path";
 import { PENDING_PER_MACHINE, PENDING_PER_ASKER, type ApprovalAsk } from "../src/approvals/index.ts";
-import { EgressLab, LAB, SHOP } from "./egress-lab.ts";
+import { approvalHandlers } from "../src/daemon/handlers/approvals.ts";
+import { EgressLab, LAB, SHOP, eventually } from "./egress-lab.ts";
 
 const { signal } = new AbortController();
 
@@ -79,5 +80,38 @@ describe("the queue of approvals, under pressure", () => {
     full(lab, "approvals");
     assert.throws(() => lab.approvals.question(ask()), /full/);
     assert.deepEqual(lab.approvals.list(), []);
+  });
+
+  it("keeps no more text waiting for one machine than can be shown again at each change", async () => {
+    await using lab = await EgressLab.open({});
+    const lines = Array.from({ length: 2000 }, () => "\u0001".repeat(300));
+    const wide = (name: string) => ask({ requestedBy: `agent:codex:${name}`, lines });
+    lab.approvals.question(wide("s1"));
+    lab.approvals.question(wide("s2"));
+    assert.throws(() => lab.approvals.question(wide("s3")), {
+      code: "RATE_LIMITED",
+      message: /what waits for machine "shop" is too long already/,
+    });
+    lab.approvals.question({ ...wide("s1"), machine: { id: LAB.id, name: LAB.name } });
+    lab.approvals.question(ask({ machine: null, requestedBy: "operator:ada" }));
+  });
+
+  it("tells those who watch what they were too slow for, once they read again", async () => {
+    await using lab = await EgressLab.open({});
+    const gone = new AbortController();
+    const told: number[] = [];
+    let reading = false;
+    const tell = ({ approvals }: { approvals: readonly unknown[] }): boolean => {
+      if (reading) told.push(approvals.length);
+      return reading;
+    };
+    const watch = approvalHandlers(lab.approvals)["approvals.watch"] as (call: unknown) => Promise<unknown>;
+    const watching = watch({ tell, signal: gone.signal });
+    using _question = lab.approvals.question(ask());
+    reading = true;
+    await eventually(() => told.length > 0, "what was missed is told");
+    assert.deepEqual(told, [1]);
+    gone.abort();
+    await watching;
   });
 });

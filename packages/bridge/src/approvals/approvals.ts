@@ -38,6 +38,9 @@ export const PENDING_PER_ASKER = 20;
 export const PENDING_PER_MACHINE = 60;
 /** Most decisions that may be pending together. */
 export const PENDING_TOTAL = 200;
+/** Characters shown for one machine, and together, beyond which nothing more is asked: whoever watches is sent all of them at each change. */
+const SHOWN_PER_MACHINE = 4_194_304;
+const SHOWN_TOTAL = 33_554_432;
 
 interface Pending {
   ask: ApprovalAsk;
@@ -304,15 +307,13 @@ export class Approvals implements AsyncDisposable {
     const here = [...this.#pending.values()].filter((each) => each.ask.machine?.id === machine?.id);
     const same = here.filter((each) => each.ask.requestedBy === requestedBy);
     // Holders may name their children: many names of one machine leave room for the others.
-    const crowded = machine !== null && here.length >= PENDING_PER_MACHINE;
-    if (same.length < PENDING_PER_ASKER && !crowded && this.#pending.size < PENDING_TOTAL) return;
-    const why = crowded
-      ? `${here.length} decisions of machine "${machine.name}" are pending already`
-      : `${same.length} decisions of "${requestedBy}" are pending already`;
+    const crowd = machine === null ? null : crowdOf(here, machine.name);
+    const isFull = this.#pending.size >= PENDING_TOTAL || shownBy(this.#pending.values()) >= SHOWN_TOTAL;
+    if (same.length < PENDING_PER_ASKER && crowd === null && !isFull) return;
     throw new DenialError({
       code: "RATE_LIMITED",
       rule: "approvals.pending",
-      message: `Cannot ask for "${operation}": ${why}`,
+      message: `Cannot ask for "${operation}": ${crowd ?? `${same.length} decisions of "${requestedBy}" are pending already`}`,
       hint: "doorward action ls",
     });
   }
@@ -327,4 +328,20 @@ export class Approvals implements AsyncDisposable {
   #tell(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** Why nothing more is asked for a machine; null when there is room. */
+function crowdOf(pending: readonly Pending[], machine: string): string | null {
+  if (pending.length >= PENDING_PER_MACHINE)
+    return `${pending.length} decisions of machine "${machine}" are pending already`;
+  return shownBy(pending) >= SHOWN_PER_MACHINE
+    ? `what waits for machine "${machine}" is too long already`
+    : null;
+}
+
+/** Characters that are shown of what waits. */
+function shownBy(pending: Iterable<Pending>): number {
+  let sum = 0;
+  for (const { view } of pending) sum += view.lines.reduce((length, line) => length + line.length, 0);
+  return sum;
 }

@@ -5,6 +5,9 @@ import { subjectOf } from "./machines.ts";
 
 type ApprovalHandlers = Pick<Handlers, Extract<keyof Handlers, `approvals.${string}`>>;
 
+/** When whoever did not read is told again. */
+const AGAIN_MS = 500;
+
 /** Handlers of pending decisions; their routes admit the operator alone. */
 export function approvalHandlers(approvals: Approvals): ApprovalHandlers {
   return {
@@ -30,9 +33,15 @@ function watch(
   signal: AbortSignal,
 ): Promise<{ ended: string }> {
   return new Promise((resolve) => {
-    const show = (): void => void tell({ approvals: approvals.list() });
+    let again: NodeJS.Timeout | undefined;
+    const show = (): void => {
+      clearTimeout(again);
+      // What somebody was too slow for would stay unseen until the next change, which may be the end of its time.
+      if (!tell({ approvals: approvals.list() })) again = setTimeout(show, AGAIN_MS).unref();
+    };
     const listening = approvals.onChange(show);
     const stop = (): void => {
+      clearTimeout(again);
       listening[Symbol.dispose]();
       resolve({ ended: "the caller went away" });
     };
