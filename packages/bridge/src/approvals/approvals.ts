@@ -1,5 +1,4 @@
 import {
-  DenialError,
   DoorwardError,
   toDoorwardError,
   type EvidencePredicate,
@@ -10,6 +9,7 @@ import { didYouMean } from "../did-you-mean.ts";
 import { freshId } from "../machines/life/names.ts";
 import type { Documents, Store } from "../store/index.ts";
 import { approvalDigest, standingKey } from "./approval-digest.ts";
+import { refuseMany } from "./pending-limits.ts";
 import { changed, expiryOf, refusal, viewOf, type RefusalRule } from "./pending-view.ts";
 import type {
   ApprovalAsk,
@@ -31,16 +31,6 @@ export interface ApprovalsOptions {
   readonly notifier: Notifier | null;
   readonly log: Logger;
 }
-
-/** Most decisions that one asker may have pending; more are refused at once. */
-export const PENDING_PER_ASKER = 20;
-/** Most decisions that may be pending for one machine, whatever its askers call themselves. */
-export const PENDING_PER_MACHINE = 60;
-/** Most decisions that may be pending together. */
-export const PENDING_TOTAL = 200;
-/** Characters shown for one machine, and together, beyond which nothing more is asked: whoever watches is sent all of them at each change. */
-const SHOWN_PER_MACHINE = 4_194_304;
-const SHOWN_TOTAL = 33_554_432;
 
 interface Pending {
   ask: ApprovalAsk;
@@ -102,7 +92,7 @@ export class Approvals implements AsyncDisposable {
 
   /** Asks without waiting; the question is withdrawn when it is disposed undecided. */
   question(ask: ApprovalAsk): Question {
-    this.#refuseMany(ask);
+    refuseMany(ask, [...this.#pending.values()]);
     const id = freshId("a");
     let resolve: Pending["resolve"] = () => undefined;
     let reject: Pending["reject"] = () => undefined;
@@ -302,22 +292,6 @@ export class Approvals implements AsyncDisposable {
     });
   }
 
-  #refuseMany(ask: ApprovalAsk): void {
-    const { operation, requestedBy, machine } = ask;
-    const here = [...this.#pending.values()].filter((each) => each.ask.machine?.id === machine?.id);
-    const same = here.filter((each) => each.ask.requestedBy === requestedBy);
-    // Holders may name their children: many names of one machine leave room for the others.
-    const crowd = machine === null ? null : crowdOf(here, machine.name);
-    const isFull = this.#pending.size >= PENDING_TOTAL || shownBy(this.#pending.values()) >= SHOWN_TOTAL;
-    if (same.length < PENDING_PER_ASKER && crowd === null && !isFull) return;
-    throw new DenialError({
-      code: "RATE_LIMITED",
-      rule: "approvals.pending",
-      message: `Cannot ask for "${operation}": ${crowd ?? `${same.length} decisions of "${requestedBy}" are pending already`}`,
-      hint: "doorward action ls",
-    });
-  }
-
   #notify(view: PendingApproval): void {
     const { notifier, log } = this.#options;
     void notifier
@@ -328,20 +302,4 @@ export class Approvals implements AsyncDisposable {
   #tell(): void {
     for (const listener of this.#listeners) listener();
   }
-}
-
-/** Why nothing more is asked for a machine; null when there is room. */
-function crowdOf(pending: readonly Pending[], machine: string): string | null {
-  if (pending.length >= PENDING_PER_MACHINE)
-    return `${pending.length} decisions of machine "${machine}" are pending already`;
-  return shownBy(pending) >= SHOWN_PER_MACHINE
-    ? `what waits for machine "${machine}" is too long already`
-    : null;
-}
-
-/** Characters that are shown of what waits. */
-function shownBy(pending: Iterable<Pending>): number {
-  let sum = 0;
-  for (const { view } of pending) sum += view.lines.reduce((length, line) => length + line.length, 0);
-  return sum;
 }
