@@ -3,6 +3,7 @@ import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { test, type TestContext } from "node:test";
 import {
   DEFAULT_PROFILE,
+  DoorwardError,
   profileDocument,
   type GrantRequest,
   type PolicyGrantRule,
@@ -72,6 +73,8 @@ class RuleLab {
   readonly policies = new PolicyLab();
   readonly evidence = new Ledgered();
   readonly hashes: string[] = [];
+  /** Whether the machine is removed while the new policy is put into force. */
+  removing = false;
   readonly policy: PolicyFile;
   readonly #create: ReturnType<typeof grantHandlers>["grants.create"];
 
@@ -82,8 +85,18 @@ class RuleLab {
     const { evidence } = this;
     const grants = GrantAuthority.open({ store, policy, evidence, machineName: () => "shop", log: SILENT });
     const listening = policy.onEvent((event) => event.kind === "changed" && this.hashes.push(event.hash));
-    const machines = { get: () => SHOP } as unknown as Machines;
-    const settled = (): Promise<void> => Promise.resolve(void grants.rejudge(policy));
+    let removed = false;
+    const get = (): MachineRecord => {
+      if (!removed) return SHOP;
+      throw new DoorwardError({ code: "MACHINE_NOT_FOUND", message: "Cannot use the machine: it is gone" });
+    };
+    const machines = { get } as unknown as Machines;
+    const settled = (): Promise<void> => {
+      grants.rejudge(policy);
+      removed = this.removing;
+      if (removed) grants.endAllOfMachine(SHOP.id, "removed");
+      return Promise.resolve();
+    };
     this.#create = grantHandlers(grants, policy, settled, () => Promise.resolve(machines))["grants.create"];
     t.after(async () => {
       listening[Symbol.dispose]();
@@ -193,4 +206,12 @@ test("what somebody wrote into the file meanwhile is not overwritten when the gr
   open();
   await refused;
   lab.unchanged(text);
+});
+
+test("a machine that is removed while its grant is decided about is granted to nobody", async (t) => {
+  const lab = await RuleLab.open(t);
+  lab.removing = true;
+  await assert.rejects(lab.create(), withCode("MACHINE_NOT_FOUND"));
+  assert.deepEqual(lab.evidence.of("minted"), []);
+  lab.unchanged();
 });

@@ -34,7 +34,11 @@ export function grantHandlers(
         paths: await resolved(caller, body.paths),
         seconds: durationSeconds(body.for),
       };
-      const mint = (): Promise<MintedGrant> => grants.mint(ask, subjectOf(caller));
+      const mint = async (): Promise<MintedGrant> => {
+        // It may be removed while paths are resolved or the policy is put into force; its grants have ended by then.
+        (await open()).get(machine.id);
+        return grants.mint(ask, subjectOf(caller));
+      };
       if (body.rule === undefined || !lacksRule(ask, policy)) return mint();
       return policy.withGrantRule(
         body.rule,
