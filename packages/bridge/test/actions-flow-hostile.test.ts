@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { ACTIONS_PER_MACHINE } from "../src/actions/flow.ts";
 import { FlowLab } from "./actions-flow-lab.ts";
 
 const touch = (lab: FlowLab, name: string) => ({
@@ -50,5 +51,24 @@ describe("host actions, under pressure", () => {
     const dependants = (kept === undefined ? undefined : Reflect.get(grant, kept)) as
       Set<unknown> | undefined;
     assert.equal(dependants?.size ?? 0, 0);
+  });
+
+  it("of one machine under many names leave room for those of others", async () => {
+    await using lab = await FlowLab.open();
+    const here = { id: "m_shop000000", name: "shop" };
+    const gone = new AbortController();
+    const ask = (name: string, machine = here) => {
+      const asker = { ...lab.asker("clipboard.read"), subject: `agent:codex:${name}`, machine };
+      return lab.actions.perform(asker, { action: "system.clipboard.read", payload: {} }, gone.signal);
+    };
+    const working = Array.from({ length: ACTIONS_PER_MACHINE }, (_, at) => ask(`s${String(at)}`));
+    const refused = await ask("one-more");
+    assert.ok(!refused.ok);
+    assert.match(refused.error, /60 actions of machine "shop" are under way/);
+    const other = await ask("s1", { id: "m_lab0000000", name: "lab" });
+    assert.ok(!other.ok);
+    assert.doesNotMatch(other.error, /under way/);
+    gone.abort();
+    await Promise.all(working);
   });
 });

@@ -75,8 +75,8 @@ export class PerformedAction {
   }
 
   /** Who asked. */
-  get subject(): string {
-    return this.#options.asker.subject;
+  get asker(): ActionAsker {
+    return this.#options.asker;
   }
 
   /** Withdraws the question when the scope that it was asked in is another one now. */

@@ -20,6 +20,8 @@ import { IntakeError, takeIn, type Taken } from "./intake.ts";
 
 /** Most actions that one asker may have under way; more are refused at once. */
 export const ACTIONS_PER_ASKER = 20;
+/** Most actions under way for one machine, whatever its askers call themselves: holders may name their children. */
+export const ACTIONS_PER_MACHINE = 60;
 
 /** What host actions are made from. */
 export interface HostActionsOptions {
@@ -80,9 +82,8 @@ export class HostActions implements AsyncDisposable {
     const taken = await this.#take(asker, raw);
     if ("response" in taken) return taken.response;
     const { correlationId } = taken;
-    const busy = [...this.#running.values()].filter(({ subject }) => subject === asker.subject).length;
-    if (busy >= ACTIONS_PER_ASKER)
-      return failed(correlationId, `Cannot do this: ${busy} actions of "${asker.subject}" are under way`);
+    const crowd = this.#crowdOf(asker);
+    if (crowd !== null) return failed(correlationId, `Cannot do this: ${crowd} are under way`);
     using ended = new FirstAbort(signal, this.#closing.signal, ...grantSignal(asker));
     const { parts, policy, approvals, evidence, log } = this.#options;
     const action = new PerformedAction({
@@ -124,6 +125,17 @@ export class HostActions implements AsyncDisposable {
     const message = "The bridge is shutting down";
     this.#closing.abort(new DoorwardError({ code: "BRIDGE_STOPPING", message }));
     await Promise.allSettled(this.#running.keys());
+  }
+
+  /** What is under way so much that nothing more is begun; null when there is room. */
+  #crowdOf({ subject, machine }: ActionAsker): string | null {
+    const running = [...this.#running.values()].map(({ asker }) => asker);
+    const own = running.filter((asker) => asker.subject === subject).length;
+    if (own >= ACTIONS_PER_ASKER) return `${own} actions of "${subject}"`;
+    const here = machine === null ? 0 : running.filter((asker) => asker.machine?.id === machine.id).length;
+    return machine !== null && here >= ACTIONS_PER_MACHINE
+      ? `${here} actions of machine "${machine.name}"`
+      : null;
   }
 
   async #take(
