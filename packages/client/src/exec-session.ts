@@ -53,6 +53,7 @@ export class ExecSession implements AsyncDisposable {
   readonly #queue: OutputQueue;
   readonly #started = new Handshake<Started>();
   readonly #pump: StdinPump;
+  readonly #over = new AbortController();
   #socket: WireSocket | undefined;
   #settle: (end: ExitStatus | DoorwardError) => void = () => undefined;
   #error: DoorwardError | undefined;
@@ -89,7 +90,9 @@ export class ExecSession implements AsyncDisposable {
     const { signal } = options;
     const socket = await transport.open(path, EXEC_PROTOCOL, session.#listener(), { signal });
     session.#socket = socket;
-    options.signal?.addEventListener("abort", () => session.#abort(), { once: true });
+    const over = session.#over.signal;
+    signal?.addEventListener("abort", () => session.#abort(), { once: true, signal: over });
+    if (signal?.aborted === true) session.#abort();
     session.#hello(argv);
     await session.#started.answer;
     session.#feed();
@@ -190,6 +193,7 @@ export class ExecSession implements AsyncDisposable {
   #finish(end: ExitStatus | DoorwardError): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#over.abort();
     this.#pump.stop();
     this.#socket?.close(1000, "");
     this.#settle(end);

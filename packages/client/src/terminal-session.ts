@@ -64,8 +64,13 @@ export class TerminalSession implements AsyncDisposable {
       once: true,
       signal: session.#stop.signal,
     });
-    await session.#connect(options.signal);
-    return session;
+    try {
+      await session.#connect(options.signal);
+      return session;
+    } catch (cause) {
+      session.#stop.abort();
+      throw cause;
+    }
   }
 
   /** Id of the terminal, for attaching to it later. */

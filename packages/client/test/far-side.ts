@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { TerminalClientMessage, TerminalHello, encodeOutput } from "@doorward/contracts";
+import { ExecHello, TerminalClientMessage, TerminalHello, encodeOutput } from "@doorward/contracts";
 import { WebSocketServer, type WebSocket } from "ws";
 
 /** The far side of the control API and the doors, in their protocols: each test says what it answers. */
@@ -12,6 +12,8 @@ export interface FarSide extends AsyncDisposable {
   http: (request: IncomingMessage, response: ServerResponse, body: string) => void;
   /** Is given each WebSocket with its first message, parsed. */
   door: (socket: WebSocket, hello: TerminalHello, request: IncomingMessage) => void;
+  /** Is given each WebSocket whose first message asks for a command. */
+  exec: (socket: WebSocket) => void;
   /** First messages so far. */
   readonly hellos: TerminalHello[];
   /** Other text messages so far. */
@@ -32,6 +34,7 @@ export async function startFarSide(): Promise<FarSide> {
     socketPath,
     http: (_request, response) => response.writeHead(404).end(),
     door: () => undefined,
+    exec: () => undefined,
     hellos: [],
     messages: [],
     binary: [],
@@ -61,6 +64,10 @@ function listen(far: FarSide, socket: WebSocket, request: IncomingMessage): void
     const message: unknown = JSON.parse(data.toString());
     if (!first) return void far.messages.push(TerminalClientMessage.parse(message));
     first = false;
+    if (ExecHello.safeParse(message).success) {
+      far.exec(socket);
+      return;
+    }
     const hello = TerminalHello.parse(message);
     far.hellos.push(hello);
     far.door(socket, hello, request);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { DoorwardError } from "@doorward/contracts";
 import { connect, type TerminalOptions, type TerminalSession } from "../src/index.ts";
@@ -183,6 +184,24 @@ describe("a terminal session", { timeout: 600_000 }, () => {
       assert.ok(end.kind === "closed" && end.error.code === "PROTOCOL_ERROR");
     });
   }
+
+  it("leaves nothing on its caller's signal, refused or not; a command neither", async () => {
+    const { signal } = new AbortController();
+    far.door = (socket) => ready(socket);
+    await using session = await attach({ signal });
+    session.detach();
+    far.door = (socket) => socket.close(4404, "TERMINAL_NOT_FOUND");
+    await assert.rejects(attach({ signal }));
+    far.exec = (socket) => {
+      socket.send(JSON.stringify({ type: "started", session: "s_0123456789", stdinWindow: 0, window: 4096 }));
+      socket.send(JSON.stringify({ type: "exit", code: 0, signal: null }));
+    };
+    const client = connect({ socketPath: far.socketPath });
+    assert.equal((await client.exec("shop", ["true"], { signal })).code, 0);
+    far.exec = (socket) => socket.close(4404, "COMMAND_NOT_FOUND");
+    await assert.rejects(client.exec("shop", ["none"], { signal }));
+    assert.equal(getEventListeners(signal, "abort").length, 0);
+  });
 
   it("gives up after the time it was given, with the bridge's absence as the error", async () => {
     far.door = (socket) => {
