@@ -3,9 +3,15 @@ import { describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import Database from "libsql";
 import { join } from "node:path";
-import { PENDING_PER_MACHINE, PENDING_PER_ASKER, type ApprovalAsk } from "../src/approvals/index.ts";
+import {
+  Approvals,
+  PENDING_PER_MACHINE,
+  PENDING_PER_ASKER,
+  type ApprovalAsk,
+} from "../src/approvals/index.ts";
 import { approvalHandlers } from "../src/daemon/handlers/approvals.ts";
 import { EgressLab, LAB, SHOP, eventually } from "./egress-lab.ts";
+import { HandClock, SILENT } from "./grants-lab.ts";
 
 const { signal } = new AbortController();
 
@@ -113,5 +119,29 @@ describe("the queue of approvals, under pressure", () => {
     assert.deepEqual(told, [1]);
     gone.abort();
     await watching;
+  });
+
+  it("ends an approval for a time by either clock, also for the next bridge", async () => {
+    await using lab = await EgressLab.open({});
+    const clock = new HandClock();
+    const append = () => Promise.resolve();
+    const evidence = { append, keyedDigest: () => `sha256:${"0".repeat(64)}` };
+    const shared = { store: lab.store, evidence, clock, notifier: null, log: SILENT };
+    const open = () =>
+      Approvals.open({ ...shared, policyHash: () => "h", bridgeSubject: "operator:doorward" });
+    await using approvals = await open();
+    const work = approvals.ask(ask(), signal);
+    const [pending] = approvals.list();
+    assert.ok(pending !== undefined);
+    const given = { digest: pending.digest, by: "operator:ada", seconds: 600, where: "command" } as const;
+    await approvals.approve(pending.id, given);
+    await work;
+    clock.wallMs -= 86_400_000;
+    clock.monotonicMs += 599_000;
+    assert.notEqual(approvals.standing(ask()), null);
+    clock.monotonicMs += 1000;
+    await using next = await open();
+    assert.equal(next.standing(ask()), null);
+    assert.equal(approvals.standing(ask()), null);
   });
 });

@@ -6,6 +6,7 @@ import {
 } from "@doorward/contracts";
 import type { Logger } from "pino";
 import { didYouMean } from "../did-you-mean.ts";
+import { remaining, systemClock, type Clock } from "../grants/clock.ts";
 import { freshId } from "../machines/life/names.ts";
 import type { Documents, Store } from "../store/index.ts";
 import { approvalDigest, standingKey } from "./approval-digest.ts";
@@ -29,6 +30,8 @@ export interface ApprovalsOptions {
   /** Subject of what the queue decides by itself. */
   readonly bridgeSubject: string;
   readonly notifier: Notifier | null;
+  /** The clocks of this host; tests move their own. */
+  readonly clock?: Clock;
   readonly log: Logger;
 }
 
@@ -48,6 +51,7 @@ type Outcome = Pick<EvidencePredicate<"approval">, "decision" | "where" | "expir
  */
 export class Approvals implements AsyncDisposable {
   readonly #options: ApprovalsOptions;
+  readonly #clock: Clock;
   readonly #stored: Documents<StoredApproval>;
   readonly #standing: Documents<StandingApproval>;
   readonly #pending = new Map<string, Pending>();
@@ -56,6 +60,7 @@ export class Approvals implements AsyncDisposable {
 
   private constructor(options: ApprovalsOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? systemClock();
     this.#stored = options.store.documents("approvals", StoredApproval);
     this.#standing = options.store.documents("standing-approvals", StandingApproval);
   }
@@ -121,7 +126,7 @@ export class Approvals implements AsyncDisposable {
     const key = standingKey(ask);
     const found = key === null ? undefined : this.#standing.get(key);
     if (found === undefined) return null;
-    if (Date.parse(found.expiresAt) <= Date.now()) {
+    if (this.#isOver(found)) {
       this.#standing.delete(found.key);
       return null;
     }
@@ -150,7 +155,7 @@ export class Approvals implements AsyncDisposable {
     const pending = this.#get(id);
     const { ask, view } = pending;
     if (given.digest !== view.digest) throw changed(id);
-    const expiresAt = expiryOf(view, given.seconds);
+    const expiresAt = expiryOf(view, given.seconds, this.#clock.wall());
     const approval: ApprovalGiven = { id, by: given.by, digest: view.digest, expiresAt };
     this.#take(pending);
     try {
@@ -183,13 +188,22 @@ export class Approvals implements AsyncDisposable {
 
   #stand(ask: ApprovalAsk, { id, by, digest, expiresAt }: ApprovalGiven): void {
     const key = standingKey(ask);
-    if (key !== null && expiresAt !== null) this.#standing.put(key, { id, by, key, digest, expiresAt });
+    if (key === null || expiresAt === null) return;
+    this.#forgetOver();
+    const { epoch } = this.#clock;
+    const endsAt = this.#clock.monotonic() + Date.parse(expiresAt) - this.#clock.wall();
+    this.#standing.put(key, { id, by, key, digest, expiresAt, run: { epoch, endsAt: Math.ceil(endsAt) } });
   }
 
   #forgetOver(): void {
-    for (const { key, expiresAt } of this.#standing.list()) {
-      if (Date.parse(expiresAt) <= Date.now()) this.#standing.delete(key);
-    }
+    for (const found of this.#standing.list()) if (this.#isOver(found)) this.#standing.delete(found.key);
+  }
+
+  /** By either clock: one that is set back gives nobody more time. */
+  #isOver({ expiresAt, run }: StandingApproval): boolean {
+    const wall = Date.parse(expiresAt);
+    const monotonic = run?.epoch === this.#clock.epoch ? run.endsAt : Infinity;
+    return remaining(this.#clock, { wall, monotonic }) <= 0;
   }
 
   #amend(id: string, changes: Pick<ApprovalAsk, "title" | "lines" | "bound">): boolean {

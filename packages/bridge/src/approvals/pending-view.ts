@@ -34,8 +34,12 @@ export function fullLines(ask: ApprovalAsk): string[] {
   });
 }
 
-/** Until when an approval for so many seconds holds; null for once. */
-export function expiryOf({ id, lasting }: PendingApproval, seconds: number | null): string | null {
+/** Until when an approval for so many seconds from now holds; null for once. */
+export function expiryOf(
+  { id, lasting }: PendingApproval,
+  seconds: number | null,
+  now: number,
+): string | null {
   if (seconds === null) return null;
   if (!lasting || seconds > LONGEST_APPROVAL_SECONDS) {
     throw new DoorwardError({
@@ -46,7 +50,7 @@ export function expiryOf({ id, lasting }: PendingApproval, seconds: number | nul
       hint: `doorward action approve ${id}`,
     });
   }
-  return new Date(Date.now() + seconds * 1000).toISOString();
+  return new Date(now + seconds * 1000).toISOString();
 }
 
 /** The error for an approval of something else than is asked by now. */

@@ -16,5 +16,7 @@ export const StandingApproval = z.strictObject({
   key: Sha256,
   digest: Sha256,
   expiresAt: Timestamp,
+  /** The same end by the clock that nobody sets, while this host runs; absent where an older bridge stored it. */
+  run: z.strictObject({ epoch: z.string().max(60), endsAt: z.int() }).optional(),
 });
 export type StandingApproval = z.infer<typeof StandingApproval>;
