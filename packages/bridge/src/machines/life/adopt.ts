@@ -26,16 +26,22 @@ export interface Adoption {
 export async function adoptAll(context: LifeContext, signal: AbortSignal): Promise<Adoption> {
   const containers = new Map((await context.engine.list()).map((each) => [each.containerId, each]));
   const links = new Map<string, GuestLink>();
-  const kept = new Set<string>();
-  for (const record of context.records.list()) {
-    const container = containerOf(record, containers);
-    const link = await settle(context, record, container, signal);
-    if (link === undefined) continue;
-    links.set(record.id, link);
-    if (container !== undefined) kept.add(container.containerId);
+  try {
+    const kept = new Set<string>();
+    for (const record of context.records.list()) {
+      const container = containerOf(record, containers);
+      const link = await settle(context, record, container, signal);
+      if (link === undefined) continue;
+      links.set(record.id, link);
+      if (container !== undefined) kept.add(container.containerId);
+    }
+    const reaped = await reap(context, containers, kept);
+    return { links, adopted: links.size, reaped };
+  } catch (error) {
+    // The next try listens again, where these would be in its way.
+    await Promise.allSettled([...links.values()].map((link) => link[Symbol.asyncDispose]()));
+    throw error;
   }
-  const reaped = await reap(context, containers, kept);
-  return { links, adopted: links.size, reaped };
 }
 
 function containerOf(
@@ -134,7 +140,12 @@ async function markEnded(context: LifeContext, record: MachineRecord, ran: boole
   const rebooted = record.lease !== null && record.lease.bootId !== context.clocks.bootId();
   const ended = !ran ? "crashed" : isOver(context, record) ? "expired" : "drift";
   const reason = rebooted ? "reboot" : record.state === "running" ? ended : "reaped";
-  await settleEnded(context, record, byBridge(record, reason, WHY[reason]));
+  try {
+    await settleEnded(context, record, byBridge(record, reason, WHY[reason]));
+  } catch (error) {
+    // It has ended, whatever can't be written of that; the other machines are not kept from their operator.
+    context.log.error({ err: error, machine: record.id }, "machines: an end could not be recorded");
+  }
 }
 
 async function reap(

@@ -43,7 +43,7 @@ export async function settleEnded(
   const notices = keptNotices(record.notices, await appeared(context, record));
   const stateReason = ending.why.slice(0, 300);
   const stopped: MachineRecord = { ...record, state: "stopped", stateReason, containerId: null, notices };
-  context.records.put(stopped);
+  context.records.putEnding(stopped);
   await recordEnd(context, record, ending);
   return stopped;
 }

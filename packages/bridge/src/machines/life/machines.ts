@@ -314,7 +314,7 @@ export class Machines implements AsyncDisposable {
   async #end(id: string, ending: Ending): Promise<MachineRecord> {
     const record = this.get(id);
     if (record.state !== "running" && record.containerId === null) return record;
-    this.#context.records.put({ ...record, state: "stopping" });
+    this.#context.records.putEnding({ ...record, state: "stopping" });
     this.#context.sessions.closeMachine(id, ending.why);
     await this.#context.egress.end(id, ending.why);
     await this.#dropLink(id);
