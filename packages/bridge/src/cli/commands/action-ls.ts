@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import * as z from "zod";
 import { approvalText } from "../approval-view.ts";
 import type { Cli } from "../cli.ts";
-import type { Output } from "../output.ts";
+import { jsonText, type Output } from "../output.ts";
 import { parseOptions } from "../parse-input.ts";
 import { leaf } from "../run.ts";
 
@@ -25,7 +25,7 @@ export function defineActionLs(command: Command, cli: Cli): void {
     const onEvent = (event: { readonly approvals: readonly PendingApproval[] }): void => {
       const clear = cli.stdout.isTTY === true ? CLEAR : "";
       cli.stdout.write(
-        run.output.json ? `${JSON.stringify(event)}\n` : `${clear}${text(run.output, event.approvals)}\n`,
+        run.output.json ? `${jsonText(event)}\n` : `${clear}${text(run.output, event.approvals)}\n`,
       );
     };
     try {

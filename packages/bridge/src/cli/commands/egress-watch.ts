@@ -1,6 +1,7 @@
 import type { EgressTraffic } from "@doorward/contracts";
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
+import { jsonText } from "../output.ts";
 import { namedMachine, runningMachines } from "../resolve-machine.ts";
 import { leaf } from "../run.ts";
 import { table } from "../table.ts";
@@ -19,7 +20,7 @@ export function defineEgressWatch(command: Command, cli: Cli): void {
     if (machines.length === 0) run.output.info("No machine runs");
     const rows = new Map<string, EgressTraffic>();
     const onEvent = (event: EgressTraffic): void => {
-      if (run.output.json) cli.stdout.write(`${JSON.stringify(event)}\n`);
+      if (run.output.json) cli.stdout.write(`${jsonText(event)}\n`);
       else if (cli.stdout.isTTY === true) show(cli, rows, event);
       else cli.stdout.write(`${line(event).join("  ")}\n`);
     };

@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
 import { EvidenceStory, folded } from "../evidence-story.ts";
+import { jsonText } from "../output.ts";
 import { parseMachine, parseGrant, parseOptions, usage } from "../parse-input.ts";
 import { leaf, type Run } from "../run.ts";
 
@@ -98,7 +99,7 @@ async function follow(run: Run, client: DoorwardClient, options: LsOptions, firs
   try {
     for (let page = first; ; page = await records(run, client, options, 1000)) {
       const fresh = page.records.filter(({ index }) => index >= next).toReversed();
-      const lines = fresh.flatMap((row) => (run.output.json ? [JSON.stringify(row)] : story.lines(row)));
+      const lines = fresh.flatMap((row) => (run.output.json ? [jsonText(row)] : story.lines(row)));
       for (const line of lines) run.cli.stdout.write(`${line}\n`);
       next = Math.max(next, page.size);
       await delay(FOLLOW_MS, undefined, { signal: run.cli.signal });
