@@ -273,6 +273,7 @@ export class Machines implements AsyncDisposable {
         const ask = { profile: record.profile.name, access: review ? ("ro" as const) : access };
         held.push(await this.#context.policy.holdRepo(hostPath, ask));
       }
+      this.#refuseNumber();
       const launching: MachineRecord = { ...record, state: "launching", stateReason: null };
       this.#context.records.put(launching);
       return await this.#launch(launching, held, trigger, asker);
