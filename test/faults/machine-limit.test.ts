@@ -39,13 +39,10 @@ describe("a policy that lets one machine run", () => {
       for (const repo of repos) await lab.run(["up", repo]);
       assert.equal(await running(), 1);
       const stopped = (await lab.machines()).find(({ state }) => state !== "running");
-      assert.equal(stopped?.state, "stopped");
-      await lab.run(["stop", stopped?.name === "m0" ? "m1" : "m0"]);
-      assert.equal(
-        (await lab.run(["start", stopped?.name ?? ""])).code,
-        0,
-        "the one that was refused starts now",
-      );
+      assert.ok(stopped !== undefined);
+      assert.equal(stopped.state, "stopped");
+      await lab.run(["stop", stopped.name === "m0" ? "m1" : "m0"]);
+      assert.equal((await lab.run(["start", stopped.name])).code, 0, "the one that was refused starts now");
     },
   );
 });
