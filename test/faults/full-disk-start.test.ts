@@ -64,6 +64,8 @@ describe("a bridge that starts while its state folder has no room", { skip: need
         assert.equal((await lab.run(["ls"])).code, 0);
         assert.deepEqual(await states(), ["stopped"]);
         assert.equal((await lab.machine(kept)).stateReason, "stopped by command");
+        const again = await lab.run(["start", kept]);
+        assert.equal(again.code, 0, again.stderr);
       } finally {
         bridge.kill("SIGKILL");
       }

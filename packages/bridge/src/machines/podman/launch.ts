@@ -46,11 +46,7 @@ async function createAndStart(
   signal: AbortSignal,
 ): Promise<EngineMachine> {
   signal.throwIfAborted();
-  const { Id: id } = await api.json(Created, {
-    method: "POST",
-    path: "/containers/create",
-    body: containerBody(spec, context),
-  });
+  const id = await create(api, spec, context);
   signal.throwIfAborted();
   // `init` makes namespaces and mounts, with the first program not yet started: what is wrong is found before it can act.
   await api.send({ method: "POST", path: `/containers/${id}/init` });
@@ -62,6 +58,30 @@ async function createAndStart(
   if (!State.Running || State.Pid !== pid)
     throw new Error(`its first process ended at once (state "${State.Status}")`);
   return { containerId: id, pid, ownership: context.facts.ownership };
+}
+
+async function create(api: LibpodApi, spec: EngineSpec, context: SpecContext): Promise<string> {
+  const body = containerBody(spec, context);
+  const call = { method: "POST", path: "/containers/create", body } as const;
+  try {
+    return (await api.json(Created, call)).Id;
+  } catch (error) {
+    if (!isNameTaken(error) || !(await freeName(api, spec))) throw error;
+    return (await api.json(Created, call)).Id;
+  }
+}
+
+function isNameTaken(error: unknown): boolean {
+  return error instanceof DoorwardError && /name .* is already in use/.test(error.message);
+}
+
+/** A removal that was cut short, by a full disk or a kill, leaves a name in Podman's storage that its containers don't know. */
+async function freeName(api: LibpodApi, { name }: EngineSpec): Promise<boolean> {
+  const path = `/containers/${encodeURIComponent(name)}`;
+  const found = await api.json(Labelled, { method: "GET", path: `${path}/json`, accept: [404] });
+  if (found.Id !== undefined) return false;
+  await api.send({ method: "DELETE", path, query: { force: "true" } });
+  return true;
 }
 
 async function firstPid(api: LibpodApi, id: string): Promise<number> {
