@@ -45,6 +45,23 @@ describe("limits and life of door sockets", () => {
     await eventually(() => bench.evidence.closed.length === 1, "its end is recorded");
   });
 
+  it("a peer that closed before its grant was revoked has left, whatever is still on its way", async () => {
+    await using bench = await startGateway();
+    const doomed = await bench.grant();
+    const { wire, received } = await upgraded(bench, doomed.token);
+    wire.allowHalfOpen = true;
+    const [code, maskedClose] = [
+      [0x03, 0xe8],
+      [0x88, 0x82, 0, 0, 0, 0],
+    ];
+    wire.write(Buffer.from([...maskedClose, ...code]));
+    await eventually(() => received().includes(Buffer.from([0x88, 0x02, ...code])), "its close is answered");
+    bench.authority.revoke(doomed.id, "test", "operator:ada");
+    wire.end();
+    await eventually(() => bench.evidence.closed.length === 1, "its end is recorded");
+    assert.equal(bench.evidence.closed[0]?.reason, "CLOSED");
+  });
+
   it("sockets beyond a grant's limit and beyond the bridge's are refused", async () => {
     await using bench = await startGateway({
       config: { limits: { sockets: 3, operatorSockets: 1, socketsPerGrant: 2 } },

@@ -44,7 +44,8 @@ export class LiveSession {
 
   #disconnect(error: DoorwardError, end: SessionEnd = closeOf(error)): boolean {
     if (this.#end !== undefined || this.signal.aborted) return false;
-    this.#end = end;
+    // Who has left before was not thrown out: a client that closes and then takes its own grant back does just that.
+    if (!this.#link.leaving) this.#end = end;
     this.#link.cut(error, end);
     return true;
   }

@@ -48,6 +48,11 @@ export class RequestLink implements SessionLink {
     return this.#bytes;
   }
 
+  /** Plain requests have no farewell. */
+  get leaving(): boolean {
+    return false;
+  }
+
   /** Takes a request in; throws RATE_LIMITED when as many as may be are served already. */
   add(request: IncomingMessage, response: ServerResponse, correlationId: string): void {
     if (this.#served.size >= this.#limits.requestsPerSession) throw tooMany(this.#served.size);

@@ -19,6 +19,8 @@ export interface SessionLink {
   /** Resolves when it is closed for good, with how the peer or the door closed it. */
   readonly closed: Promise<SessionEnd>;
   readonly bytes: WireBytes;
+  /** Whether the peer, or the door, has already said that it closes it. */
+  readonly leaving: boolean;
   /** Drops what the peer sends, tells it why this ends, and is closed soon. */
   cut(error: DoorwardError, end: SessionEnd): void;
   /** Looks whether it still serves anybody; answers the error or the end that it should come to. */
@@ -59,6 +61,10 @@ export class SocketLink implements SessionLink {
   get bytes(): WireBytes {
     const now = wireBytes(this.#wire);
     return { in: now.in - this.#base.in, out: now.out - this.#base.out };
+  }
+
+  get leaving(): boolean {
+    return this.#socket.readyState === this.#socket.CLOSING;
   }
 
   /** The peer has the end of the connection right behind the reason, and needs no further answer of a bridge with much to end. */
