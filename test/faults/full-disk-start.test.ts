@@ -30,7 +30,7 @@ describe("a bridge that starts while its state folder has no room", { skip: need
 
   it(
     "has its machines, knows which ended meanwhile, and stops the others",
-    { timeout: 120_000 },
+    { timeout: 400_000 },
     async () => {
       const kept = await lab.up(lab.repo("shop"), "--name", "kept");
       await lab.up(lab.repo("other"), "--name", "gone");
@@ -42,14 +42,11 @@ describe("a bridge that starts while its state folder has no room", { skip: need
       const { program, args } = daemonCommand();
       const bridge = spawn(program, args, { env: lab.env, stdio: "ignore" });
       try {
-        await lab.until(
-          "machines are adopted",
-          () =>
-            states().then(
-              (all) => all.includes("stopped"),
-              () => false,
-            ),
-          30_000,
+        await lab.until("machines are adopted", () =>
+          states().then(
+            (all) => all.includes("stopped"),
+            () => false,
+          ),
         );
         assert.deepEqual(await states(), ["running", "stopped"]);
         await using client = lab.client();

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { destination } from "pino";
 
@@ -13,16 +13,32 @@ export interface RollingPlace {
   readonly kept: number;
 }
 
+/** Most characters that wait for a disk without room; lines beyond them are dropped. */
+const MAX_WAITING = 4 * 1024 * 1024;
+
 /** Where pino writes to; it can be ended. */
 export type RollingFile = ReturnType<typeof destination>;
 
-/** A file that goes on under the next number when it is full; what was written before a restart is added to. */
+/**
+ * A file that goes on under the next number when it is full; what was written before a restart is added to. A disk without
+ * room ends nobody: lines wait for it, up to a bound.
+ */
 export function openRollingFile(place: RollingPlace): RollingFile {
   mkdirSync(place.folder, { recursive: true, mode: 0o700 });
   let number = numbersOf(place).at(-1) ?? 1;
   let size = statSync(pathOf(place, number), { throwIfNoEntry: false })?.size ?? 0;
-  const stream = destination({ dest: pathOf(place, number), sync: false });
+  let failed = false;
+  const stream = destination({ dest: pathOf(place, number), sync: false, maxLength: MAX_WAITING });
+  stream.on("error", () => {
+    failed = true;
+  });
+  const flush = stream.flushSync.bind(stream);
+  // It tries until everything is written, in one go: without room, whoever logs a fault or exits would stand still for ever.
+  stream.flushSync = () => {
+    if (!failed && hasRoom(place)) flush();
+  };
   stream.on("write", (written: number) => {
+    failed = false;
     size += written;
     if (size < place.bytes) return;
     size = 0;
@@ -32,6 +48,11 @@ export function openRollingFile(place: RollingPlace): RollingFile {
   });
   stream.on("ready", () => removeOld(place, number));
   return stream;
+}
+
+function hasRoom({ folder }: RollingPlace): boolean {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize > MAX_WAITING;
 }
 
 function removeOld(place: RollingPlace, number: number): void {
