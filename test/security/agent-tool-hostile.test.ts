@@ -111,17 +111,18 @@ describe(
         test.diagnostic(`longest call beside it: ${String(Math.round(longest))} ms`);
         assert.equal(result.isError, true);
         await lab.until("nothing of it is left", () => inside(word) === 0);
-        await lab.until("its machine works again", worksAgain);
+        await worksAgain();
       });
     }
 
-    /** A guest that a thousand processes kept from the processor may be late; anything else that it says is wrong. */
-    async function worksAgain(): Promise<boolean> {
-      const after = await hostile.agent.call("run_command", { command: "echo works" });
-      const said = JSON.stringify(after);
-      if (after.isError === true) assert.match(said, /GUEST_UNREACHABLE.*try once more in a moment/);
-      else assert.match(said, /works/);
-      return after.isError !== true;
+    /** A guest that a thousand processes kept from the processor may be late once; then it is as its answer says: once more. */
+    async function worksAgain(): Promise<void> {
+      const call = { command: "echo works" };
+      const first = await hostile.agent.call("run_command", call);
+      if (first.isError === true)
+        assert.match(JSON.stringify(first), /GUEST_UNREACHABLE.*try once more in a moment/);
+      const answer = first.isError === true ? await hostile.agent.call("run_command", call) : first;
+      assert.match(JSON.stringify(answer.structuredContent), /works/);
     }
 
     it("a machine without processes left says so and what to do, and what took them can be stopped", async () => {

@@ -6,22 +6,9 @@ import { test } from "node:test";
 import { DoorwardError } from "@doorward/contracts";
 import { verifyEvidence, type EvidenceLog } from "../src/evidence/index.ts";
 import { openLog, opening, record, temporary } from "../../../test/evidence/support.ts";
+import { needsMount, smallDisk } from "../../../test/support/small-disk.ts";
 
-const skip = process.getuid?.() === 0 ? false : "needs root to mount a small tmpfs";
 const unwritable = { code: "EVIDENCE_UNWRITABLE" };
-
-/** A file system of 8 MiB, gone afterwards. */
-async function smallDisk(): Promise<AsyncDisposable & { readonly path: string }> {
-  const folder = await temporary();
-  execFileSync("mount", ["-t", "tmpfs", "-o", "size=8m,mode=0700", "doorward-test", folder.path]);
-  return {
-    path: folder.path,
-    [Symbol.asyncDispose]: async () => {
-      execFileSync("umount", ["-l", folder.path]);
-      await folder[Symbol.asyncDispose]();
-    },
-  };
-}
 
 /** Fills a disk to the last byte. */
 async function fill(dir: string): Promise<void> {
@@ -51,9 +38,9 @@ async function appendUntilRefused(
 
 void test(
   "on a full disk ordinary records are refused, endings still fit, and what was acknowledged verifies",
-  { skip },
+  { skip: needsMount },
   async () => {
-    await using disk = await smallDisk();
+    using disk = smallDisk("8m");
     const log = await openLog(disk.path);
     await fill(disk.path);
     const opened = await appendUntilRefused(log, opening);
@@ -80,9 +67,9 @@ void test(
 
 void test(
   "a log on a full disk opens, takes endings, and gives back every record after a restart",
-  { skip },
+  { skip: needsMount },
   async () => {
-    await using disk = await smallDisk();
+    using disk = smallDisk("8m");
     const first = await openLog(disk.path);
     await first.append(opening(0));
     await first[Symbol.asyncDispose]();
@@ -99,9 +86,9 @@ void test(
 
 void test(
   "when the folder turns read-only nothing is acknowledged that a restart would lose",
-  { skip },
+  { skip: needsMount },
   async () => {
-    await using disk = await smallDisk();
+    using disk = smallDisk("8m");
     const log = await openLog(disk.path);
     await log.append(opening(0));
     await log[Symbol.asyncDispose]();
@@ -133,9 +120,9 @@ void test("when the journal's folder is gone, records stay durable in the open j
 
 void test(
   "what could not be written for want of space leaves the space that there was to others",
-  { skip },
+  { skip: needsMount },
   async () => {
-    await using disk = await smallDisk();
+    using disk = smallDisk("8m");
     const log = await openLog(disk.path, 1);
     await log.append(opening(0));
     await writeFile(join(disk.path, "ballast"), Buffer.alloc(2 << 20));

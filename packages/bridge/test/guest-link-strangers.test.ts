@@ -50,19 +50,24 @@ test("many silent connections don't keep a guest out", async () => {
   await link[Symbol.asyncDispose]();
 });
 
+/** Twenty connections at once that want to be what nobody may be; resolves when all are closed. */
+async function knock(path: string): Promise<void> {
+  await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      const socket = connect(path);
+      socket.on("error", () => undefined);
+      socket.end(encodeMessage(FRAME.hello, { connection: "root" }));
+      await closes(socket);
+    }),
+  );
+}
+
 test("a flood of connections closes the socket for a moment, and streams in use go on", async () => {
   const lab = await startLab();
   using watcher = await Watcher.open(lab.link, creating());
   await watcher.see("$ ");
   for (let round = 0; round < 30; round++) {
-    await Promise.all(
-      Array.from({ length: 20 }, async () => {
-        const socket = connect(lab.socketPath);
-        socket.on("error", () => undefined);
-        socket.end(encodeMessage(FRAME.hello, { connection: "root" }));
-        await closes(socket);
-      }),
-    );
+    await knock(lab.socketPath);
   }
   watcher.type("echo still-$((1 + 1))\r");
   await watcher.see("still-2");
@@ -72,14 +77,7 @@ test("a flood of connections closes the socket for a moment, and streams in use 
 test("a command that is started while the socket is closed runs when it is open again", async () => {
   await using lab = await startLab();
   await until("it is closed", async () => {
-    await Promise.all(
-      Array.from({ length: 20 }, async () => {
-        const socket = connect(lab.socketPath);
-        socket.on("error", () => undefined);
-        socket.end(encodeMessage(FRAME.hello, { connection: "root" }));
-        await closes(socket);
-      }),
-    );
+    await knock(lab.socketPath);
     return !existsSync(lab.socketPath);
   });
   assert.equal(

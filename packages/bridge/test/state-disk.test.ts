@@ -6,22 +6,9 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { FilesJournal, readInterrupted } from "../src/actions/files/journal.ts";
 import { writeDurably } from "../src/state/index.ts";
+import { needsMount, smallDisk } from "../../../test/support/small-disk.ts";
 
-const skip = process.getuid?.() === 0 ? false : "needs root to mount a small tmpfs";
 const PAGE = 4096;
-
-/** A disk of its own of one mebibyte. */
-function disk(): Disposable & { readonly path: string } {
-  const path = mkdtempSync(join(tmpdir(), "dw-disk-"));
-  execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m,mode=0700", "doorward-test", path]);
-  return {
-    path,
-    [Symbol.dispose]: () => {
-      execFileSync("umount", ["-l", path]);
-      rmSync(path, { recursive: true, force: true });
-    },
-  };
-}
 
 /** Leaves room for so many bytes. */
 function fill(path: string, left: number): void {
@@ -34,9 +21,9 @@ function openFiles(folder: string): string[] {
   return found.split("\n").filter((line) => line.includes(folder));
 }
 
-describe("small files on a disk that is all but full", { skip }, () => {
+describe("small files on a disk that is all but full", { skip: needsMount }, () => {
   it("keep their old content as a whole when the new one finds room for a part of it", () => {
-    using small = disk();
+    using small = smallDisk("1m");
     const path = join(small.path, "secret.age");
     writeDurably(path, "old");
     fill(small.path, 2 * PAGE);
@@ -46,7 +33,7 @@ describe("small files on a disk that is all but full", { skip }, () => {
   });
 
   it("a journal of file operations that finds no room leaves no open file, and nothing on the disk", () => {
-    using small = disk();
+    using small = smallDisk("1m");
     const folder = join(small.path, "journal");
     FilesJournal.begin(folder, "notes", [])[Symbol.dispose]();
     fill(small.path, PAGE);

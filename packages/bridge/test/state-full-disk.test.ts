@@ -8,22 +8,7 @@ import { Settings } from "../src/daemon/settings.ts";
 import { prepareFolders } from "../src/machines/podman/engine-folders.ts";
 import { keepWritten, lockHolder, lockState, writeDurably } from "../src/state/index.ts";
 import { Store } from "../src/store/index.ts";
-import { temporary } from "../../../test/evidence/support.ts";
-
-const skip = process.getuid?.() === 0 ? false : "needs root to mount a small tmpfs";
-
-/** A file system of 1 MiB, gone afterwards. */
-async function smallDisk(): Promise<AsyncDisposable & { readonly path: string }> {
-  const folder = await temporary();
-  execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m,mode=0700", "doorward-test", folder.path]);
-  return {
-    path: folder.path,
-    [Symbol.asyncDispose]: async () => {
-      execFileSync("umount", ["-l", folder.path]);
-      await folder[Symbol.asyncDispose]();
-    },
-  };
-}
+import { needsMount, smallDisk } from "../../../test/support/small-disk.ts";
 
 /** Fills a disk, and leaves so many bytes of it. */
 function fill(dir: string, leave = 0): void {
@@ -34,9 +19,9 @@ function fill(dir: string, leave = 0): void {
 
 void test(
   "a full disk does not keep a bridge from its lock, and it names no other holder",
-  { skip },
+  { skip: needsMount },
   async () => {
-    await using disk = await smallDisk();
+    using disk = smallDisk("1m");
     {
       using _before = await lockState({ state: disk.path, runtime: disk.path });
       assert.equal(lockHolder(disk.path), process.pid);
@@ -48,8 +33,8 @@ void test(
   },
 );
 
-void test("a run begins and ends on a full disk, without a note of it", { skip }, async () => {
-  await using disk = await smallDisk();
+void test("a run begins and ends on a full disk, without a note of it", { skip: needsMount }, () => {
+  using disk = smallDisk("1m");
   const log = pino({ level: "silent" });
   const open = (): Store => Store.open({ dir: disk.path, log });
   {
@@ -66,9 +51,9 @@ void test("a run begins and ends on a full disk, without a note of it", { skip }
 
 void test(
   "Podman's folders are found again on a full disk, and one whose memo is empty is chosen anew",
-  { skip },
-  async () => {
-    await using disk = await smallDisk();
+  { skip: needsMount },
+  () => {
+    using disk = smallDisk("1m");
     const prepare = () => prepareFolders(join(disk.path, "state"), join(disk.path, "run"), "boot");
     mkdirSync(join(disk.path, "state"));
     mkdirSync(join(disk.path, "run"));
@@ -81,13 +66,17 @@ void test(
   },
 );
 
-void test("a file that a disk has room for only in part is not put in place", { skip }, async () => {
-  await using disk = await smallDisk();
-  const path = join(disk.path, "file");
-  writeDurably(path, "before");
-  fill(disk.path, 8192);
-  assert.throws(() => writeDurably(path, "x".repeat(100_000)), { code: "ENOSPC" });
-  assert.equal(readFileSync(path, "utf8"), "before");
-  keepWritten(path, "before");
-  assert.deepEqual(readdirSync(disk.path).sort(), ["ballast", "file"]);
-});
+void test(
+  "a file that a disk has room for only in part is not put in place",
+  { skip: needsMount },
+  () => {
+    using disk = smallDisk("1m");
+    const path = join(disk.path, "file");
+    writeDurably(path, "before");
+    fill(disk.path, 8192);
+    assert.throws(() => writeDurably(path, "x".repeat(100_000)), { code: "ENOSPC" });
+    assert.equal(readFileSync(path, "utf8"), "before");
+    keepWritten(path, "before");
+    assert.deepEqual(readdirSync(disk.path).sort(), ["ballast", "file"]);
+  },
+);
