@@ -133,7 +133,7 @@ describe("a bridge that starts finds what is there", () => {
       await new Promise((resolve) => squatter.close(resolve));
     }
     assert.equal((await lab.run(["bridge", "restart"])).code, 0);
-    assert.equal(await lab.tcpPort(), port, "the port that was chosen first is kept");
+    assert.equal(await lab.tcpPort(), port, "it listens there again");
   });
 
   it("the evidence verifies", async () => {

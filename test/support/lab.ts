@@ -16,6 +16,7 @@ import { promisify } from "node:util";
 import { connect, type DoorwardClient } from "@doorward/client";
 import type { EvidenceRow, MachineView } from "@doorward/contracts";
 import { runDoorward, Screen, type Ran, type RunOptions } from "./command.ts";
+import { freePort } from "./free-port.ts";
 import { machineProcesses, mountsBelow, procFile, processesOf } from "./leftovers.ts";
 import { sharedImageStore } from "./shared-image.ts";
 
@@ -276,7 +277,9 @@ export async function openLab({ policy = defaultPolicy } = {}): Promise<Lab> {
   if (isRoot) chownSync(lab.sources, REPO_OWNER, REPO_OWNER);
   writeFileSync(join(root, "user", ".gitconfig"), "[user]\n  name = Ada\n  email = ada@example.org\n");
   mkdirSync(join(lab.home, "config"), { recursive: true, mode: 0o700 });
-  const text = `version: 1\nroots:\n  - { path: ${lab.sources}, access: rw }\n${policy}`;
+  // A port of its own: two bridges that were stopped for a moment would both have chosen the first one that is free.
+  const bridge = `bridge: { port: ${String(await freePort())} }`;
+  const text = `version: 1\n${bridge}\nroots:\n  - { path: ${lab.sources}, access: rw }\n${policy}`;
   writeFileSync(join(lab.home, "config", "policy.yaml"), text, { mode: 0o600 });
   return lab;
 }

@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 import { DoorwardError } from "@doorward/contracts";
 import * as z from "zod";
@@ -70,15 +71,11 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
-function anyFree(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() =>
-        resolve(typeof address === "object" && address !== null ? address.port : DEFAULT_PORT),
-      );
-    });
-  });
+/** Below the ports that systems give to outgoing connections, one of which may have it at the next start. */
+async function anyFree(): Promise<number> {
+  for (let tries = 0; tries < 100; tries += 1) {
+    const port = randomInt(10_000, 30_000);
+    if (await isFree(port)) return port;
+  }
+  return DEFAULT_PORT;
 }
