@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -42,6 +42,18 @@ async function seen(witness: Witness): Promise<string> {
   const [log] = await seenLogs(witness.dir);
   return log?.checkpoint ?? "";
 }
+
+void test("a witness that was killed before it trusted a key is read as one that does not know that log", async () => {
+  await using folder = await temporary();
+  const { log, witness } = await pair(folder.path, 3);
+  await using _ = log;
+  await mkdir(join(witness.dir, "logs", "0".repeat(32)));
+  const logs = await seenLogs(witness.dir);
+  assert.deepEqual(
+    logs.map(({ vkeys, checkpoint }) => ({ vkeys, checkpoint })),
+    [{ vkeys: [log.vkey], checkpoint: null }],
+  );
+});
 
 void test("a witness cosigns a log as it grows, and remembers the last checkpoint across processes", async () => {
   await using folder = await temporary();

@@ -1,5 +1,6 @@
 import { copyFile, readdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { DoorwardError, predicateTypeOf, type Reference } from "@doorward/contracts";
 import { openCheckpoint } from "./checkpoint.ts";
 import { openEnvelope } from "./dsse.ts";
@@ -41,12 +42,16 @@ export interface Exported {
 /** The newest launch records get an inclusion proof in the bundle; for any other there is `prove`. */
 const provenLaunches = 20;
 
+/** Then a log is exported whose key and checkpoint do not belong together; `verify` says so. */
+const pairTries = 20;
+
 /** Writes a self-contained bundle for an auditor: checkpoint, tiles, entries, keys, witnesses, proofs, referenced files and a README. */
 export async function exportEvidence({ dir, out, older = [], signal }: ExportOptions): Promise<Exported> {
   await claimEmpty(out);
   const files = new LogFiles(dir);
   const witnessed = await copyWitnesses(dir, out);
-  const text = withCosignatures(await files.checkpoint(), witnessed);
+  const { vkey, checkpoint } = await keyAndCheckpoint(files);
+  const text = withCosignatures(checkpoint, witnessed);
   const { origin, size } = openCheckpoint(text);
   const content = new ContentScan();
   for await (const { path, bytes, entries } of publicFiles(files, size)) {
@@ -54,7 +59,6 @@ export async function exportEvidence({ dir, out, older = [], signal }: ExportOpt
     await write(out, path, bytes);
     if (entries !== undefined) content.add(entries);
   }
-  const vkey = (await readFile(join(dir, "key.vkey"), "utf8")).trim();
   await write(out, "key.vkey", Buffer.from(`${vkey}\n`));
   await write(out, "key.pem", Buffer.from(parseVkey(vkey).publicKey.export({ format: "pem", type: "spki" })));
   await write(out, "README.md", Buffer.from(AUDITOR_README));
@@ -64,6 +68,18 @@ export async function exportEvidence({ dir, out, older = [], signal }: ExportOpt
   const proofs = await writeProofs(out, content.launches.slice(-provenLaunches), [...older, ...witnessed]);
   await syncFolder(out);
   return { out, size, origin, vkey, referenced: content.referenced.size, copied, proofs };
+}
+
+/** A checkpoint and the key that signed it: after a rotation the bridge replaces one after the other. */
+async function keyAndCheckpoint(files: LogFiles): Promise<{ vkey: string; checkpoint: string }> {
+  for (let tries = 1; ; tries++) {
+    const vkey = (await readFile(join(files.dir, "key.vkey"), "utf8")).trim();
+    const checkpoint = await files.checkpoint();
+    const { hash } = parseVkey(vkey);
+    const { signatures } = openCheckpoint(checkpoint).note;
+    if (tries === pairTries || signatures.some((each) => each.hash.equals(hash))) return { vkey, checkpoint };
+    await delay(50);
+  }
 }
 
 /** What an export must know of the records: which refer to files, and which are launches. */

@@ -62,9 +62,10 @@ export class Publisher {
     if (this.#first) await this.#adoptPartials(partials);
     const known = new Set(this.#partials);
     for (const { path, bytes } of partials) if (!known.has(path)) await this.#write(path, bytes);
+    await replaceFile(join(this.#dir, "checkpoint"), Buffer.from(checkpoint), { sync: true });
+    // after it: who reads the key and then the checkpoint has a log that leads from this key to its newer one
     if (vkey !== this.#vkey) await this.#write("key.vkey", Buffer.from(`${vkey}\n`));
     this.#vkey = vkey;
-    await replaceFile(join(this.#dir, "checkpoint"), Buffer.from(checkpoint), { sync: true });
     await this.#turn(partials.map(({ path }) => path));
   }
 

@@ -5,7 +5,7 @@ import { parseAddCheckpoint, type AddCheckpoint } from "./add-checkpoint.ts";
 import { openCheckpoint, type OpenedCheckpoint } from "./checkpoint.ts";
 import { isConsistent } from "./consistency.ts";
 import { cosign, parseWitnessVkey, witnessVerifier, witnessVkey } from "./cosignature.ts";
-import { makeFolder, replaceFile } from "./files.ts";
+import { makeFolder, replaceFile, syncFolder } from "./files.ts";
 import { createEvidenceKey, isMissing, readEvidenceKey, type EvidenceKey } from "./key.ts";
 import { EMPTY_ROOT, sha256 } from "./merkle.ts";
 import { isSignedBy, parseVkey, vkeyLine } from "./signed-note.ts";
@@ -84,6 +84,7 @@ export class Witness {
     const verifier = parseVkey(vkey);
     const dir = stateFolder(this.dir, verifier.name);
     await makeFolder(dir);
+    await syncFolder(join(this.dir, "logs"));
     const lines = new Set([...(await trusted(dir)), vkeyLine(verifier)]);
     await replaceFile(join(dir, "log.vkey"), Buffer.from([...lines, ""].join("\n")), { sync: true });
   }
@@ -124,14 +125,16 @@ export class Witness {
 /** The logs that a witness knows, with what it saw of them last; needs only the folder's public files. */
 export async function seenLogs(dir: string): Promise<SeenLog[]> {
   const names = await readdir(join(dir, "logs"));
-  return Promise.all(
-    names.sort().map(async (name) => {
-      const vkeys = await trusted(join(dir, "logs", name));
-      const { checkpoint } = await readState(join(dir, "logs", name));
-      const origin = parseVkey(vkeys[0] ?? "").name;
-      return { origin, vkeys, checkpoint: checkpoint === null ? null : noteText(checkpoint) };
-    }),
-  );
+  const logs = await Promise.all(names.sort().map((name) => seenLog(join(dir, "logs", name))));
+  return logs.filter((log) => log !== null);
+}
+
+async function seenLog(dir: string): Promise<SeenLog | null> {
+  const vkeys = await trusted(dir);
+  if (vkeys[0] === undefined) return null; // its witness was killed before it trusted a key
+  const { checkpoint } = await readState(dir);
+  const { name: origin } = parseVkey(vkeys[0]);
+  return { origin, vkeys, checkpoint: checkpoint === null ? null : noteText(checkpoint) };
 }
 
 /** The verifier key line in a witness's folder. */
