@@ -73,7 +73,7 @@ describe("MCP clients of other projects", { skip: clientsMissing }, () => {
           ["run_command", false],
         ],
       );
-      assert.deepEqual(seen.answer?.structuredContent, { echo: "hello" });
+      assert.deepEqual(seen.answer?.structuredContent, { machine: "alpha", echo: "hello" });
       assert.deepEqual(seen.answer._meta?.["doorward/machine"], { id: "m_alpha00000", name: "alpha" });
       assert.ok(seen.answer.content.some(({ text }) => text?.includes('machine "alpha"')));
       assert.ok(seen.answer.content.some(({ uri }) => uri === "doorward://alpha/workspace/a%20b.txt"));

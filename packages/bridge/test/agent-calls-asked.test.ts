@@ -37,7 +37,7 @@ test("an approved call runs exactly as it was asked, once, and its result is fet
   lab.asked[0]?.approve();
   const done = await waiting;
   assert.equal(done["status"], "done");
-  assert.deepEqual(done["result"], { done: "written" });
+  assert.deepEqual(done["result"], { machine: "lab", done: "written" });
   assert.deepEqual(seen, [{ path: "a", content: "x" }]);
   await lab.answer("check_approval", { approval_id: id });
   assert.equal(ran(), 1);

@@ -23,7 +23,7 @@ test("a call is recorded with its argument, result, client, time and target befo
   assert.equal(record.client, "lab-client");
   assert.equal(record.target, "/workspace/shop/a");
   assert.deepEqual(record.arguments, { path: "/workspace/shop/a" });
-  assert.equal(record.result, '{"done":"ok"}');
+  assert.equal(record.result, '{"machine":"lab","done":"ok"}');
 });
 
 test("what can't be recorded is not answered", async () => {

@@ -41,7 +41,7 @@ export function beginningOf(facts: CallFacts): DoorBeginning {
 }
 
 /** The record of a call that answered. */
-export function answeredRecord(facts: CallFacts, answer: ToolAnswer<unknown>): ToolCallRecord {
+export function answeredRecord(facts: CallFacts, answer: ToolAnswer<object>): ToolCallRecord {
   return {
     ...commonOf(facts),
     result: answer.outcome === "pending" ? null : JSON.stringify(answer.structured),

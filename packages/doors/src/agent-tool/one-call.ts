@@ -181,7 +181,7 @@ export class OneCall {
     handle.ended(isRefusal(error) ? "refused" : "done", failureOf(error));
   }
 
-  #pend(question: AskedQuestion, work: Promise<ToolAnswer<unknown>>): ToolAnswer<PendingAnswer> {
+  #pend(question: AskedQuestion, work: Promise<ToolAnswer<object>>): ToolAnswer<PendingAnswer> {
     const { session } = this.#request;
     const waiting = { ...question, tool: this.#tool.name, key: this.#key };
     const call = session.pending.add(waiting, async (handle) => {
@@ -198,7 +198,7 @@ export class OneCall {
     const { session } = this.#request;
     using either = new FirstAbort(caller, session.door.signal);
     const { signal } = either;
-    let answer: ToolAnswer<unknown>;
+    let answer: ToolAnswer<object>;
     try {
       signal.throwIfAborted();
       answer = await this.#tool.call(input, {
@@ -216,7 +216,7 @@ export class OneCall {
     return await this.#answered(answer, under);
   }
 
-  async #answered(answer: ToolAnswer<unknown>, under: Under): Promise<CallOutcome> {
+  async #answered(answer: ToolAnswer<object>, under: Under): Promise<CallOutcome> {
     const unrecorded = await this.#record(answeredRecord(this.#facts(under.approval), answer), under);
     return unrecorded ?? { kind: "answered", answer };
   }

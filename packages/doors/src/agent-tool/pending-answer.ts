@@ -4,7 +4,6 @@ import type { PendingCall } from "./pending-calls.ts";
 
 /** Fields of an answer that says that its call waits for the operator. */
 export const pendingFields = {
-  machine: z.string().optional().describe("The machine that it is about"),
   status: z.string().optional().describe('"pending" while the call waits for the operator'),
   approval_id: z.string().optional().describe("Id to call check_approval with"),
   expires_at: z.string().optional().describe("When it is refused by itself"),

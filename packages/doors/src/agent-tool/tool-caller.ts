@@ -21,7 +21,7 @@ export interface CallRequest {
 
 /** What became of a call: an answer, or a failure in words for a model. It never throws but for faults of ours. */
 export type CallOutcome =
-  | { readonly kind: "answered"; readonly answer: ToolAnswer<unknown> }
+  | { readonly kind: "answered"; readonly answer: ToolAnswer<object> }
   /** Refused or failed: code, what happened, and what to do next. */
   | {
       readonly kind: "failed";

@@ -1,6 +1,6 @@
 import type { ToolName } from "@doorward/contracts";
 import type { Expectation } from "@doorward/guest";
-import type * as z from "zod";
+import * as z from "zod";
 import type { AgentSession } from "./agent-session.ts";
 
 /** What a call of a tool is given beside its arguments. */
@@ -16,7 +16,7 @@ export interface ToolCall {
    * The answer for a call whose effect waits for the operator: at once that it waits, and by check_approval what `work`
    * answers in the end. APPROVAL_DENIED of `work` is a refusal; the same call is not asked about again for a while.
    */
-  pend(question: AskedQuestion, work: Promise<ToolAnswer<unknown>>): ToolAnswer<PendingAnswer>;
+  pend(question: AskedQuestion, work: Promise<ToolAnswer<object>>): ToolAnswer<PendingAnswer>;
 }
 
 /** A question to the operator, as he sees it. */
@@ -96,12 +96,48 @@ export interface Tool<Input extends z.ZodObject = z.ZodObject, Output extends z.
   readonly offered?: (session: AgentSession) => boolean;
   /** What the operator is shown who is asked about it; its arguments one by one when absent. */
   readonly effect?: (input: z.output<Input>, session: AgentSession) => Promise<ShownEffect>;
+  call(input: z.output<Input>, call: ToolCall): Promise<ToolAnswer<object>>;
+}
+
+/** A tool as its own file tells of it: nothing in it names the machine yet. */
+interface ToolDefinition<Input extends z.ZodObject, Output extends z.ZodObject> extends Omit<
+  Tool<Input, Output>,
+  "call"
+> {
   call(input: z.output<Input>, call: ToolCall): Promise<ToolAnswer<z.input<Output>>>;
 }
 
-/** Makes a tool, with the types of its schemas checked against each other. */
+/**
+ * The machine of an answer. It stands in every structured one, because clients that give these to their model, as Codex
+ * does, leave out the text beside them.
+ */
+const machineField = z.string().describe("The machine that the call is about");
+
+/** What a tool answers, with the machine. */
+type Named<Output extends z.ZodObject> = z.ZodObject<
+  { machine: typeof machineField } & Output["shape"],
+  z.core.$strict
+>;
+
+/** Makes a tool, with the types of its schemas checked against each other; its answers name the machine. */
 export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject>(
-  tool: Tool<Input, Output>,
-): Tool<Input, Output> {
-  return tool;
+  definition: ToolDefinition<Input, Output>,
+): Tool<Input, Named<Output>> {
+  return {
+    ...definition,
+    output: z.strictObject({ machine: machineField, ...definition.output.shape }),
+    call: async (input, call) => {
+      const { name } = call.session.door.machine;
+      const pend: ToolCall["pend"] = (question, work) =>
+        call.pend(
+          question,
+          work.then((answer) => namedIn(name, answer)),
+        );
+      return namedIn(name, await definition.call(input, { ...call, pend }));
+    },
+  };
+}
+
+function namedIn(machine: string, answer: ToolAnswer<object>): ToolAnswer<object> {
+  return { ...answer, structured: { machine, ...answer.structured } };
 }

@@ -12,7 +12,7 @@ import { FirstAbort } from "../../first-abort.ts";
 import type { AgentSession, ClientInfo } from "../agent-session.ts";
 import { waitsForOperator } from "../allowance.ts";
 import { failureOf } from "../call-failure.ts";
-import { defineTool, type Tool } from "../tool.ts";
+import type { Tool } from "../tool.ts";
 import type { CallOutcome, ToolCaller } from "../tool-caller.ts";
 import { pathOfResource, resourceUriOf } from "./resource-uri.ts";
 
@@ -55,7 +55,7 @@ export async function readResource(
     if (waitsForOperator(session.door.agentTool, "read_file"))
       throw refused("TOOL_NOT_ALLOWED", "a person approves each reading", "Call read_file, which asks");
     const call = { session, arguments: { uri }, client, signal, progress: () => undefined };
-    const outcome = await caller.perform(resourceTool(path), call);
+    const outcome = await caller.perform(resourceTool(uri, path), call);
     if (outcome.kind === "failed") throw protocolErrorOf(uri, outcome);
     return Contents.parse(outcome.answer.structured);
   } catch (thrown) {
@@ -72,9 +72,9 @@ const Contents = z.strictObject({
   ),
 });
 
-/** The reading of one file, for the one way on which everything is judged and recorded. */
-function resourceTool(path: string): Tool {
-  return defineTool({
+/** The reading of one file, for the one way on which everything is judged and recorded; MCP says what it answers. */
+function resourceTool(uri: string, path: string): Tool {
+  return {
     name: "read_file",
     recordedAs: "resources/read",
     target: path,
@@ -83,7 +83,7 @@ function resourceTool(path: string): Tool {
     input: z.strictObject({ uri: z.string() }),
     output: Contents,
     hints: { idempotent: true, destructive: false },
-    call: async ({ uri }, { session, signal }) => {
+    call: async (_input, { session, signal }) => {
       const files = await session.files(signal);
       const { bytes, size } = await files.read(path, { offset: 0, length: RESOURCE_BYTES }, signal);
       if (size > RESOURCE_BYTES) throw tooLarge(path, size);
@@ -92,7 +92,7 @@ function resourceTool(path: string): Tool {
         : { uri, blob: bytes.toString("base64") };
       return { structured: { contents: [content] }, text: "" };
     },
-  });
+  };
 }
 
 function tooLarge(path: string, size: number): DoorwardError {

@@ -2,7 +2,6 @@ import type { FileChanged } from "@doorward/guest";
 import * as z from "zod";
 import { defineTool, type ToolCall } from "../tool.ts";
 import { changeFiles } from "./change-files.ts";
-import { machineField } from "./machine-field.ts";
 import { shownPath } from "./machine-path.ts";
 import { parsePatch } from "./patch/parse-patch.ts";
 import { planPatch, type PatchStep, type PatchedFile } from "./plan-patch.ts";
@@ -22,7 +21,6 @@ const Input = z.strictObject({
 });
 
 const Output = z.strictObject({
-  machine: machineField,
   files: z
     .array(
       z.strictObject({
@@ -58,7 +56,7 @@ export const applyPatch = defineTool({
     const done = patchedFiles(extra, changed);
     const what = done.length === 1 ? "1 file" : `${done.length} files`;
     return {
-      structured: { machine: call.session.door.machine.name, files: done },
+      structured: { files: done },
       text: [`Patched ${what}:`, ...done.map((file) => line(file, call))].join("\n"),
       files: done.flatMap(({ action, path }) => (action === "deleted" ? [] : [path])),
       target: done[0]?.path ?? call.session.door.reach.workdir,

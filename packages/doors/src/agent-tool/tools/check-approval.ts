@@ -11,7 +11,6 @@ const ApprovalId = z
   .describe("Id that the pending answer gave");
 
 const Output = z.strictObject({
-  machine: z.string().describe("The machine that the call is about"),
   approval_id: ApprovalId,
   tool: ToolName,
   status: z
@@ -41,13 +40,13 @@ export const checkApproval = defineTool({
     const call = await session.pending.wait(id, (wait ?? 0) * 1000, signal);
     signal.throwIfAborted();
     if (call === undefined) throw unknown(id);
-    return answerOf(call, session.door.machine.name);
+    return answerOf(call);
   },
 });
 
-function answerOf(call: PendingCall, machine: string): Answer {
+function answerOf(call: PendingCall): Answer {
   const { id, tool, expiresAt, state, outcome } = call;
-  const common = { machine, approval_id: id, tool, expires_at: expiresAt };
+  const common = { approval_id: id, tool, expires_at: expiresAt };
   if (outcome === null) return undecided(common, state === "running");
   if (outcome.kind === "answered") {
     const { structured, text, images, files, failed } = outcome.answer;
@@ -68,7 +67,7 @@ function answerOf(call: PendingCall, machine: string): Answer {
 }
 
 function undecided(
-  common: Pick<z.input<typeof Output>, "machine" | "approval_id" | "tool" | "expires_at">,
+  common: Pick<z.input<typeof Output>, "approval_id" | "tool" | "expires_at">,
   running: boolean,
 ): Answer {
   const { approval_id: id, tool, expires_at: expiresAt } = common;

@@ -2,7 +2,6 @@ import * as z from "zod";
 
 /** What every answer about a command says. */
 export const commandFields = {
-  machine: z.string().describe("The machine that it ran in"),
   state: z
     .enum(["running", "exited", "signalled", "stopped", "timed-out", "lost"])
     .describe("How it stands; stopped and timed-out were killed, lost ended with its machine"),

@@ -69,7 +69,6 @@ function pageAnswer(
   const text = textOf(page.parts);
   return {
     structured: {
-      machine,
       state,
       exit_code: exitCode,
       signal: process.end?.kind === "signalled" ? process.end.signal : null,

@@ -4,7 +4,6 @@ import { defineTool } from "../tool.ts";
 import { applyEdits } from "./apply-edits.ts";
 import { changeFiles, readWhole } from "./change-files.ts";
 import { pathInput } from "./inputs.ts";
-import { machineField } from "./machine-field.ts";
 import { requireFile, shownPath } from "./machine-path.ts";
 import { shortDiff } from "./short-diff.ts";
 import { decodeText, encodeText, requireWellFormed } from "./text-file.ts";
@@ -35,7 +34,6 @@ const Input = z.strictObject({
 });
 
 const Output = z.strictObject({
-  machine: machineField,
   path: z.string().describe("Absolute path, links resolved"),
   replacements: z.int().describe("How many places were replaced"),
   size: z.int().describe("Bytes of the file now"),
@@ -73,7 +71,6 @@ export const editFile = defineTool({
     const places = after.replacements === 1 ? "1 place" : `${after.replacements} places`;
     return {
       structured: {
-        machine: call.session.door.machine.name,
         path: stat.path,
         replacements: after.replacements,
         size,

@@ -1,7 +1,6 @@
 import * as z from "zod";
 import { defineTool } from "../tool.ts";
 import { pathInput } from "./inputs.ts";
-import { machineField } from "./machine-field.ts";
 import { refusedGlob, shownPath } from "./machine-path.ts";
 
 /** Most files in one answer. */
@@ -23,7 +22,6 @@ const Input = z.strictObject({
 });
 
 const Output = z.strictObject({
-  machine: machineField,
   path: z.string().describe("Absolute path of the folder"),
   files: z.array(z.string()).describe("Absolute paths, sorted"),
   truncated: z.boolean().describe("Whether more files were found than are named"),
@@ -49,7 +47,7 @@ export const findFiles = defineTool({
     const where = `${JSON.stringify(glob)} in ${shownPath(call, absolute)}`;
     const count = found.length === 1 ? "1 file" : `${found.length} files`;
     return {
-      structured: { machine: call.session.door.machine.name, path: absolute, files: found, truncated },
+      structured: { path: absolute, files: found, truncated },
       text: [
         `Found ${truncated ? "more than " : ""}${count} for ${where}`,
         ...found.map((file) => shownPath(call, file)),

@@ -4,7 +4,6 @@ import { git, gitPlace } from "./git-command.ts";
 import { pathInput } from "./inputs.ts";
 import { requireKnown } from "./known-path.ts";
 import { LineWindow } from "./line-window.ts";
-import { machineField } from "./machine-field.ts";
 
 /** Lines of a diff in one answer. */
 export const DIFF_LINES = 2000;
@@ -39,7 +38,6 @@ const Input = z.strictObject({
 });
 
 const Output = z.strictObject({
-  machine: machineField,
   files: z
     .array(
       z.strictObject({
@@ -79,7 +77,7 @@ export const gitDiff = defineTool({
     if (diff.length === 0) await requireKnown(call, place, base);
     const page = pageOf(diff.toString("utf8"), offset_line);
     return {
-      structured: { machine: call.session.door.machine.name, files: files.slice(0, DIFF_FILES), ...page },
+      structured: { files: files.slice(0, DIFF_FILES), ...page },
       text: textOf(place.path ?? place.cwd, files.length, page),
       target: place.path ?? place.cwd,
     };

@@ -4,7 +4,6 @@ import { git, gitPlace } from "./git-command.ts";
 import { GIT_CHANGES, parsePorcelain, type GitFile, type GitStatus } from "./git-porcelain.ts";
 import { pathInput } from "./inputs.ts";
 import { requireKnown } from "./known-path.ts";
-import { machineField } from "./machine-field.ts";
 
 /** Most files in one answer. */
 export const STATUS_FILES = 1000;
@@ -14,7 +13,6 @@ const Input = z.strictObject({
 });
 
 const Output = z.strictObject({
-  machine: machineField,
   root: z.string().describe("Absolute path of the work tree"),
   branch: z.string().nullable().describe("Branch; null for a detached head"),
   commit: z.string().nullable().describe("Commit that the work tree is at; null before the first one"),
@@ -57,7 +55,7 @@ export const gitStatus = defineTool({
     const files = status.files.slice(0, STATUS_FILES).map((file) => ({ ...file }));
     const truncated = files.length < status.files.length;
     return {
-      structured: { machine: call.session.door.machine.name, ...status, root, files, truncated },
+      structured: { ...status, root, files, truncated },
       text: textOf(root, status, files, truncated),
       target: place.path ?? root,
     };

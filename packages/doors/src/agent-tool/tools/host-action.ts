@@ -82,7 +82,7 @@ function answerOf(
       ? `${action} was only planned: nothing happened on the host`
       : `${action} was done on the host, not in machine "${machine}"`;
     return {
-      structured: { machine, status: dryRun ? "planned" : "done", message, ...shown },
+      structured: { status: dryRun ? "planned" : "done", message, ...shown },
       text: withResult(message, result),
       ...exitOf(result),
     };
@@ -91,7 +91,6 @@ function answerOf(
   const { error: message, code = "HOST_ACTION_FAILED", details } = response;
   return {
     structured: {
-      machine,
       status: "failed",
       message,
       code,

@@ -4,17 +4,14 @@ import { defineTool } from "../tool.ts";
 import { commandFields, CommandId } from "./command-fields.ts";
 import { seconds } from "./seconds.ts";
 
-const { machine, state, exit_code: exitCode } = commandFields;
-
 const Output = z.strictObject({
-  machine,
   commands: z
     .array(
       z.strictObject({
         command_id: CommandId,
         command: z.string().describe("The command line, cut at 300 characters"),
-        state,
-        exit_code: exitCode,
+        state: commandFields.state,
+        exit_code: commandFields.exit_code,
         duration_ms: z.int().describe("How long it ran so far, in milliseconds"),
       }),
     )
@@ -38,7 +35,7 @@ export const listCommands = defineTool({
         `${id}  ${stand}${code === null ? "" : ` ${String(code)}`}  ${seconds(ms)}  ${command}`,
     );
     const text = lines.length === 0 ? `No commands in machine "${name}".` : lines.join("\n");
-    return Promise.resolve({ structured: { machine: name, commands }, text });
+    return Promise.resolve({ structured: { commands }, text });
   },
 });
 

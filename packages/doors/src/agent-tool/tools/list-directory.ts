@@ -2,7 +2,6 @@ import type { FolderEntry } from "@doorward/guest";
 import * as z from "zod";
 import { defineTool } from "../tool.ts";
 import { pathInput } from "./inputs.ts";
-import { machineField } from "./machine-field.ts";
 import { shownPath } from "./machine-path.ts";
 
 /** Deepest listing. */
@@ -16,7 +15,6 @@ const Input = z.strictObject({
 });
 
 const Output = z.strictObject({
-  machine: machineField,
   path: z.string().describe("Absolute path of the folder, links resolved"),
   entries: z
     .array(
@@ -53,7 +51,6 @@ export const listDirectory = defineTool({
       : [];
     return {
       structured: {
-        machine: call.session.door.machine.name,
         path: absolute,
         entries: entries.map(entryOf),
         truncated,

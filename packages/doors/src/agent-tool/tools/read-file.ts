@@ -5,7 +5,6 @@ import { defineTool, type ToolAnswer, type ToolCall } from "../tool.ts";
 import { IMAGE_BYTES, imageType } from "./image.ts";
 import { pathInput } from "./inputs.ts";
 import { LineWindow, numbered } from "./line-window.ts";
-import { machineField } from "./machine-field.ts";
 import { requireFile } from "./machine-path.ts";
 import { ENCODINGS, sniffEncoding, textDecoder, type Encoding } from "./text-file.ts";
 
@@ -34,7 +33,6 @@ const Input = z.strictObject({
 });
 
 const Output = z.strictObject({
-  machine: machineField,
   path: z.string().describe("Absolute path, links resolved"),
   kind: z.enum(["text", "image", "binary"]).describe("What the file is"),
   content: z.string().describe("The lines, without numbers; empty for what is not text"),
@@ -50,7 +48,7 @@ const Output = z.strictObject({
 });
 
 type Answer = ToolAnswer<z.input<typeof Output>>;
-type Shown = Pick<z.input<typeof Output>, "machine" | "path" | "size" | "digest">;
+type Shown = Pick<z.input<typeof Output>, "path" | "size" | "digest">;
 
 /** Reads a file of the machine: text by lines, pictures as pictures. */
 export const readFile = defineTool({
@@ -67,8 +65,7 @@ export const readFile = defineTool({
     const files = await call.session.files(call.signal);
     const first = await readFirst(files, input.path, call);
     const path = first.path ?? (await requireFile(files, input.path, call)).path;
-    const machine = call.session.door.machine.name;
-    const shown = { machine, path, size: first.size, digest: first.digest };
+    const shown = { path, size: first.size, digest: first.digest };
     const image = imageType(first.bytes);
     if (image !== null) return await imageAnswer(image, shown, files, call);
     const encoding = sniffEncoding(first.bytes);

@@ -32,8 +32,8 @@ export const requestEgress = defineTool({
   hints: { idempotent: true, destructive: false },
   call: ({ host, port, reason }, call) =>
     untilAsked(call, async (asked, signal) => {
-      const { host: bridge, machine } = call.session.door;
+      const { host: bridge } = call.session.door;
       const message = await bridge.requestEgress({ host, port, reason }, signal, asked);
-      return { structured: { machine: machine.name, status: "answered" as const, message }, text: message };
+      return { structured: { status: "answered" as const, message }, text: message };
     }),
 });

@@ -100,7 +100,7 @@ async function inForeground(input: Input, call: ToolCall): Promise<Answer> {
 }
 
 async function inBackground(input: Input, call: ToolCall): Promise<Answer> {
-  const { commands, door } = call.session;
+  const { commands } = call.session;
   using _beginning = commands.beginOne();
   const started = await start(input, call, input.stdin !== undefined);
   const kept = commands.keep(started, true);
@@ -109,7 +109,6 @@ async function inBackground(input: Input, call: ToolCall): Promise<Answer> {
   const { id, line } = kept;
   return {
     structured: {
-      machine: door.machine.name,
       state: "running",
       exit_code: null,
       signal: null,
@@ -183,7 +182,7 @@ function progressOf({ output, durationMs }: StartedCommand["process"]): string {
 
 function answerOf(started: StartedCommand, end: CommandEnd, limit: number | null, call: ToolCall): Answer {
   const { process, line, shell } = started;
-  const { commands, door } = call.session;
+  const { commands } = call.session;
   const { parts, omitted, from } = shownOutput(process.output);
   const id = omitted > 0 ? commands.keep(started, false).id : null;
   const exitCode = exitCodeOf(end);
@@ -193,7 +192,6 @@ function answerOf(started: StartedCommand, end: CommandEnd, limit: number | null
       : `\n[${String(omitted)} characters were left out in the middle; command_output with command_id "${id}" and cursor ${String(from)} gives them]`;
   return {
     structured: {
-      machine: door.machine.name,
       state: limit === null ? end.kind : "timed-out",
       exit_code: exitCode,
       signal: end.kind === "signalled" ? end.signal : null,

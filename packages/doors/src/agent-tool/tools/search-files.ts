@@ -4,7 +4,6 @@ import * as z from "zod";
 import { defineTool, type ToolCall } from "../tool.ts";
 import { GLOB_CHARS } from "./find-files.ts";
 import { pathInput } from "./inputs.ts";
-import { machineField } from "./machine-field.ts";
 import { refusedGlob, shownPath } from "./machine-path.ts";
 
 /** Matching lines that are answered when the call does not say. */
@@ -47,7 +46,6 @@ const Input = z.strictObject({
 });
 
 const Output = z.strictObject({
-  machine: machineField,
   path: z.string().describe("Absolute path of what was searched"),
   matches: z.int().describe("Matching lines in this answer"),
   files: z.int().describe("Files with matching lines in this answer"),
@@ -85,7 +83,6 @@ export const searchFiles = defineTool({
     const counted = new Set(matching.map((each) => each.path)).size;
     return {
       structured: {
-        machine: call.session.door.machine.name,
         path,
         matches: matching.length,
         files: counted,

@@ -11,7 +11,6 @@ const Input = z.strictObject({
 });
 
 const Output = z.strictObject({
-  machine: z.string().describe("The machine that it runs in"),
   command_id: CommandId,
   sent_bytes: z.int().describe("Bytes that were sent"),
 });
@@ -36,11 +35,11 @@ export const sendInput = defineTool({
     if (text !== "") input.send(text);
     kept.process.bytes.stdin += Buffer.byteLength(text);
     if (end === true) input.end();
-    const machine = session.door.machine.name;
+    const { name } = session.door.machine;
     const sent = Buffer.byteLength(text);
     return Promise.resolve({
-      structured: { machine, command_id: id, sent_bytes: sent },
-      text: `Sent ${String(sent)} bytes to "${id}"${end === true ? " and ended its input" : ""} in machine "${machine}".`,
+      structured: { command_id: id, sent_bytes: sent },
+      text: `Sent ${String(sent)} bytes to "${id}"${end === true ? " and ended its input" : ""} in machine "${name}".`,
     });
   },
 });

@@ -43,7 +43,6 @@ export const stopCommand = defineTool({
     const exitCode = exitCodeOf(process.end);
     return {
       structured: {
-        machine,
         state,
         exit_code: exitCode,
         signal: process.end?.kind === "signalled" ? process.end.signal : null,

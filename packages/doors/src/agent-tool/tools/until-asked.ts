@@ -4,7 +4,7 @@ import type { AskedQuestion, ToolAnswer, ToolCall } from "../tool.ts";
  * Does something that may have to be asked about: its answer when it came without a question, else at once that it waits.
  * `work` goes on beside the call, with the session's own signal, and tells of its question by the function it is given.
  */
-export async function untilAsked<Output>(
+export async function untilAsked<Output extends object>(
   call: ToolCall,
   work: (asked: (question: AskedQuestion) => void, signal: AbortSignal) => Promise<ToolAnswer<Output>>,
 ): Promise<ToolAnswer<Output> | ReturnType<ToolCall["pend"]>> {

@@ -3,7 +3,6 @@ import type { Expectation } from "@doorward/guest";
 import * as z from "zod";
 import { defineTool } from "../tool.ts";
 import { Digest, pathInput } from "./inputs.ts";
-import { machineField } from "./machine-field.ts";
 import { shownPath, withHint } from "./machine-path.ts";
 import { requireWellFormed } from "./text-file.ts";
 import { writeEffect } from "./write-effect.ts";
@@ -24,7 +23,6 @@ const Input = z.strictObject({
 });
 
 const Output = z.strictObject({
-  machine: machineField,
   path: z.string().describe("Absolute path, links resolved"),
   created: z.boolean().describe("Whether the file was not there before"),
   size: z.int().describe("Bytes written"),
@@ -57,7 +55,6 @@ export const writeFile = defineTool({
     const about = `${bytes.length} bytes, ${digest ?? ""}`;
     return {
       structured: {
-        machine: call.session.door.machine.name,
         path,
         created,
         size: bytes.length,
