@@ -140,6 +140,25 @@ test("a cancelled call kills its command, also what left its group, and is recor
   await untilGone("sleep 7013");
 });
 
+test("a call that is cancelled before its command is known to run leaves nothing either", async () => {
+  const [command, cancel] = ["setsid sleep 7018 & wait", new AbortController()];
+  const late: GuestDialer = {
+    dial: async (open, signal) => {
+      const stream = await guest.link.dial(open, signal);
+      if (open.kind === "exec" && open.argv.includes(command)) {
+        await untilRuns("^sleep 7018");
+        cancel.abort();
+      }
+      return stream;
+    },
+  };
+  await using lab = agentLab({ tools: COMMAND_TOOLS, link: late, workdir: guest.folder });
+  const outcome = await lab.call("run_command", { command }, cancel.signal);
+  assert.equal(outcome.kind, "failed");
+  assert.equal(lab.calls()[0]?.outcome, "cancelled");
+  await untilGone("sleep 7018");
+});
+
 test("a revoked grant kills the command of a running call, recorded as cut", async () => {
   await using lab = open();
   const calling = lab.call("run_command", { command: "trap '' TERM; sleep 7014; sleep 7014" });

@@ -77,14 +77,16 @@ export class BackgroundCommands implements AsyncDisposable {
     this.#count += 1;
     const id = `c${String(this.#count)}`;
     const mark = `${this.#mark}.${id}.`;
-    const process = await this.#run(line, mark, signal);
-    if (this.#closed) {
-      process[Symbol.dispose]();
+    const process = await this.#run(line, mark);
+    const started = { id, line, shell: this.#shell, mark, process };
+    if (this.#closed || signal.aborted) {
+      await this.kill(started);
+      signal.throwIfAborted();
       throw sessionEnded();
     }
     this.#running.add(process);
     void process.ended.then(() => this.#running.delete(process));
-    return { id, line, shell: this.#shell, mark, process };
+    return started;
   }
 
   /** Kills a command at once, with everything that it started. */
@@ -170,11 +172,16 @@ export class BackgroundCommands implements AsyncDisposable {
     await this.#keeper;
   }
 
-  async #run(line: CommandLine, mark: string, signal: AbortSignal): Promise<MachineCommand> {
+  /** A call that is cancelled meanwhile does not cut this off: the command may run already, and could not be found then. */
+  async #run(line: CommandLine, mark: string): Promise<MachineCommand> {
     const { command, cwd, stdin } = line;
     const env = { ...line.env, [CALL_VARIABLE]: mark };
     const run = (): Promise<MachineCommand> =>
-      MachineCommand.start(this.#door.host, { argv: [this.#shell, "-c", command], cwd, env, stdin }, signal);
+      MachineCommand.start(
+        this.#door.host,
+        { argv: [this.#shell, "-c", command], cwd, env, stdin },
+        this.#door.signal,
+      );
     try {
       return await run();
     } catch (error) {

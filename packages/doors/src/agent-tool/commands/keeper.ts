@@ -7,16 +7,31 @@ export const CALL_VARIABLE = "DOORWARD_CALL";
 /**
  * Reads marks, a line each, and kills what has one in its environment; at the end of its input, all that has the
  * session's. What is found is stopped first, so that it can't fork while the others are looked for, and killed when no more
- * come; it looks until there is nothing left, and once more after a moment: a process that is just starting a program has no
- * environment to read. A fork bomb leaves it little time and no room for programs of its own: in bash it starts none, and
- * reads no process twice that it stopped.
+ * come; it looks until there is nothing left, and once more after a moment. A process that is just starting a program has
+ * neither environment nor arguments to read, on a slow host for a while: it is waited for. A fork bomb leaves it little time
+ * and no room for programs of its own: in bash it starts none, and reads no process twice that it stopped.
  */
 const PROGRAM = `trap '' TERM HUP INT
+empty() {
+  if [ -z "$BASH_VERSION" ]; then ! grep -q . "$1" 2>/dev/null; return; fi
+  unset words
+  mapfile -d '' -t words 2>/dev/null <"$1"
+  [ -z "\${words[*]}" ]
+}
 marked() {
   if [ -z "$BASH_VERSION" ]; then grep -qF "=$2" "$1" 2>/dev/null; return; fi
   mapfile -d '' -t variables 2>/dev/null <"$1" || return 1
   case " \${variables[*]}" in *" ${CALL_VARIABLE}=$2"*) return 0 ;; esac
   return 1
+}
+starting() {
+  empty "/proc/$1/environ" && empty "/proc/$1/cmdline" || return 1
+  stat=
+  read -r stat 2>/dev/null <"/proc/$1/stat"
+  set -- \${stat##*) }
+  case $1 in Z | X) return 1 ;; esac
+  case $7 in "" | *[!0-9]*) return 1 ;; esac
+  [ $(($7 & 0x200000)) -eq 0 ]
 }
 stop() {
   new=
@@ -24,7 +39,10 @@ stop() {
     pid=\${file#/proc/}
     pid=\${pid%/environ}
     if [ -n "$BASH_VERSION" ] && [ -n "\${stopped[$pid]}" ]; then continue; fi
-    marked "$file" "$1" || continue
+    if ! marked "$file" "$1"; then
+      if starting "$pid"; then young=1; fi
+      continue
+    fi
     kill -STOP "$pid" 2>/dev/null
     if [ -n "$BASH_VERSION" ]; then stopped[$pid]=1; fi
     found="$found $pid"
@@ -43,6 +61,7 @@ end() {
   again=1
   while [ "$left" -gt 0 ]; do
     found=
+    young=
     unset stopped
     tries=5
     while [ "$tries" -gt 0 ]; do
@@ -54,7 +73,7 @@ end() {
     if [ -n "$found" ]; then
       kill -KILL $found 2>/dev/null
       again=1
-    elif [ -n "$again" ]; then
+    elif [ -n "$again$young" ]; then
       again=
       pause
     else
