@@ -71,8 +71,16 @@ async function settle(
   }
   if (container !== undefined) await context.engine.remove(container.containerId, 0);
   if (record.state !== "stopped") await markEnded(context, record, container !== undefined);
-  if (record.state === "launching" && record.evidence === null) await forgetMachine(context, record.id);
+  if (record.removing === true || (record.state === "launching" && record.evidence === null))
+    await forget(context, record);
   return undefined;
+}
+
+/** What can't be deleted now stays for a later start, and keeps nobody from the other machines. */
+async function forget(context: LifeContext, { id }: MachineRecord): Promise<void> {
+  await forgetMachine(context, id).catch((error: unknown) => {
+    context.log.error({ err: error, machine: id }, "machines: a half-removed one can't be deleted");
+  });
 }
 
 /** Whether the container is still isolated as its fingerprint says, in what can't change by itself while it runs. */

@@ -16,7 +16,7 @@ import { judgeMounted } from "./judge-mounted.ts";
 import { launch } from "./launch.ts";
 import { extendLease } from "./lease.ts";
 import { holdReviewClone } from "../review/index.ts";
-import type { HeldPath } from "../../policy/index.ts";
+import { shownPath, type HeldPath } from "../../policy/index.ts";
 import type { RepoToMount } from "../mounts/index.ts";
 import { keptNotices } from "./notices.ts";
 import type { LifeContext } from "./ports.ts";
@@ -126,6 +126,7 @@ export class Machines implements AsyncDisposable {
     return this.#locks.run(id, async () => {
       const record = this.get(id);
       if (record.state === "running") return record;
+      if (record.removing === true) throw halfRemoved(record.name);
       const seconds = timeToLive === undefined ? record.timeToLiveSeconds : durationSeconds(timeToLive);
       const profile = withToolsInForce(this.#context.policy, record.profile);
       return this.#relaunch({ ...record, profile, timeToLiveSeconds: seconds }, "start", asker);
@@ -188,7 +189,10 @@ export class Machines implements AsyncDisposable {
       }
       await this.#end(id, { reason: "removed", subject, correlationId, why: "removed by command" });
       await this.#context.endGrants(id, `machine "${record.name}" was removed`);
-      await forgetMachine(this.#context, id);
+      this.#context.records.putEnding({ ...this.get(id), removing: true });
+      await forgetMachine(this.#context, id).catch((cause: unknown) => {
+        throw undeletable(record.name, cause);
+      });
     });
     return id;
   }
@@ -402,4 +406,19 @@ export class Machines implements AsyncDisposable {
       this.#context.log.error({ err: error }, "machines: work in the background failed"),
     );
   }
+}
+
+function halfRemoved(name: string): DoorwardError {
+  return new DoorwardError({
+    code: "MACHINE_NOT_FOUND",
+    message: `Cannot start "${name}": it was removed, but for what could not be deleted`,
+    hint: `doorward rm --force ${name}`,
+  });
+}
+
+function undeletable(name: string, cause: unknown): DoorwardError {
+  if (!(cause instanceof Error) || !("path" in cause) || !("code" in cause)) return toDoorwardError(cause);
+  const place = shownPath(String(cause.path));
+  const message = `Cannot delete all of "${name}": ${String(cause.code)} at "${place}"`;
+  return new DoorwardError({ code: "STATE_UNWRITABLE", message, hint: `doorward rm --force ${name}`, cause });
 }

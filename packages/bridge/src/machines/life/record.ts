@@ -61,5 +61,6 @@ export const MachineRecord = z.strictObject({
   notices: z.array(z.string().max(1000)).max(100),
   protections: z.array(RecordedProtection).max(64),
   listed: z.array(z.string().max(4096)).max(1000),
+  removing: z.literal(true).optional().describe("Its removal began: the next bridge finishes that"),
 });
 export type MachineRecord = z.infer<typeof MachineRecord>;

@@ -86,6 +86,7 @@ export function fits(record: MachineRecord, allowed: AllowedRequest): boolean {
     ({ hostPath, access, review }) => `${review ? "review" : access} ${hostPath}`,
   );
   return (
+    record.removing !== true &&
     (request.name === undefined || request.name === record.name) &&
     JSON.stringify(withTools(profile, undefined)) === JSON.stringify(withTools(record.profile, undefined)) &&
     JSON.stringify(wanted) === JSON.stringify(there) &&
