@@ -5,11 +5,11 @@ const PIECE = 300;
 
 /** Text of an asker as one JSON string, so that it can't pass for lines of ours. */
 export function quotedLines(label: string, text: string): string[] {
-  return wrapped(`${label}: ${JSON.stringify(text)}`);
+  return inPieces(`${label}: ${JSON.stringify(text)}`);
 }
 
 /** A long line as several; nothing is left out. */
-export function wrapped(line: string): string[] {
+export function inPieces(line: string): string[] {
   const pieces: string[] = [];
   for (let at = 0; at < line.length || pieces.length === 0;) {
     let end = Math.min(line.length, at + PIECE);
@@ -26,14 +26,14 @@ export function commandLines(plan: CommandPlan, requested: Readonly<Record<strin
   const { program, command, args, cwd, env, timeoutMs, input, effect } = plan;
   const inherited = Object.keys(env).filter((key) => !Object.hasOwn(requested, key));
   return [
-    ...wrapped(`program: ${command}${program.path === command ? "" : ` (is ${program.path})`}`),
+    ...inPieces(`program: ${command}${program.path === command ? "" : ` (is ${program.path})`}`),
     `  ${program.digest ?? "of unknown content"}, ${effect === "read" ? "only reads" : "may change things"}`,
-    ...args.flatMap((arg, at) => wrapped(`  argument ${at + 1}: ${JSON.stringify(arg)}`)),
-    ...wrapped(`  folder: ${cwd.path}`),
+    ...args.flatMap((arg, at) => inPieces(`  argument ${at + 1}: ${JSON.stringify(arg)}`)),
+    ...inPieces(`  folder: ${cwd.path}`),
     ...Object.entries(requested).flatMap(([key, value]) =>
-      wrapped(`  asked for: ${key}=${JSON.stringify(value)}`),
+      inPieces(`  asked for: ${key}=${JSON.stringify(value)}`),
     ),
-    ...wrapped(`  environment: ${numbered(inherited.sort()).join(" ")}`),
+    ...inPieces(`  environment: ${numbered(inherited.sort()).join(" ")}`),
     `  ended after ${timeoutMs} ms`,
     ...inputLines(input),
   ];
@@ -42,8 +42,8 @@ export function commandLines(plan: CommandPlan, requested: Readonly<Record<strin
 /** Everything that a plan changes in files. */
 export function changeLines(changes: readonly FileChange[]): string[] {
   return changes.flatMap(({ operation, path, to, preview }) => [
-    ...wrapped(`${operation} ${path}${to === null ? "" : ` to ${to}`}`),
-    ...preview.split("\n").flatMap((line) => wrapped(`  ${line}`)),
+    ...inPieces(`${operation} ${path}${to === null ? "" : ` to ${to}`}`),
+    ...preview.split("\n").flatMap((line) => inPieces(`  ${line}`)),
   ]);
 }
 
@@ -68,5 +68,5 @@ function inputLines(input: Buffer | null): string[] {
   if (input === null) return [];
   const text = input.toString("utf8");
   const shown = Buffer.from(text).equals(input) ? JSON.stringify(text) : `base64 ${input.toString("base64")}`;
-  return wrapped(`  standard input, ${input.length} bytes: ${shown}`);
+  return inPieces(`  standard input, ${input.length} bytes: ${shown}`);
 }

@@ -9,7 +9,7 @@ import type {
 } from "@doorward/contracts";
 import { ActionError } from "./action-error.ts";
 import { commandRequest, commandShape, planState, processPlan } from "./flow-command.ts";
-import { commandLines, quotedLines, wrapped } from "./flow-lines.ts";
+import { commandLines, quotedLines, inPieces } from "./flow-lines.ts";
 import type { PlanContext, Planned } from "./flow-ports.ts";
 import type { CommandPlan } from "./ports.ts";
 import { runWorkflow } from "./workflow.ts";
@@ -199,7 +199,7 @@ function workflowLines({ payload, plans }: WorkflowPlan): string[] {
       const how = [phase, needs.has(id) ? "to be confirmed" : undefined, `${onError}s on failure`];
       const head = `step ${at + 1} of ${plans.length} "${id}" (${how.filter((each) => each !== undefined).join(", ")}): ${JSON.stringify(title)}`;
       return [
-        ...wrapped(head),
+        ...inPieces(head),
         ...(reason === undefined ? [] : quotedLines("  reason", reason)),
         ...commandLines(plan, env).map((line) => `  ${line}`),
       ];
