@@ -365,8 +365,14 @@ describe("documents of the operator against a running bridge", { timeout: 600_00
     const ajv = new Ajv2020({ strict: true });
     addFormats.default(ajv);
     assert.ok(ajv.validate(schema, document), JSON.stringify(ajv.errors));
-    const mounts = document["mounts"] as { mountId: string; agentPath: string; secretsProhibited: boolean }[];
+    const mounts = document["mounts"] as { agentPath: string; contentHash?: string }[];
     assert.ok(mounts.some(({ agentPath }) => agentPath === "/workspace/shop"));
+    const digested = mounts.filter(({ contentHash }) => contentHash !== undefined);
+    assert.deepEqual(
+      digested.map(({ agentPath }) => agentPath),
+      ["/opt/dw"],
+      "no digest is said of what it is not of",
+    );
     assert.equal(document["storageBackend"], "native-bind");
     assert.doesNotMatch(printed.stdout, new RegExp(join(lab.root, "user")), "the home folder is redacted");
     const denied = document["deniedAttempts"] as { pathRef: string; severity: string }[];

@@ -4,6 +4,7 @@ import {
   type MachineIsolation,
 } from "@doorward/contracts";
 import type { EngineMount } from "../machines/engine.ts";
+import { RUNTIME_MOUNT } from "../machines/guest/runtime.ts";
 
 /** What the mount evidence of a launch is made from: what was decided, compared with what really runs. */
 export interface MountEvidenceSource {
@@ -73,7 +74,7 @@ function mountOf(mount: EngineMount, index: number, source: MountEvidenceSource)
     hostPathRef: role === "hidden" ? null : redacted(mount.source, source.home),
     agentPath: target,
     accessMode: access === "ro" ? "read-only" : "read-write",
-    ...(role === "guest-runtime" ? { contentHash: source.guestDigest } : {}),
+    ...(target === RUNTIME_MOUNT ? { contentHash: source.guestDigest } : {}),
     secretsProhibited: role !== "secret-file" && !source.listed.some((path) => lies(path, target)),
     ...(measured === undefined ? {} : { directExecutionAllowed: !measured.options.includes("noexec") }),
     existsAtRunStart: true,

@@ -8,7 +8,7 @@ import { FileDigests } from "./file-digests.ts";
 import { findRuntimeSources, type RuntimeSource, type RuntimeSources } from "./runtime-sources.ts";
 
 /** Where the runtime folder is mounted in every machine. */
-const MOUNT = "/opt/dw";
+export const RUNTIME_MOUNT = "/opt/dw";
 
 /** The folder that every machine gets read-only at `/opt/dw`. */
 export interface GuestRuntimeFolder {
@@ -134,12 +134,12 @@ async function removeFolder(path: string): Promise<void> {
 
 function commandOf(sources: RuntimeSources): string[] {
   return [
-    `${MOUNT}/lib/${sources.loader}`,
+    `${RUNTIME_MOUNT}/lib/${sources.loader}`,
     "--library-path",
-    `${MOUNT}/lib`,
-    `${MOUNT}/bin/node`,
+    `${RUNTIME_MOUNT}/lib`,
+    `${RUNTIME_MOUNT}/bin/node`,
     "--max-semi-space-size=2",
-    `${MOUNT}/guest.mjs`,
+    `${RUNTIME_MOUNT}/guest.mjs`,
   ];
 }
 

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { CA_MOUNT, EGRESS_ENVIRONMENT, IMAGE_ENVIRONMENT } from "./egress-environment.ts";
 import { trustFolder } from "./egress-trust.ts";
 import type { EngineMount, EngineSpec } from "../engine.ts";
+import { RUNTIME_MOUNT } from "../guest/runtime.ts";
 import { rangeStart } from "./id-ranges.ts";
 import { gitConfigMount, machineGitConfig, operatorGitIdentity, type MountPlan } from "../mounts/index.ts";
 import type { GuestRuntime, LifeContext } from "./ports.ts";
@@ -56,7 +57,7 @@ export async function engineSpec(
     user: MACHINE_USER,
     idRangeStart: rangeStart(record.idRange),
     mounts: [
-      await ownMount(runtime.path, "/opt/dw", "guest-runtime"),
+      await ownMount(runtime.path, RUNTIME_MOUNT, "guest-runtime"),
       await ownMount(socketFolder(context, record.id), "/run/doorward", "guest-socket"),
       await ownMount(await trustFolder(context, record), CA_MOUNT, "egress-ca"),
       await gitConfigMount(masksFolder(context), machineGitConfig(await operatorGitIdentity(context.home))),
