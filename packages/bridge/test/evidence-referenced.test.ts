@@ -73,6 +73,42 @@ void test("an export holds what records refer to; a changed file is a problem, a
   assert.match(missing.notChecked.join("; "), /1 referenced file\(s\) that are not there/);
 });
 
+/** An export of one record that refers to a kept transcript. */
+async function exportedWith(dir: string, transcript: string) {
+  const log = await openLog(dir);
+  const { path } = await appendWith(log, transcript);
+  await log.checkpoint();
+  const { out, vkey } = await exportEvidence({ dir: log.dir, out: join(dir, "out") });
+  await log[Symbol.asyncDispose]();
+  return { out, vkey, file: join(out, path ?? "") };
+}
+
+void test("an export that is dressed up as a log's own folder hides no changed file", async () => {
+  await using folder = await temporary();
+  const { out, vkey, file } = await exportedWith(folder.path, "a transcript");
+  await writeFile(join(out, "journal"), "");
+  assert.deepEqual((await verifyEvidence({ dir: out, vkey })).problems, []);
+  await writeFile(file, "a transcripT");
+  const { problems } = await verifyEvidence({ dir: out, vkey });
+  assert.match(problems[0]?.reason ?? "", /another digest or length/);
+});
+
+void test("a file that was laid beside those that records refer to is a problem, whatever its name", async () => {
+  await using folder = await temporary();
+  const { out, vkey } = await exportedWith(folder.path, "a transcript");
+  const forged = "what nobody ever typed";
+  for (const name of ["session.cast", createHash("sha256").update(forged).digest("hex")]) {
+    const path = join(out, "referenced", name);
+    await writeFile(path, forged);
+    const { problems } = await verifyEvidence({ dir: out, vkey });
+    assert.deepEqual(problems, [
+      { index: null, reason: `No record refers to the file "referenced/${name}"` },
+    ]);
+    await rm(path);
+  }
+  assert.equal((await verifyEvidence({ dir: out, vkey })).ok, true);
+});
+
 void test("a reference that names a path elsewhere is never read", async () => {
   await using folder = await temporary();
   const log = await openLog(folder.path);

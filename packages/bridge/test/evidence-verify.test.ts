@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { access, mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, readFile, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import type { EvidenceInput } from "@doorward/contracts";
@@ -81,6 +81,41 @@ void test("a log is verified against the key that was given, not the one in the 
   const report = await verifyEvidence({ dir: out, vkey: vkeyLine(noteVerifier(ORIGIN, stranger)) });
   assert.equal(report.ok, false);
   assert.match(report.problems[0]?.reason ?? "", /not signed by the log's key/);
+});
+
+void test("a key that was laid in the place of the log's own is a problem, also for who was given the right one", async () => {
+  await using folder = await temporary();
+  const { out, vkey } = await exported(folder.path, 3);
+  const stranger = await createEvidenceKey(join(folder.path, "stranger.pem"));
+  const forged = {
+    "key.vkey": `${vkeyLine(noteVerifier(ORIGIN, stranger))}\n`,
+    "key.pem": stranger.publicKey.export({ format: "pem", type: "spki" }).toString(),
+  };
+  for (const [name, text] of Object.entries(forged)) {
+    const own = await readFile(join(out, name));
+    await writeFile(join(out, name), text);
+    const { problems } = await verifyEvidence({ dir: out, vkey });
+    assert.deepEqual(problems, [{ index: null, reason: `"${name}" is not the log's key` }]);
+    await writeFile(join(out, name), own);
+  }
+  assert.equal((await verifyEvidence({ dir: out, vkey })).ok, true);
+});
+
+void test("a consistency proof under the name of another size is a problem", async () => {
+  await using folder = await temporary();
+  const log = await openLog(folder.path);
+  await appendMany(log, 0, 5);
+  const kept = await log.checkpoint();
+  await appendMany(log, 5, 9);
+  await log[Symbol.asyncDispose]();
+  const { out, vkey } = await exportEvidence({
+    dir: join(folder.path, "log"),
+    out: join(folder.path, "export"),
+    older: [kept],
+  });
+  await rename(join(out, "proofs", "consistency-5-9.json"), join(out, "proofs", "consistency-5-10.json"));
+  const { problems } = await verifyEvidence({ dir: out, vkey });
+  assert.match(problems[0]?.reason ?? "", /"proofs\/consistency-5-10.json" is not the proof/);
 });
 
 void test("a log of another origin is refused", async () => {

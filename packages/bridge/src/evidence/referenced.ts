@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { access, link, open, statfs, unlink } from "node:fs/promises";
+import { access, link, open, readdir, statfs, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import * as z from "zod";
 import { DoorwardError, Reference } from "@doorward/contracts";
@@ -108,12 +108,18 @@ export async function checkReference(
   }
 }
 
-/** The folder that `referenced` lies in: that of an export, or the one above a log's own folder. */
+/** The folder that `referenced` lies in: that of an export, which has its own, or the one above a log's own folder. */
 export async function referencedParent(logDir: string): Promise<string> {
-  return access(join(logDir, "journal")).then(
-    () => dirname(logDir),
-    () => logDir,
-  );
+  if (await isThere(join(logDir, REFERENCED))) return logDir;
+  return (await isThere(join(logDir, "journal"))) ? dirname(logDir) : logDir;
+}
+
+/** Files of an export's `referenced` whose digest is not among those that its records name. */
+export async function strangers(dir: string, digests: ReadonlySet<string>): Promise<string[]> {
+  const names = await readdir(join(dir, REFERENCED)).catch(() => []);
+  return names
+    .filter((name) => !name.startsWith(".") && !digests.has(`sha256:${name}`))
+    .map((name) => `${REFERENCED}/${name}`);
 }
 
 /** File name of a kept reference; null for one that is not kept in `referenced`. */
@@ -142,6 +148,13 @@ async function putInPlace(temporary: string, path: string): Promise<void> {
 async function* chunksOf(content: Uint8Array | AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
   if (content instanceof Uint8Array) yield content;
   else yield* content;
+}
+
+function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function freeBytes(dir: string): Promise<number> {

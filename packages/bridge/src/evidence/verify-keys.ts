@@ -1,9 +1,11 @@
+import { join } from "node:path";
 import { openEnvelope, verifySignature } from "./dsse.ts";
-import { publicKeyOf } from "./key.ts";
+import { isMissing, publicKeyOf } from "./key.ts";
 import type { LogFiles } from "./log-files.ts";
 import { TILE_WIDTH } from "./merkle.ts";
+import { readPublic } from "./read-public.ts";
 import { readLeaf } from "./record.ts";
-import type { NoteVerifier } from "./signed-note.ts";
+import { noteVerifier, vkeyLine, type NoteVerifier } from "./signed-note.ts";
 import { messageOf, type KeySpan, type VerifyProblem } from "./verify-bundle.ts";
 
 /** Which key signs which records, as far as the given key vouches for it. */
@@ -76,4 +78,48 @@ function addRotation(spans: KeySpan[], index: number, leaf: Buffer): void {
   if (spans.at(-1)?.key.keyId !== previous.keyId)
     throw new Error(`key rotation ${String(index)} does not start from the key before it`);
   spans.push({ from: index + 1, key: next });
+}
+
+/** The key files beside a log, as they are; null for one that is not there, empty for one that can't be read. */
+export type KeyFiles = Readonly<Record<"key.vkey" | "key.pem", string | null>>;
+
+/** Reads them: before the checkpoint, as a bridge that exchanges its key writes the checkpoint first. */
+export async function readKeyFiles(dir: string): Promise<KeyFiles> {
+  const textOf = (name: string): Promise<string | null> =>
+    readPublic(join(dir, name)).then(
+      (bytes) => bytes.toString("utf8"),
+      (error: unknown) => (isMissing(error) ? null : ""),
+    );
+  return { "key.vkey": await textOf("key.vkey"), "key.pem": await textOf("key.pem") };
+}
+
+/**
+ * Which of the key files beside a log are none of its keys. They prove nothing, but whoever checks the log with other
+ * tools takes the key from there.
+ */
+export function wrongKeyFiles(files: KeyFiles, spans: readonly KeySpan[], { name }: NoteVerifier): string[] {
+  const keys = spans.map(({ key }) => key);
+  const right = {
+    "key.vkey": keys.map((key) => `${vkeyLine(noteVerifier(name, key))}\n`),
+    "key.pem": keys.map(({ publicKey }) => publicKey.export({ format: "pem", type: "spki" }).toString()),
+  };
+  return (["key.vkey", "key.pem"] as const)
+    .filter((file) => files[file] !== null && !right[file].includes(files[file]))
+    .map((file) => `"${file}" is not the log's key`);
+}
+
+/** What a key can't vouch for when it is not the only one of the log. */
+export function keySentences(spans: readonly KeySpan[], { keyId }: NoteVerifier): string[] {
+  const at = spans.findIndex(({ key }) => key.keyId === keyId);
+  const sentences: string[] = [];
+  const from = spans[at]?.from ?? 0;
+  if (at > 0)
+    sentences.push(
+      `whose the ${String(at)} key(s) of the first ${String(from)} records are: the given key vouches for them by signing the rotation`,
+    );
+  if (at >= 0 && at < spans.length - 1)
+    sentences.push(
+      `whether the ${String(spans.length - 1 - at)} newer key(s) are the operator's: whoever has the given one can sign a rotation too; give the newest`,
+    );
+  return sentences;
 }

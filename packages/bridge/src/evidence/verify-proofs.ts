@@ -41,10 +41,11 @@ async function expected(
 ): Promise<string | null> {
   const index = /^record-(0|[1-9][0-9]{0,14})\.tlog-proof$/.exec(name)?.[1];
   if (index !== undefined) return tlogProof(await proveInclusion(files, Number(index)));
-  const from = /^consistency-([1-9][0-9]{0,14})-[1-9][0-9]{0,14}\.json$/.exec(name)?.[1];
+  const [, from, size] = /^consistency-([1-9][0-9]{0,14})-([1-9][0-9]{0,14})\.json$/.exec(name) ?? [];
   if (from === undefined) return null;
   const { older } = OlderCheckpoint.parse(JSON.parse(text));
   const [opened, newest] = [openCheckpoint(older), openCheckpoint(await files.checkpoint())];
+  if (Number(size) !== newest.size) return null;
   onOlder(opened, `The older checkpoint in "proofs/${name}"`);
   const hashes = await consistencyHashes(files, opened.size, newest.size);
   return isConsistent(opened, newest, hashes) ? consistencyText(files, Number(from), older) : null;

@@ -10,10 +10,10 @@ import {
   type KeySpan,
   type VerifyProblem,
 } from "./verify-bundle.ts";
-import { checkReference, referencedParent } from "./referenced.ts";
+import { checkReference, referencedParent, strangers } from "./referenced.ts";
 import { keptSentences, openKept, type GivenWitness, type Kept, type KeptCheckpoint } from "./verify-kept.ts";
 import { wrongProofs } from "./verify-proofs.ts";
-import { keyChain } from "./verify-keys.ts";
+import { keyChain, keySentences, readKeyFiles, wrongKeyFiles } from "./verify-keys.ts";
 import { checkBundles } from "./verify-pool.ts";
 
 /** What to verify, and against what. */
@@ -72,6 +72,7 @@ class Verification {
 
   async report(): Promise<VerifyReport> {
     const { dir, witnesses = [], checkpoint: given } = this.#options;
+    const keyFiles = await readKeyFiles(dir);
     const checkpoint = await this.#openNewest();
     const kept = await openKept(dir, given, witnesses, checkpoint);
     for (const reason of kept.problems) this.#found({ index: null, reason });
@@ -84,7 +85,9 @@ class Verification {
       await this.#checkTree(checkpoint, kept.checkpoints, spans);
       await this.#checkReferences();
       const signed = (older: OpenedCheckpoint, what: string): void => this.#checkNote(older, spans, what);
-      for (const reason of await wrongProofs(this.#files, signed)) this.#found({ index: null, reason });
+      const proofs = await wrongProofs(this.#files, signed);
+      for (const reason of [...proofs, ...wrongKeyFiles(keyFiles, spans, this.#given)])
+        this.#found({ index: null, reason });
     }
     return this.#summary(checkpoint, kept, spans);
   }
@@ -185,9 +188,12 @@ class Verification {
     });
   }
 
-  /** Files that records refer to: those that are there must have the digest that the record says. */
+  /** Files that records refer to: those that are there must have the digest that the record says, and an export has no others. */
   async #checkReferences(): Promise<void> {
     const dir = await referencedParent(this.#options.dir);
+    if (dir === this.#options.dir && this.#options.records !== false)
+      for (const path of await strangers(dir, new Set(this.#references.keys())))
+        this.#found({ index: null, reason: `No record refers to the file "${path}"` });
     for (const { index, reference } of this.#references.values()) {
       this.#options.signal?.throwIfAborted();
       const state = await checkReference(dir, reference);
@@ -273,22 +279,6 @@ function notCheckedSentences(records: boolean, missing: number): string[] {
   const sentences = ["whether the bridge told the truth when it signed"];
   if (!records) sentences.push("the records' own signatures and shape");
   if (missing > 0) sentences.push(`${String(missing)} referenced file(s) that are not there`);
-  return sentences;
-}
-
-/** What a key can't vouch for when it is not the only one of the log. */
-function keySentences(spans: readonly KeySpan[], { keyId }: NoteVerifier): string[] {
-  const at = spans.findIndex(({ key }) => key.keyId === keyId);
-  const sentences: string[] = [];
-  const from = spans[at]?.from ?? 0;
-  if (at > 0)
-    sentences.push(
-      `whose the ${String(at)} key(s) of the first ${String(from)} records are: the given key vouches for them by signing the rotation`,
-    );
-  if (at >= 0 && at < spans.length - 1)
-    sentences.push(
-      `whether the ${String(spans.length - 1 - at)} newer key(s) are the operator's: whoever has the given one can sign a rotation too; give the newest`,
-    );
   return sentences;
 }
 
