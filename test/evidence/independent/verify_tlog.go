@@ -1,5 +1,8 @@
 // Verifies an exported log with the Go project's own transparency log code (golang.org/x/mod/sumdb), none of ours:
-// the checkpoint's signature, the root over all entries, every hash tile, and inclusion and consistency proofs.
+// the checkpoint's signature, the root over all entries, every hash tile, and inclusion and consistency proofs: those in
+// the export's own folder, and those of a file, if one is given.
+//
+//	verify_tlog DIR VERIFIER-KEY [PROOFS.json]
 package main
 
 import (
@@ -31,7 +34,10 @@ type proofs struct {
 
 func main() {
 	log.SetFlags(0)
-	dir, vkey, proofFile := os.Args[1], os.Args[2], os.Args[3]
+	if len(os.Args) < 3 {
+		log.Fatal("usage: verify_tlog DIR VERIFIER-KEY [PROOFS.json]")
+	}
+	dir, vkey := os.Args[1], os.Args[2]
 	tree := openCheckpoint(dir, vkey)
 	leaves := readLeaves(dir, tree.N)
 
@@ -56,8 +62,12 @@ func main() {
 		check(err, "prove from tiles")
 		check(tlog.CheckRecord(proof, tree.N, tree.Hash, int64(index), tlog.RecordHash(leaf)), "check from tiles")
 	}
-	checkProofs(proofFile, tree, leaves)
-	fmt.Printf("%d records verified\n", tree.N)
+	if len(os.Args) > 3 {
+		checkProofs(os.Args[3], tree, leaves)
+	}
+	inclusion := checkInclusion(dir, tree, leaves)
+	consistency := checkConsistency(dir, tree)
+	fmt.Printf("%d records verified, %d inclusion and %d consistency proofs\n", tree.N, inclusion, consistency)
 }
 
 func openCheckpoint(dir, vkey string) tlog.Tree {
@@ -109,6 +119,53 @@ func checkProofs(file string, tree tlog.Tree, leaves [][]byte) {
 	for _, p := range given.Consistency {
 		check(tlog.CheckTree(hashesOf(p.Hashes), tree.N, tree.Hash, p.From, hashOf(p.Root)), "consistency proof")
 	}
+}
+
+// checkInclusion checks the proofs of single records in the export (C2SP tlog-proof), against the checkpoint beside them.
+func checkInclusion(dir string, tree tlog.Tree, leaves [][]byte) int {
+	paths, err := filepath.Glob(filepath.Join(dir, "proofs", "record-*.tlog-proof"))
+	check(err, "proofs")
+	checkpoint, err := os.ReadFile(filepath.Join(dir, "checkpoint"))
+	check(err, "checkpoint")
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		check(err, "inclusion proof")
+		head, proved, found := strings.Cut(string(text), "\n\n")
+		lines := strings.Split(head, "\n")
+		if !found || len(lines) < 2 || lines[0] != "c2sp.org/tlog-proof@v1" || proved != string(checkpoint) {
+			log.Fatalf("%s is no tlog-proof of this checkpoint", path)
+		}
+		index, err := strconv.ParseInt(strings.TrimPrefix(lines[1], "index "), 10, 64)
+		check(err, "index of an inclusion proof")
+		if index >= tree.N || filepath.Base(path) != fmt.Sprintf("record-%d.tlog-proof", index) {
+			log.Fatalf("%s is of record %d", path, index)
+		}
+		check(tlog.CheckRecord(hashesOf(lines[2:]), tree.N, tree.Hash, index, tlog.RecordHash(leaves[index])), path)
+	}
+	return len(paths)
+}
+
+// checkConsistency checks that the checkpoint extends each older one that the export has a proof for. Whose the older
+// ones are is not checked: they may be of a key that was exchanged since.
+func checkConsistency(dir string, tree tlog.Tree) int {
+	paths, err := filepath.Glob(filepath.Join(dir, "proofs", "consistency-*.json"))
+	check(err, "proofs")
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		check(err, "consistency proof")
+		var proof struct {
+			From   int64    `json:"from"`
+			Hashes []string `json:"hashes"`
+			Older  string   `json:"older"`
+		}
+		check(json.Unmarshal(text, &proof), path)
+		older := strings.Split(proof.Older, "\n")
+		if len(older) < 4 || older[1] != strconv.FormatInt(proof.From, 10) {
+			log.Fatalf("%s is not from its older checkpoint", path)
+		}
+		check(tlog.CheckTree(hashesOf(proof.Hashes), tree.N, tree.Hash, proof.From, hashOf(older[2])), path)
+	}
+	return len(paths)
 }
 
 // tileDir reads tiles of height 8 from the C2SP tlog-tiles layout.

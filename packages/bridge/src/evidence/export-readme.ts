@@ -35,11 +35,11 @@ were shown another log than somebody else.
 ## With other people's tools
 
 Doorward's repository has short programs that use the libraries below and nothing of Doorward, in
-\`test/evidence/independent\`; on Debian: \`apt-get install golang-go golang-golang-x-mod-dev python3-securesystemslib\`.
+\`test/evidence/independent\`. There, with this folder as DIR; on Debian: \`apt-get install golang-go golang-golang-x-mod-dev python3-securesystemslib\`.
 
-    GO111MODULE=off GOPATH=/usr/share/gocode go run verify_tlog.go DIR "$(cat key.vkey)"
-    /usr/bin/python3 verify_dsse.py DIR "$(cat key.vkey)"
-    GO111MODULE=off go run verify_cosignature.go DIR/witness/HASH.checkpoint "$(cat witness/HASH.vkey)"
+    GO111MODULE=off GOPATH=/usr/share/gocode go run verify_tlog.go DIR "$(cat DIR/key.vkey)"
+    /usr/bin/python3 verify_dsse.py DIR "$(cat DIR/key.vkey)"
+    GO111MODULE=off go run verify_cosignature.go DIR/witness/HASH.checkpoint "$(cat DIR/witness/HASH.vkey)"
 
 - Checkpoint: Go, \`golang.org/x/mod/sumdb/note\`: \`note.NewVerifier(vkey)\` and \`note.Open(checkpoint, note.VerifierList(v))\`.
 - Tree and proofs: Go, \`golang.org/x/mod/sumdb/tlog\`: \`tlog.RecordHash\` over each entry, \`tlog.TreeHash\`, \`tlog.TileHashReader\`
