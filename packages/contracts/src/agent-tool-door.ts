@@ -22,8 +22,12 @@ export const RegistryGrant = z.strictObject({
   grantRef: z
     .string()
     .max(300)
-    .regex(/^(?:grant:\/\/[A-Za-z0-9._~-]+(?:\/[A-Za-z0-9._~-]+)*|urn:srcos:lease:[A-Za-z0-9._~-]+)$/)
-    .describe("Grant of the Agent Registry, as grant://..., or a lease's URN"),
+    .regex(
+      /^(?:grant:\/\/[A-Za-z0-9._~-]+(?:\/[A-Za-z0-9._~-]+)*|urn:srcos:(?:lease|agent-machine:agent-registry-grant):[A-Za-z0-9._~-]+)$/,
+    )
+    .describe(
+      "Grant of the Agent Registry, as grant://... or the URN of its AgentRegistryGrant, or a lease's URN",
+    ),
 });
 export type RegistryGrant = z.infer<typeof RegistryGrant>;
 

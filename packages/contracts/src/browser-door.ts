@@ -31,7 +31,9 @@ export const BrowserDoor = z
     brokerRef: z
       .string()
       .max(300)
-      .regex(/^(?:urn:srcos:[a-z0-9-]+:[A-Za-z0-9._~-]+|native-messaging:[a-z0-9_]+(?:\.[a-z0-9_]+)*)$/)
+      .regex(
+        /^(?:urn:srcos:[a-z0-9-]+(?::[a-z0-9-]+)?:[A-Za-z0-9._~-]+|native-messaging:[a-z0-9_]+(?:\.[a-z0-9_]+)*)$/,
+      )
       .nullable()
       .describe("URN of the broker, or native-messaging: and the host's name; null when neither is used"),
     remoteDebugEndpoint: z

@@ -129,7 +129,7 @@ export {
   FlagRule,
   ProcessScope,
 } from "./host-actions/scopes.ts";
-export { GrantStatus, HostInterfaceGrant } from "./host-interface-grant.ts";
+export { GrantStatus, HostInterfaceGrant, ServedGrant } from "./host-interface-grant.ts";
 export {
   AGENT_TOOL_OPERATIONS,
   BROWSER_PERMISSION_SCOPES,

@@ -3,10 +3,16 @@ import { createHash, createPublicKey, verify } from "node:crypto";
 import { test } from "node:test";
 import {
   AgentMachineFingerprint,
+  BrowserDoor,
+  CONTRACT_OPERATIONS,
+  DOORS,
   EvidenceEnvelope,
   EvidenceStatement,
   HostInterfaceGrant,
+  INTERFACE_KINDS,
   judgeDocument,
+  OPERATIONS,
+  ServedGrant,
   SecureHostInterfaceProfile,
 } from "../src/index.ts";
 import { acceptances, exampleTypes, refusals } from "../scripts/vectors.ts";
@@ -109,6 +115,40 @@ test("what an example refers to is an example, and no two valid documents of a k
     assert.ok(ids.includes(agentMachineProfileRef) && ids.includes(doorRef), id);
 });
 
+test("the exception for a host's browser profile names a grant that opens the browser door", () => {
+  const grants = acceptances("HostInterfaceGrant").map(({ document }) => HostInterfaceGrant.parse(document));
+  const exceptions = acceptances("BrowserDoor").flatMap(({ document }) => {
+    const { hostProfileSharing } = BrowserDoor.parse(document).profileIsolation;
+    return hostProfileSharing === null ? [] : [hostProfileSharing.grantRef];
+  });
+  assert.notEqual(exceptions.length, 0);
+  for (const ref of exceptions)
+    assert.ok(
+      grants.some(({ id, doors }) => id === ref && doors.includes("browser")),
+      ref,
+    );
+});
+
+test("a grant can name every door and operation of the contracts; a bridge makes those alone that it serves", () => {
+  const [{ document } = assert.fail()] = acceptances("HostInterfaceGrant");
+  const grant = HostInterfaceGrant.parse(document);
+  for (const door of INTERFACE_KINDS) {
+    const changed = { ...grant, doors: [door] };
+    assert.deepEqual(judgeDocument(changed).problems, [], door);
+    assert.equal(
+      ServedGrant.safeParse(changed).success,
+      DOORS.some((served) => served === door),
+      door,
+    );
+  }
+  for (const operation of CONTRACT_OPERATIONS) {
+    const changed = { ...grant, operations: [operation] };
+    assert.deepEqual(judgeDocument(changed).problems, [], operation);
+    const served = OPERATIONS.some((each) => each === operation);
+    assert.equal(ServedGrant.safeParse(changed).success, served, operation);
+  }
+});
+
 /** URNs that the estate uses already, or says how to form. */
 const IN_USE = [
   ["SecureHostInterfaceProfile", "id", "urn:srcos:secure-host-interface:macos-default"],
@@ -125,6 +165,7 @@ const IN_USE = [
   ["HostInterfaceGrant", "revocationRef", "urn:srcos:revocation:A.b_c~d-1"],
   ["AgentMachineFingerprint", "machineRef", "urn:srcos:agent-machine:m_1"],
   ["BrowserDoor", "brokerRef", "urn:srcos:token-door:local"],
+  ["BrowserDoor", "brokerRef", "urn:srcos:agent-machine:inference-provider:local"],
   [
     "AgentMachineMountEvidence",
     "localDataPlaneRef",
@@ -146,9 +187,13 @@ for (const [type, field, urn] of IN_USE) {
   });
 }
 
-test("a registry's grant is taken in the registry's own scheme and as a lease", () => {
+test("a registry's grant is taken in the registry's own scheme, as a lease and as the estate's document of it", () => {
   for (const { document } of acceptances("AgentToolDoor"))
-    for (const grantRef of ["grant://example/codex-dev", "urn:srcos:lease:hermes-dev"]) {
+    for (const grantRef of [
+      "grant://example/codex-dev",
+      "urn:srcos:lease:hermes-dev",
+      "urn:srcos:agent-machine:agent-registry-grant:codex-dev",
+    ]) {
       const registryGrantRefs = [{ toolId: "codex", grantRef }];
       const { problems } = judgeDocument({ ...(document as object), registryGrantRefs });
       assert.deepEqual(problems, []);

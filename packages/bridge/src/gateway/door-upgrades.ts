@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { toDoorwardError, type DoorwardError, type HostInterfaceGrant } from "@doorward/contracts";
+import { toDoorwardError, type DoorwardError, type ServedGrant } from "@doorward/contracts";
 import type { Logger } from "pino";
 import { WebSocketServer, type WebSocket } from "ws";
 import type { GatewayLimits } from "./config.ts";
@@ -29,7 +29,7 @@ export interface DoorUpgradesOptions extends HandshakeOptions, SessionHostOption
 }
 
 interface Ready extends AcceptedHandshake {
-  readonly grant: HostInterfaceGrant;
+  readonly grant: ServedGrant;
   /** Grant minted for this connection alone, which ends with it. */
   readonly connection: ConnectionGrant | undefined;
   readonly correlationId: string;

@@ -3,7 +3,7 @@ import {
   DenialError,
   DoorwardError,
   type DoorName,
-  type HostInterfaceGrant,
+  type ServedGrant,
   type Operation,
 } from "@doorward/contracts";
 import type { DoorEndpoint } from "@doorward/doors";
@@ -48,7 +48,7 @@ export interface AcceptedHandshake {
 
 /** A plain request that may go on. */
 export interface AcceptedRequest {
-  readonly grant: HostInterfaceGrant;
+  readonly grant: ServedGrant;
   readonly machine: GatewayMachine;
   readonly place: DoorPlace;
   /** Query of the URL, without `?`. */

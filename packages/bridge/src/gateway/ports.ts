@@ -6,7 +6,7 @@ import type {
   DoorwardError,
   ErrorCode,
   HostActionResponse,
-  HostInterfaceGrant,
+  ServedGrant,
   Operation,
   RouteEvent,
   RouteId,
@@ -33,11 +33,11 @@ export type ListenerKind = "unix" | "tcp";
 export type Caller =
   | { readonly kind: "anonymous" }
   | { readonly kind: "operator"; readonly subject: string }
-  | { readonly kind: "grant"; readonly subject: string; readonly grant: HostInterfaceGrant };
+  | { readonly kind: "grant"; readonly subject: string; readonly grant: ServedGrant };
 
 /** A grant that lived a moment ago; whether it still does is asked anew for every operation. */
 export interface GatewayGrant {
-  readonly grant: HostInterfaceGrant;
+  readonly grant: ServedGrant;
 }
 
 /** A grant minted for one connection of the operator; `end` is harmless when called twice. */

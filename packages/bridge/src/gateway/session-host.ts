@@ -1,10 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import {
-  toDoorwardError,
-  type DoorwardError,
-  type HostInterfaceGrant,
-  type Operation,
-} from "@doorward/contracts";
+import { toDoorwardError, type DoorwardError, type ServedGrant, type Operation } from "@doorward/contracts";
 import { FirstAbort, type DoorHost, type DoorSession } from "@doorward/doors";
 import type { ByteBudget } from "./byte-budget.ts";
 import type { Denials } from "./denials.ts";
@@ -31,7 +26,7 @@ export interface SessionHostOptions {
 
 /** What the gateway established of a session before it hands it to its door. */
 export interface CheckedSession {
-  readonly grant: HostInterfaceGrant;
+  readonly grant: ServedGrant;
   readonly machine: GatewayMachine;
   /** Query of the URL, without `?`. */
   readonly query: string;

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { DoorwardError, toDoorwardError, type HostInterfaceGrant } from "@doorward/contracts";
+import { DoorwardError, toDoorwardError, type ServedGrant } from "@doorward/contracts";
 import type { Logger } from "pino";
 import { newSessionId } from "./correlation.ts";
 import type { DoorPlace } from "./door-registry.ts";
@@ -11,7 +11,7 @@ import type { SessionLink } from "./session-link.ts";
 
 /** What a session begins with. */
 export interface SessionStart {
-  readonly grant: HostInterfaceGrant;
+  readonly grant: ServedGrant;
   readonly machine: GatewayMachine;
   readonly place: DoorPlace;
   readonly listener: ListenerKind;

@@ -1,4 +1,4 @@
-import { DoorwardError, type HostInterfaceGrant } from "@doorward/contracts";
+import { DoorwardError, type ServedGrant } from "@doorward/contracts";
 import { remaining, type Clock, type Deadline } from "./clock.ts";
 import type { GrantEnd, StoredGrant } from "./stored-grant.ts";
 
@@ -6,7 +6,7 @@ import type { GrantEnd, StoredGrant } from "./stored-grant.ts";
 export interface LiveGrant {
   readonly id: string;
   /** The document as it is now; renewing moves its end. */
-  readonly grant: HostInterfaceGrant;
+  readonly grant: ServedGrant;
   readonly implicit: boolean;
   /** Aborts with a DoorwardError (GRANT_EXPIRED, GRANT_REVOKED) when the grant ends. */
   readonly signal: AbortSignal;
@@ -40,7 +40,7 @@ export class GrantEntry implements LiveGrant {
     return this.stored.grant.grantId;
   }
 
-  get grant(): HostInterfaceGrant {
+  get grant(): ServedGrant {
     return this.stored.grant;
   }
 

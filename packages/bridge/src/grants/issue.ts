@@ -1,4 +1,4 @@
-import { DenialError, DoorwardError, HostInterfaceGrant, type Operation } from "@doorward/contracts";
+import { DenialError, DoorwardError, ServedGrant, type Operation } from "@doorward/contracts";
 import { earlier, type Clock, type Deadline } from "./clock.ts";
 import { GrantEntry } from "./entry.ts";
 import type { GrantAsk, GrantMachine, GrantPolicy } from "./ports.ts";
@@ -125,9 +125,9 @@ export function checkOperator(subject: string, operations: readonly Operation[])
   });
 }
 
-function documentOf(issue: Issue, id: string, issuedAt: number, expiresAt: number): HostInterfaceGrant {
+function documentOf(issue: Issue, id: string, issuedAt: number, expiresAt: number): ServedGrant {
   const bare = id.slice(2);
-  const document = HostInterfaceGrant.safeParse({
+  const document = ServedGrant.safeParse({
     id: `urn:srcos:host-interface-grant:${bare}`,
     type: "HostInterfaceGrant",
     specVersion: "0.1.0",

@@ -3,7 +3,7 @@ import type {
   DoorName,
   DoorwardError,
   GrantStatus,
-  HostInterfaceGrant,
+  ServedGrant,
   Operation,
   ToolName,
 } from "@doorward/contracts";
@@ -47,7 +47,7 @@ export interface GrantMachine {
 
 /** What every record about a grant says. `by` is null when the bridge itself acted. */
 export interface GrantEvent {
-  readonly grant: HostInterfaceGrant;
+  readonly grant: ServedGrant;
   readonly machine: { readonly id: string; readonly name: string };
   readonly by: string | null;
 }

@@ -1,7 +1,7 @@
 import {
   DoorName,
   GrantId,
-  HostInterfaceGrant,
+  ServedGrant,
   MachineName,
   Sha256,
   Subject,
@@ -25,7 +25,7 @@ export type GrantEnd = z.infer<typeof GrantEnd>;
 
 /** A grant as the store keeps it: the document, and what the bridge alone needs to know. */
 export const StoredGrant = z.strictObject({
-  grant: HostInterfaceGrant,
+  grant: ServedGrant,
   /** Hash of the token; null for an implicit grant, which has none. */
   tokenHash: Sha256.nullable(),
   implicit: z.boolean(),

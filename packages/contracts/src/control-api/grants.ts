@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { TOOL_NAMES, ToolName } from "../agent-tools.ts";
 import { ActionCapability } from "../host-actions/capabilities.ts";
-import { GrantStatus, HostInterfaceGrant } from "../host-interface-grant.ts";
+import { GrantStatus, ServedGrant } from "../host-interface-grant.ts";
 import { DoorName, Operation } from "../operations.ts";
 import { PolicyGrantRule } from "../policy.ts";
 import { Duration, GrantId, Subject, Timestamp } from "../text.ts";
@@ -9,7 +9,7 @@ import { route } from "./route.ts";
 
 /** A grant with its state. The token is there only in the answer that made it. */
 export const GrantView = z.strictObject({
-  grant: HostInterfaceGrant,
+  grant: ServedGrant,
   status: GrantStatus,
   implicit: z
     .boolean()
