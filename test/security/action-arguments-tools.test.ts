@@ -79,7 +79,7 @@ describe("git itself", { skip: placeOf("git") === undefined ? "no git here" : fa
       ];
       const worked = attacks.filter((args) => {
         rmSync(mark, { force: true });
-        spawnSync(git, args, { cwd: repo, env: { PATH: env.PATH, HOME: repo }, timeout: 10_000 });
+        spawnSync(git, args, { cwd: repo, env: { PATH: env.PATH, HOME: repo }, timeout: 120_000 });
         refused("git", args);
         return existsSync(mark);
       });
@@ -183,7 +183,7 @@ for (const [preset, help, variables] of HELP) {
         const [file, args] = commandOf(program ?? "", preset, line.split(" "));
         const ran = spawnSync(file, [...args, ...help], {
           encoding: "utf8",
-          timeout: 60_000,
+          timeout: 300_000,
           env: { PATH: "/usr/bin:/bin", HOME: "/nonexistent", ...variables },
         });
         assert.doesNotMatch(`${ran.stdout}${ran.stderr}`.slice(0, 400), NOT_UNDERSTOOD, line);
@@ -205,7 +205,7 @@ it(
     const args = ["-Htcp://127.0.0.1:1", "version"];
     const ran = spawnSync(placeOf("docker-cli") ?? "", args, {
       encoding: "utf8",
-      timeout: 20_000,
+      timeout: 300_000,
       env: { PATH: "/usr/bin:/bin", HOME: "/nonexistent" },
     });
     assert.match(`${ran.stdout}${ran.stderr}`, /127\.0\.0\.1:1/);

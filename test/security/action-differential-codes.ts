@@ -161,7 +161,7 @@ export const REASONS: readonly Row[] = [
   },
   {
     name: "TIMEOUT_EXCEEDS_SCOPE_CEILING",
-    request: (lab: FlowLab) => exec(lab, { args: ["say"], timeoutMs: 20_001 }),
+    request: (lab: FlowLab) => exec(lab, { args: ["say"], timeoutMs: 120_001 }),
   },
   { name: "ARGUMENT_POLICY_VIOLATION", request: (lab: FlowLab) => exec(lab, { args: [] }) },
   { name: "ARGUMENT_NOT_ALLOWED", request: (lab: FlowLab) => exec(lab, { args: ["say", "--loud"] }) },

@@ -41,7 +41,13 @@ function oddScopes(lab: FlowLab): ProcessScope[] {
     const path = join(lab.base, "bin", id);
     if (text !== null) writeFileSync(path, text, { mode: 0o755 });
     const commands = [{ words: [], effect: "write" as const }];
-    return { id, executables: [{ path, owner: "user" }], cwdRoots: [lab.work], commands, timeoutSeconds: 5 };
+    return {
+      id,
+      executables: [{ path, owner: "user" }],
+      cwdRoots: [lab.work],
+      commands,
+      timeoutSeconds: 120,
+    };
   });
 }
 
@@ -68,9 +74,10 @@ case "$1" in
   say) echo "said $2"; exit 0 ;;
   fail) echo "failed $2" >&2; exit 3 ;;
   touch) : > "$PWD/$2"; exit 0 ;;
-  sleep) sleep 30; exit 0 ;;
+  sleep) sleep 600; exit 0 ;;
   flood) head -c 20000000 /dev/zero; exit 0 ;;
-  daemon) (setsid sh -c 'echo $$ > "$0/daemon.pid"; sleep 61; : > "$0/outlived"' "$PWD" >/dev/null 2>&1 &); sleep 1; exit 0 ;;
+  daemon) (setsid sh -c 'echo $$ > "$0/daemon.pid"; sleep 600; : > "$0/outlived"' "$PWD" >/dev/null 2>&1 &)
+    until [ -s "$PWD/daemon.pid" ]; do sleep 0.05; done; exit 0 ;;
 esac
 `;
 

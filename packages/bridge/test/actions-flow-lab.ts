@@ -65,12 +65,12 @@ export class FlowLab implements AsyncDisposable {
             cwdRoots: [this.work],
             commands: ["say", "fail", "touch", "sleep"].map(command),
             environment: { request: ["COLOUR"] },
-            timeoutSeconds: 20,
+            timeoutSeconds: 120,
           },
         ],
         hosts: {},
         clipboard: { read: true },
-        confirmSeconds: 5,
+        confirmSeconds: 300,
       },
     };
   }
@@ -215,6 +215,6 @@ case "$1" in
   say) echo "said $2"; exit 0 ;;
   fail) echo "failed $2" >&2; exit 3 ;;
   touch) : > "$PWD/$2"; exit 0 ;;
-  sleep) sleep 30; exit 0 ;;
+  sleep) sleep 600; exit 0 ;;
 esac
 `;

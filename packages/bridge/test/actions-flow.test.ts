@@ -125,7 +125,7 @@ describe("the flow of a host action", () => {
       (preload.details?.["scopeViolation"] as { reason: string }).reason,
       "ENV_KEYS_NOT_ALLOWED",
     );
-    const late = failure(await lab.perform(exec(lab, ["say"], { timeoutMs: 21_000 })));
+    const late = failure(await lab.perform(exec(lab, ["say"], { timeoutMs: 121_000 })));
     assert.equal(
       (late.details?.["scopeViolation"] as { reason: string }).reason,
       "TIMEOUT_EXCEEDS_SCOPE_CEILING",

@@ -90,6 +90,8 @@ export class Approvals implements AsyncDisposable {
     const stopped = new Promise<never>((_, reject) => {
       const stop = (): void => reject(toDoorwardError(signal.reason));
       signal.addEventListener("abort", stop, { once: true });
+      // Whoever heard of the question may have gone away at that.
+      if (signal.aborted) stop();
       void question.decided.catch(() => undefined).finally(() => signal.removeEventListener("abort", stop));
     });
     return await Promise.race([question.decided, stopped]);
