@@ -41,7 +41,7 @@ function ownCgroups(): string[] {
 }
 
 describe("a program that hangs in the kernel", { skip }, () => {
-  it("is answered for once it is cancelled", { timeout: 60_000 }, async () => {
+  it("is answered for once it is cancelled", { timeout: 600_000 }, async () => {
     using lab = openRunLab();
     const path = join(lab.folder, "stuck");
     {
@@ -55,7 +55,7 @@ describe("a program that hangs in the kernel", { skip }, () => {
     while (ownCgroups().length > 0) await emptyCgroups([]);
   });
 
-  it("keeps no cgroup from being given up", { timeout: 60_000 }, async (test) => {
+  it("keeps no cgroup from being given up", { timeout: 600_000 }, async (test) => {
     const cgroups = makeCgroups();
     if (cgroups === null) {
       test.skip("no cgroup may be made here");

@@ -284,21 +284,25 @@ describe("what a killed or restricted bridge runs", { skip: linux }, () => {
     "is ended by the next bridge when bridge and supervisor die together",
     { skip: asRoot ? false : "needs root" },
     async () => {
-      const seconds = mark();
-      const plan = lab.plan("/bin/sh", ["-c", `setsid sleep ${seconds} & sleep ${seconds}`], {
-        timeoutMs: 60_000,
-      });
-      const bridge = startBridge(lab, plan, "cgroup");
-      await until(() => processesWith(seconds).length >= 3);
-      const supervisors = childrenOf(bridge.pid ?? 0);
-      // Stopped, neither can act on the other's death.
-      for (const pid of supervisors) process.kill(pid, "SIGSTOP");
-      bridge.kill("SIGKILL");
-      for (const pid of supervisors) process.kill(pid, "SIGKILL");
-      await until(() => bridge.signalCode !== null);
-      assert.ok(processesWith(seconds).length >= 2);
-      assert.ok((await new HostCommands().reap()) >= 1);
-      assert.deepEqual(processesWith(seconds), []);
+      let reaped = 0;
+      // Any bridge that starts on this host in that moment, e.g. another test's, ends them too: then it is tried again.
+      for (let round = 0; round < 50 && reaped === 0; round += 1) {
+        const seconds = mark();
+        const plan = lab.plan("/bin/sh", ["-c", `setsid sleep ${seconds} & sleep ${seconds}`]);
+        const bridge = startBridge(lab, plan, "cgroup");
+        await until(() => processesWith(seconds).length >= 3);
+        const supervisors = childrenOf(bridge.pid ?? 0);
+        // Stopped, neither can act on the other's death.
+        for (const pid of supervisors) process.kill(pid, "SIGSTOP");
+        bridge.kill("SIGKILL");
+        for (const pid of supervisors) process.kill(pid, "SIGKILL");
+        await until(() => bridge.signalCode !== null);
+        const left = processesWith(seconds).length;
+        const ended = await new HostCommands().reap();
+        assert.deepEqual(processesWith(seconds), []);
+        if (left >= 2) reaped = ended;
+      }
+      assert.ok(reaped >= 1);
     },
   );
 
@@ -348,7 +352,7 @@ describe("what a killed or restricted bridge runs", { skip: linux }, () => {
     async () => {
       const place = join(lab.folder, `keep-${mark()}`);
       const keep = `import os,socket,time
-s=socket.socket(socket.AF_UNIX); s.bind("${place}.new"); s.listen(1); os.rename("${place}.new","${place}"); socket.recv_fds(s.accept()[0],9,3); time.sleep(60)`;
+s=socket.socket(socket.AF_UNIX); s.bind("${place}.new"); s.listen(1); os.rename("${place}.new","${place}"); socket.recv_fds(s.accept()[0],9,3); time.sleep(600)`;
       const give = `import socket,time
 s=socket.socket(socket.AF_UNIX); s.connect("${place}"); socket.send_fds(s,[b"x"],[0,1,2]); time.sleep(0.3)
 print("handed over")`;

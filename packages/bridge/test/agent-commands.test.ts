@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { GuestDialer } from "@doorward/guest";
+import { pids, procFile } from "../../../test/support/leftovers.ts";
 import { COMMAND_TOOLS } from "../../doors/src/agent-tool/tools/command-tools.ts";
 import { agentLab, type AgentLab } from "./agent-tool-lab.ts";
 import { startLab, type Lab } from "./guest-harness.ts";
@@ -17,17 +17,14 @@ after(async () => {
 
 const open = (): AgentLab => agentLab({ tools: COMMAND_TOOLS, link: guest.link, workdir: guest.folder });
 
-/** Processes whose command line contains a word that only this test uses. */
+/** A sleep of these many seconds that nobody else on this host has. */
+const sleepOf = (seconds: number): string =>
+  `sleep ${String(seconds)}.${String(process.pid).padStart(8, "0")}1`;
+
+/** Processes whose command line ends with a word that only this test uses. */
 function running(word: string): number {
-  try {
-    return execFileSync("pgrep", ["-c", "-f", `${word}$`])
-      .toString()
-      .trim() === ""
-      ? 0
-      : Number(execFileSync("pgrep", ["-c", "-f", `${word}$`]));
-  } catch {
-    return 0;
-  }
+  const ends = new RegExp(`${word}$`);
+  return pids().filter((pid) => ends.test(procFile(pid, "cmdline").replaceAll("\0", " ").trim())).length;
 }
 
 async function untilGone(word: string): Promise<void> {
@@ -102,24 +99,24 @@ test("the middle of a long output is counted, and paged by its cursor without a 
 test("a command over its time is killed with what it started, and the answer says so", async () => {
   await using lab = open();
   const outcome = await lab.call("run_command", {
-    command: "setsid sleep 7011 & sleep 7011",
+    command: `setsid ${sleepOf(7011)} & ${sleepOf(7011)}`,
     timeout_seconds: 1,
   });
   if (outcome.kind !== "answered") assert.fail(outcome.message);
   assert.equal(outcome.answer.failed, true);
   assert.match(outcome.answer.text, /timed out after 1 s: it was killed/);
   assert.equal(lab.calls()[0]?.outcome, "timed-out");
-  await untilGone("sleep 7011");
+  await untilGone(sleepOf(7011));
 });
 
 test("a command that ignores being asked is killed at its time", async () => {
   await using lab = open();
   const answer = await lab.answer("run_command", {
-    command: "trap '' TERM HUP INT; while :; do sleep 7012; done",
+    command: `trap '' TERM HUP INT; while :; do ${sleepOf(7012)}; done`,
     timeout_seconds: 1,
   });
   assert.equal(answer["state"], "timed-out");
-  await untilGone("sleep 7012");
+  await untilGone(sleepOf(7012));
 });
 
 test("a longer time than an hour is refused in the foreground", async () => {
@@ -131,22 +128,26 @@ test("a longer time than an hour is refused in the foreground", async () => {
 test("a cancelled call kills its command, also what left its group, and is recorded as cancelled", async () => {
   await using lab = open();
   const cancel = new AbortController();
-  const calling = lab.call("run_command", { command: "setsid sleep 7013 & sleep 7013" }, cancel.signal);
-  await untilRuns("sleep 7013");
+  const calling = lab.call(
+    "run_command",
+    { command: `setsid ${sleepOf(7013)} & ${sleepOf(7013)}` },
+    cancel.signal,
+  );
+  await untilRuns(sleepOf(7013));
   cancel.abort();
   const outcome = await calling;
   assert.equal(outcome.kind, "failed");
   assert.equal(lab.calls()[0]?.outcome, "cancelled");
-  await untilGone("sleep 7013");
+  await untilGone(sleepOf(7013));
 });
 
 test("a call that is cancelled before its command is known to run leaves nothing either", async () => {
-  const [command, cancel] = ["setsid sleep 7018 & wait", new AbortController()];
+  const [command, cancel] = [`setsid ${sleepOf(7022)} & wait`, new AbortController()];
   const late: GuestDialer = {
     dial: async (open, signal) => {
       const stream = await guest.link.dial(open, signal);
       if (open.kind === "exec" && open.argv.includes(command)) {
-        await untilRuns("^sleep 7018");
+        await untilRuns(`^${sleepOf(7022)}`);
         cancel.abort();
       }
       return stream;
@@ -156,38 +157,38 @@ test("a call that is cancelled before its command is known to run leaves nothing
   const outcome = await lab.call("run_command", { command }, cancel.signal);
   assert.equal(outcome.kind, "failed");
   assert.equal(lab.calls()[0]?.outcome, "cancelled");
-  await untilGone("sleep 7018");
+  await untilGone(sleepOf(7022));
 });
 
 test("a revoked grant kills the command of a running call, recorded as cut", async () => {
   await using lab = open();
-  const calling = lab.call("run_command", { command: "trap '' TERM; sleep 7014; sleep 7014" });
-  await untilRuns("sleep 7014");
+  const calling = lab.call("run_command", { command: `trap '' TERM; ${sleepOf(7014)}; ${sleepOf(7014)}` });
+  await untilRuns(sleepOf(7014));
   lab.revoke();
   const outcome = await calling;
   assert.equal(outcome.kind === "failed" && outcome.code, "GRANT_REVOKED");
   assert.equal(lab.calls()[0]?.outcome, "cut");
-  await untilGone("sleep 7014");
+  await untilGone(sleepOf(7014));
 });
 
 test("what a command left behind ends with the session, in a session of its own and with nohup too", async () => {
   const lab = open();
   await lab.answer("run_command", {
-    command: "setsid sleep 7015 >/dev/null 2>&1 & nohup sleep 7015 >/dev/null 2>&1 & echo started",
+    command: `setsid ${sleepOf(7015)} >/dev/null 2>&1 & nohup ${sleepOf(7015)} >/dev/null 2>&1 & echo started`,
   });
-  await untilRuns("sleep 7015");
+  await untilRuns(sleepOf(7015));
   await lab[Symbol.asyncDispose]();
-  await untilGone("sleep 7015");
+  await untilGone(sleepOf(7015));
 });
 
 test("the sessions of others go on when one ends", async () => {
   await using stays = open();
   const ends = open();
-  const { command_id: id } = await stays.answer("run_command", { command: "sleep 7016", background: true });
-  await ends.answer("run_command", { command: "sleep 7017", background: true });
-  await untilRuns("sleep 7016");
+  const { command_id: id } = await stays.answer("run_command", { command: sleepOf(7016), background: true });
+  await ends.answer("run_command", { command: sleepOf(7017), background: true });
+  await untilRuns(sleepOf(7016));
   await ends[Symbol.asyncDispose]();
-  await untilGone("sleep 7017");
+  await untilGone(sleepOf(7017));
   assert.equal((await stays.answer("command_output", { command_id: id }))["state"], "running");
 });
 
@@ -219,9 +220,9 @@ test("a command in the background is polled, fed, ended, and its end is recorded
 
 test("stop_command ends a command, and list_commands shows it as stopped", async () => {
   await using lab = open();
-  const { command_id: id } = await lab.answer("run_command", { command: "sleep 7018", background: true });
+  const { command_id: id } = await lab.answer("run_command", { command: sleepOf(7018), background: true });
   assert.equal((await lab.answer("stop_command", { command_id: id }))["state"], "stopped");
-  await untilGone("sleep 7018");
+  await untilGone(sleepOf(7018));
   const { commands } = await lab.answer("list_commands", {});
   assert.deepEqual(
     (commands as { state: string }[]).map(({ state }) => state),
@@ -243,7 +244,7 @@ test("a signal that a command handles leaves it running", async () => {
 test("a command in the background ends at its time", async () => {
   await using lab = open();
   const { command_id: id } = await lab.answer("run_command", {
-    command: "sleep 7019",
+    command: sleepOf(7019),
     background: true,
     timeout_seconds: 1,
   });
@@ -253,7 +254,7 @@ test("a command in the background ends at its time", async () => {
 
 test("there are at most 16 commands in the background", async () => {
   await using lab = open();
-  const start = () => lab.call("run_command", { command: "sleep 7020", background: true });
+  const start = () => lab.call("run_command", { command: sleepOf(7020), background: true });
   for (let left = 16; left > 0; left -= 1) assert.equal((await start()).kind, "answered");
   const more = await start();
   assert.equal(more.kind === "failed" && more.code, "RATE_LIMITED");
@@ -262,7 +263,7 @@ test("there are at most 16 commands in the background", async () => {
 test("nor are there more when they are asked for at once", async () => {
   await using lab = open();
   const calls = Array.from({ length: 24 }, () =>
-    lab.call("run_command", { command: "sleep 7020", background: true }),
+    lab.call("run_command", { command: sleepOf(7020), background: true }),
   );
   const answers = await Promise.all(calls);
   assert.equal(answers.filter(({ kind }) => kind === "answered").length, 16);
@@ -272,7 +273,7 @@ test("an id of nobody, and input for a command that has none, are refused in wor
   await using lab = open();
   const none = await lab.call("command_output", { command_id: "c99" });
   assert.equal(none.kind === "failed" && none.hint, "list_commands shows the ids");
-  const { command_id: id } = await lab.answer("run_command", { command: "sleep 7021", background: true });
+  const { command_id: id } = await lab.answer("run_command", { command: sleepOf(7021), background: true });
   const closed = await lab.call("send_input", { command_id: id, text: "x" });
   assert.match(closed.kind === "failed" ? closed.message : "", /its input is not open/);
 });

@@ -167,7 +167,7 @@ test("a stopped command is ended too", async () => {
 });
 
 test("an aborted run kills its command", async () => {
-  const marker = `6${String(process.pid)}`;
+  const marker = `6${String(process.pid)}.75`;
   const seen = async (): Promise<boolean> => (await run("pgrep", "-fx", `sleep ${marker}`)).code === 0;
   const stop = new AbortController();
   const running = runCommand(lab.link, { argv: ["sleep", marker] }, stop.signal);

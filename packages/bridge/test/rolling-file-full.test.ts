@@ -16,7 +16,7 @@ it("a log without room neither ends its process, nor holds up a fault that is lo
       [...process.execArgv.filter((arg) => arg !== "--test"), child, folder],
       {
         encoding: "utf8",
-        timeout: 60_000,
+        timeout: 600_000,
       },
     );
     assert.deepEqual([run.signal, run.status, run.stdout], [null, 0, "goes on\n"], run.stderr);

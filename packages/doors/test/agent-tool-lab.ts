@@ -49,7 +49,7 @@ export class WatchedFiles implements GuestFiles {
   reads = 0;
 
   constructor(roots: readonly ReachedRoot[], workdir: string) {
-    this.#files = openGuestFiles(guestLink(), { roots, workdir }, AbortSignal.timeout(10_000));
+    this.#files = openGuestFiles(guestLink(), { roots, workdir }, AbortSignal.timeout(300_000));
   }
 
   async stat(...args: Parameters<GuestFiles["stat"]>): ReturnType<GuestFiles["stat"]> {
@@ -138,7 +138,7 @@ export async function callTool<Name extends keyof typeof TOOLS>(
   args: unknown,
 ): Promise<AnswerOf<Name>> {
   const tool: Tool = TOOLS[name];
-  const call = { session, signal: AbortSignal.timeout(30_000), shown: null, progress: () => undefined };
+  const call = { session, signal: AbortSignal.timeout(300_000), shown: null, progress: () => undefined };
   const answer = await tool.call(tool.input.parse(args), call as unknown as ToolCall);
   return { ...answer, structured: tool.output.parse(answer.structured) } as AnswerOf<Name>;
 }

@@ -25,7 +25,7 @@ describe("requests that clients post to one MCP server", { timeout: 600_000 }, (
       const body = await readJsonBody(
         incoming,
         { bodyBytes: 1e6, bodyDepth: 8 },
-        AbortSignal.timeout(10_000),
+        AbortSignal.timeout(300_000),
       );
       const exchange = new Exchange(body, response);
       exchanges.add(exchange);
