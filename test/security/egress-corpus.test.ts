@@ -11,21 +11,26 @@ import {
   startProxyLab,
   type ProxyLab,
 } from "../../packages/bridge/test/egress-proxy-lab.ts";
+import { freePort } from "../support/free-port.ts";
 import { SMUGGLED, type Attempt } from "./egress-corpus-attempt.ts";
 import { attempts } from "./egress-corpus-attempts.ts";
 
-const LIMITS = { headMs: 400, helloMs: 400, bodyMs: 400, keepAliveMs: 400 };
-
 let lab: ProxyLab;
+/** Proxies whose time is soon over, for attempts that wait for that: with a head, and with a hello in a tunnel. */
+let soonAtHead: ProxyLab;
+let soonAtHello: ProxyLab;
 let canary: { readonly server: Server; readonly port: number; bytes: number; connections: number };
 let far: { readonly server: HttpServer; readonly port: number; seen: string };
 const corpus = attempts(1);
 
 before(async () => {
-  lab = await startProxyLab({ limits: LIMITS });
+  lab = await startProxyLab();
+  soonAtHead = await startProxyLab({ limits: { headMs: 400 } });
+  soonAtHello = await startProxyLab({ limits: { helloMs: 400 } });
   canary = await startCanary();
   far = await startFar();
-  lab.allow({ host: "good.test", ports: [80, 443] }, far.port);
+  for (const each of [lab, soonAtHead, soonAtHello])
+    each.allow({ host: "good.test", ports: [80, 443] }, far.port);
   lab.allow({ host: "opened.test", tls: "open", methods: ["GET", "POST"], paths: ["/api"] }, far.port);
   lab.allow({ host: "*.wild.test" }, far.port);
   for (const [host, ...addresses] of [
@@ -55,7 +60,7 @@ before(async () => {
 });
 
 after(async () => {
-  await lab[Symbol.asyncDispose]();
+  for (const each of [lab, soonAtHead, soonAtHello]) await each[Symbol.asyncDispose]();
   canary.server.close();
   far.server.closeAllConnections();
   far.server.close();
@@ -83,7 +88,7 @@ async function startFar(): Promise<typeof far> {
 }
 
 async function attack(attempt: Attempt): Promise<Buffer> {
-  const socket = await lab.dialProxy();
+  const socket = await proxyFor(attempt).dialProxy();
   const stream = await tunnelFor(attempt, socket);
   stream.on("error", () => undefined);
   const heard = collect(stream);
@@ -95,6 +100,11 @@ async function attack(attempt: Attempt): Promise<Buffer> {
   const answer = await heard;
   socket.destroy();
   return answer;
+}
+
+function proxyFor({ held, inside }: Attempt): ProxyLab {
+  if (held !== true) return lab;
+  return inside === undefined ? soonAtHead : soonAtHello;
 }
 
 async function tunnelFor({ inside }: Attempt, socket: Socket): Promise<Duplex> {
@@ -145,7 +155,8 @@ test("the address that was judged is the one that is dialled, whatever its name 
   const outside = createServer((socket) => socket.on("error", () => undefined).end("outside"));
   let reached = 0;
   outside.on("connection", () => (reached += 1));
-  const port = await listening(inside, "127.0.0.9");
+  const port = await freePort();
+  await new Promise<void>((resolve) => inside.listen(port, "127.0.0.9", resolve));
   await new Promise<void>((resolve) => outside.listen(port, "127.0.0.1", resolve));
   lab.allow({ host: "turning.test", ports: [7], addresses: ["127.0.0.9/32"] }, port);
   lab.name("turning.test", ["127.0.0.9"], ["127.0.0.1"]);

@@ -58,7 +58,7 @@ for (const [what, args] of [
   test(`curl: ${what}`, { skip: has("curl") ? false : "curl is not installed" }, async () => {
     const out = join(flows.folder, "out");
     const words = args.map((word) => (word === "PROXY" ? `127.0.0.1:${flows.lab.port}` : word));
-    await run("curl", ["-sS", "-f", "-m", "30", "-o", out, ...words], { env: clientEnvironment() });
+    await run("curl", ["-sS", "-f", "-m", "300", "-o", out, ...words], { env: clientEnvironment() });
     assert.equal(digest(readFileSync(out)), digest(patterned(20_000_000)));
   });
 }
@@ -165,7 +165,7 @@ test("far sides with an IPv6 address alone are reached where a rule names its ra
   flows.lab.allow({ host: "sixtls.test" }, await listening(tls, "::1"), ["::1"]);
   const env = clientEnvironment();
   for (const url of ["http://six.test/text", "https://sixtls.test/text"]) {
-    assert.equal((await run("curl", ["-sS", "-f", "-m", "10", url], { env })).stdout, "text", url);
+    assert.equal((await run("curl", ["-sS", "-f", "-m", "300", url], { env })).stdout, "text", url);
   }
   assert.equal(flows.lab.booked.at(-1)?.address, "::1");
   for (const server of [web, tls]) {
@@ -177,7 +177,7 @@ test("far sides with an IPv6 address alone are reached where a rule names its ra
 test("the far side is reached at its IPv4 address when nobody listens at its IPv6 one", async () => {
   const web = createHttp(farSide);
   flows.lab.allow({ host: "both.test", ports: [80] }, await listening(web), ["::1", "127.0.0.1"]);
-  const { stdout } = await run("curl", ["-sS", "-f", "-m", "10", "http://both.test/text"], {
+  const { stdout } = await run("curl", ["-sS", "-f", "-m", "300", "http://both.test/text"], {
     env: clientEnvironment(),
   });
   assert.equal(stdout, "text");

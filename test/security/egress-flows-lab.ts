@@ -71,6 +71,8 @@ export async function startFlowsLab(): Promise<FlowsLab> {
     farSide,
   );
   for (const server of [plain, secure]) {
+    // On a host that stands still for a while none of them takes its connections away.
+    server.keepAliveTimeout = 600_000;
     new WebSocketServer({ server }).on("connection", (socket) => {
       socket.on("message", (data, binary) => socket.send(data, { binary }));
     });

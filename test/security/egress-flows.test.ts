@@ -6,8 +6,12 @@ import { after, before, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { WebSocket } from "ws";
 import { askTunnel, collect, listening } from "../../packages/bridge/test/egress-proxy-lab.ts";
+import { freePort } from "../support/free-port.ts";
 import { digest, farSide, PACKED, patterned } from "./egress-flows-far.ts";
 import { HOSTS, MODES, bodyOf, echoed, startFlowsLab, type FlowsLab } from "./egress-flows-lab.ts";
+
+/** For so long the proxy keeps an idle connection at least; on a host that stands still longer it makes another. */
+const KEPT_MS = 3000;
 
 let flows: FlowsLab;
 before(async () => {
@@ -204,9 +208,7 @@ test("a request after a refused one on the same connection is served", async () 
 });
 
 test("a host that is down answers 502, and the next try is served when it is up", async () => {
-  const probe = createHttp(farSide);
-  const port = await listening(probe);
-  await new Promise((resolve) => probe.close(resolve));
+  const port = await freePort();
   flows.lab.allow({ host: "late.test", ports: [80, 443] }, port);
   const text = "GET http://late.test/text HTTP/1.1\r\nHost: late.test\r\nConnection: close\r\n\r\n";
   const once = async (): Promise<string> => {
@@ -256,21 +258,26 @@ test("half-close passes through a tunnel both ways, and the far side may speak f
 });
 
 test("requests of one program reuse the connection to the far side", async () => {
-  let connections = 0;
-  const server = createHttp(farSide).on("connection", () => (connections += 1));
-  flows.lab.allow({ host: "reuse.test", ports: [80] }, await listening(server));
-  const socket = await flows.lab.dialProxy();
-  for (let at = 0; at < 10; at += 1) {
-    socket.write("GET http://reuse.test/text HTTP/1.1\r\nHost: reuse.test\r\n\r\n");
-    await collect(
-      socket,
-      (bytes) => bytes.toString().endsWith("text\r\n0\r\n\r\n") || bytes.toString().endsWith("text"),
-    );
+  for (let round = 0, took = Infinity; took > KEPT_MS; round += 1) {
+    const host = `reuse${round}.test`;
+    let connections = 0;
+    const server = createHttp(farSide).on("connection", () => (connections += 1));
+    flows.lab.allow({ host, ports: [80] }, await listening(server));
+    const socket = await flows.lab.dialProxy();
+    const began = performance.now();
+    for (let at = 0; at < 10; at += 1) {
+      socket.write(`GET http://${host}/text HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      await collect(
+        socket,
+        (bytes) => bytes.toString().endsWith("text\r\n0\r\n\r\n") || bytes.toString().endsWith("text"),
+      );
+    }
+    took = performance.now() - began;
+    if (took <= KEPT_MS) assert.equal(connections, 1);
+    socket.destroy();
+    server.closeAllConnections();
+    server.close();
   }
-  assert.equal(connections, 1);
-  socket.destroy();
-  server.closeAllConnections();
-  server.close();
 });
 
 test("headers of the hop stay on the hop, and all others pass as they were", async () => {

@@ -36,7 +36,7 @@ describe("hostile clients at the MCP door", () => {
   let lab: McpBench;
   let token: string;
   before(async () => {
-    const limits = { requestMs: 1000, headersMs: 1000, requestsPerSession: 8 };
+    const limits = { requestsPerSession: 8 };
     lab = await startMcp({ config: { config: { origins: ["http://127.0.0.1:5000"], limits } } });
     ({ token } = await lab.bench.grant({ operations: AGENT_OPERATIONS }));
   });
@@ -120,10 +120,14 @@ describe("hostile clients at the MCP door", () => {
   });
 
   it("a body that dribbles in is cut off", async () => {
-    const wire = connect(lab.bench.port, "127.0.0.1");
+    const limits = { requestMs: 1000, headersMs: 1000 };
+    await using brief = await startMcp({ config: { config: { limits } } });
+    const { token: own } = await brief.bench.grant({ operations: AGENT_OPERATIONS });
+    const { port } = brief.bench;
+    const wire = connect(port, "127.0.0.1");
     wire.on("error", () => undefined);
     wire.write(
-      `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${lab.bench.port}\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n`,
+      `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer ${own}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n`,
     );
     const drip = setInterval(() => wire.write("x"), 100);
     let got = "";

@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { freePort } from "../../../test/support/free-port.ts";
 import { ask, eventually } from "./gateway-dial.ts";
 import { startGateway } from "./gateway-harness.ts";
 
@@ -117,8 +118,9 @@ describe("gateway limits and life", () => {
 
   it("a port that is taken on ::1 alone leaves TCP off on 127.0.0.1 too", async (t) => {
     const holder = createServer();
+    const free = await freePort();
     const failed = await new Promise((resolve) => {
-      holder.once("error", resolve).listen(0, "::1", () => resolve(undefined));
+      holder.once("error", resolve).listen(free, "::1", () => resolve(undefined));
     });
     if (failed !== undefined) {
       t.skip("this host has no ::1");
