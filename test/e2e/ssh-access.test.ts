@@ -3,7 +3,7 @@ import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { openLab, type Lab } from "../support/lab.ts";
-import { ended, needsPrograms, OpenSsh, wrote } from "../support/openssh.ts";
+import { ended, needsPrograms, noneSleeps, OpenSsh, sleeping, wrote } from "../support/openssh.ts";
 
 const skip = needsPrograms("ssh");
 const HOST = "shop.doorward";
@@ -11,10 +11,6 @@ const HOST = "shop.doorward";
 describe("who gets a connection by SSH, and what is left of it", { timeout: 600_000, skip }, () => {
   let lab: Lab;
   let open: OpenSsh;
-  const sleeping = async (seconds: string): Promise<number> =>
-    Number((await lab.sh("shop", `pgrep -fc '^sleep ${seconds}'; true`)).stdout.trim());
-  const noneSleeps = (seconds: string): Promise<number> =>
-    lab.until(`no "sleep ${seconds}" is left`, async () => (await sleeping(seconds)) === 0);
 
   before(async () => {
     lab = await openLab();
@@ -29,9 +25,9 @@ describe("who gets a connection by SSH, and what is left of it", { timeout: 600_
     const stubborn = "trap '' HUP TERM; sleep 7300 &";
     const child = open.start("ssh", ["-F", open.config, HOST, `${orphans}; ${stubborn} echo up; wait`]);
     await wrote(child, "up");
-    await lab.until("all three run", async () => (await sleeping("7300")) === 3);
+    await lab.until("all three run", async () => (await sleeping(lab, "7300")) === 3);
     child.kill("SIGKILL");
-    await noneSleeps("7300");
+    await noneSleeps(lab, "7300");
     await lab.until(
       "no sshd and no folder of it is left",
       async () => (await lab.sh("shop", "pgrep -c sshd; ls /dev/shm")).stdout.trim() === "0",
@@ -51,7 +47,7 @@ describe("who gets a connection by SSH, and what is left of it", { timeout: 600_
     t.diagnostic(`from revoking to the end of ssh: ${String(Math.round(performance.now() - began))} ms`);
     assert.equal(ran.code, 255);
     assert.match(ran.stderr, /revoked/);
-    await noneSleeps("7400");
+    await noneSleeps(lab, "7400");
     await lab.until("its record", async () => {
       const [record] = (await lab.records("command")).filter(({ summary }) => summary.includes("sshd"));
       return JSON.stringify(record ?? "").includes("agent:test:ssh");
@@ -135,7 +131,7 @@ describe("who gets a connection by SSH, and what is left of it", { timeout: 600_
     assert.equal(ran.code, 255);
     assert.match(ran.stderr, /doorward: /);
     await lab.run(["ls"]);
-    await noneSleeps("7500");
+    await noneSleeps(lab, "7500");
   });
 });
 

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { freePort } from "../support/free-port.ts";
 import { openLab, type Lab } from "../support/lab.ts";
-import { ended, needsPrograms, OpenSsh, wrote } from "../support/openssh.ts";
+import { ended, needsPrograms, noneSleeps, OpenSsh, sleeping, wrote } from "../support/openssh.ts";
 
 const skip = needsPrograms("ssh", "scp", "sftp", "rsync");
 const HOST = "shop.doorward";
@@ -15,10 +15,6 @@ const HOST = "shop.doorward";
 describe("OpenSSH's own programs on a machine", { timeout: 600_000, skip }, () => {
   let lab: Lab;
   let open: OpenSsh;
-  const sleeping = async (seconds: string): Promise<number> =>
-    Number((await lab.sh("shop", `pgrep -fc '^sleep ${seconds}'; true`)).stdout.trim());
-  const noneSleeps = (seconds: string): Promise<number> =>
-    lab.until(`no "sleep ${seconds}" is left`, async () => (await sleeping(seconds)) === 0);
 
   before(async () => {
     lab = await openLab();
@@ -162,13 +158,13 @@ describe("OpenSSH's own programs on a machine", { timeout: 600_000, skip }, () =
         open.start("ssh", ["-F", open.config, ...control, HOST, "echo up; exec sleep 7100"]),
       );
       await Promise.all(together.map((child) => wrote(child, "up")));
-      assert.equal(await sleeping("7100"), 20);
+      assert.equal(await sleeping(lab, "7100"), 20);
       for (const child of together) child.kill("SIGKILL");
-      await noneSleeps("7100");
+      await noneSleeps(lab, "7100");
       assert.equal((await open.ssh([...control, HOST, "echo still here"])).stdout.toString(), "still here\n");
       await open.ssh([...control, HOST, "setsid nohup sleep 7200 >/dev/null 2>&1 & exit 0"]);
       assert.equal(
-        await sleeping("7200"),
+        await sleeping(lab, "7200"),
         1,
         "what a session leaves in the background lives as long as the connection",
       );
@@ -176,7 +172,7 @@ describe("OpenSSH's own programs on a machine", { timeout: 600_000, skip }, () =
       master.stdin?.end();
       await ended(master);
     }
-    await noneSleeps("7200");
+    await noneSleeps(lab, "7200");
   });
 
   it("OpenClaw's ssh backend works with its own generated configuration and our stand-in for ssh", async () => {

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { connect } from "@doorward/client";
-import { DEFAULT_AGENT_TOOL_DOOR, DoorwardError } from "@doorward/contracts";
+import type { DoorwardError } from "@doorward/contracts";
+import { agentToolDocument, writeDocument } from "../../packages/bridge/test/interfaces-lab.ts";
 import { AgentClient } from "../support/agent-client.ts";
 import { openLab, type Lab } from "../support/lab.ts";
 
@@ -48,19 +49,8 @@ describe("what an agent may call, on a real machine", { timeout: 600_000 }, () =
   }
 
   /** Puts an agent-tool door of the default profile in force, or takes it away. */
-  async function door(over: object): Promise<void> {
-    const folder = join(lab.home, "config", "interfaces");
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const document = {
-      id: "urn:srcos:agent-tool-door:test",
-      type: "AgentToolDoor",
-      specVersion: "0.1.0",
-      name: "Agent tools of tests",
-      agentMachineProfileRef: "urn:srcos:agent-machine-profile:default",
-      ...DEFAULT_AGENT_TOOL_DOOR,
-      ...over,
-    };
-    writeFileSync(join(folder, "tools.json"), JSON.stringify(document), { mode: 0o600 });
+  async function door(over: Readonly<Record<string, unknown>>): Promise<void> {
+    writeDocument(join(lab.home, "config"), "tools.json", agentToolDocument(over));
     await using client = lab.client();
     await client.call("policy.reload", {});
   }

@@ -1,12 +1,17 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { connect } from "@doorward/client";
-import { DEFAULT_AGENT_TOOL_DOOR, DoorwardError } from "@doorward/contracts";
+import { DoorwardError } from "@doorward/contracts";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { WebSocket } from "ws";
+import {
+  agentToolDocument,
+  interfaceDocument,
+  writeDocument,
+} from "../../packages/bridge/test/interfaces-lab.ts";
 import { AgentClient } from "../support/agent-client.ts";
 import { openLab, type Lab } from "../support/lab.ts";
 
@@ -22,53 +27,27 @@ describe("documents of the operator against a running bridge", { timeout: 600_00
   });
   after(async () => await lab[Symbol.asyncDispose]());
 
+  const configDir = (): string => join(lab.home, "config");
+
   /** Puts an interface profile for a door of the default profile in force. */
   async function narrow(
     allowedOperations: readonly string[],
     transportMode = "loopback-websocket",
     kind = "terminal",
   ) {
-    const folder = join(lab.home, "config", "interfaces");
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const document = {
-      id: "urn:srcos:secure-host-interface:test",
-      type: "SecureHostInterfaceProfile",
-      specVersion: "0.1.0",
-      name: `The ${kind} of tests`,
-      hostAdapter: "linux",
-      interfaceKind: kind,
-      agentMachineProfileRef: "urn:srcos:agent-machine-profile:default",
-      doorRef: `urn:srcos:${kind}-door:default`,
-      transportMode,
-      allowedOperations,
-      denialBehavior: { defaultDecision: "deny", onExpiry: "close", recordDenials: true },
-      evidenceRequirements: { sessionOpen: "durable-before-open", sessionClose: true, commands: true },
-    };
-    writeFileSync(join(folder, ".draft"), JSON.stringify(document), { mode: 0o600 });
-    renameSync(join(folder, ".draft"), join(folder, "terminal.json"));
+    const over = { interfaceKind: kind, doorRef: `urn:srcos:${kind}-door:default`, transportMode };
+    writeDocument(configDir(), "terminal.json", interfaceDocument({ ...over, allowedOperations }));
     await reload();
   }
 
   /** Puts an agent-tool door of the default profile in force. */
-  async function put(over: object): Promise<void> {
-    const folder = join(lab.home, "config", "interfaces");
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const document = {
-      id: "urn:srcos:agent-tool-door:test",
-      type: "AgentToolDoor",
-      specVersion: "0.1.0",
-      name: "Agent tools of tests",
-      agentMachineProfileRef: "urn:srcos:agent-machine-profile:default",
-      ...DEFAULT_AGENT_TOOL_DOOR,
-      ...over,
-    };
-    writeFileSync(join(folder, ".draft"), JSON.stringify(document), { mode: 0o600 });
-    renameSync(join(folder, ".draft"), join(folder, "tools.json"));
+  async function put(over: Readonly<Record<string, unknown>>): Promise<void> {
+    writeDocument(configDir(), "tools.json", agentToolDocument(over));
     await reload();
   }
 
   async function widen(): Promise<void> {
-    rmSync(join(lab.home, "config", "interfaces"), { recursive: true, force: true });
+    rmSync(join(configDir(), "interfaces"), { recursive: true, force: true });
     await reload();
   }
 

@@ -74,3 +74,13 @@ export function wrote(child: ChildProcess, what: string): Promise<void> {
     );
   });
 }
+
+/** How many "sleep" of so many seconds run in machine "shop". */
+export async function sleeping(lab: Lab, seconds: string): Promise<number> {
+  return Number((await lab.sh("shop", `pgrep -fc '^sleep ${seconds}'; true`)).stdout.trim());
+}
+
+/** Waits until none of them is left. */
+export async function noneSleeps(lab: Lab, seconds: string): Promise<void> {
+  await lab.until(`no "sleep ${seconds}" is left`, async () => (await sleeping(lab, seconds)) === 0);
+}

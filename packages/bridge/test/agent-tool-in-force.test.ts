@@ -11,9 +11,10 @@ import fc from "fast-check";
 import { agentToolInForce } from "../src/daemon/door-in-force.ts";
 import { machineReach } from "../src/daemon/machine-reach.ts";
 import { narrowedAgentTool } from "../src/interfaces/index.ts";
-import { MachineRecord } from "../src/machines/life/index.ts";
+import type { MachineRecord } from "../src/machines/life/index.ts";
 import { fits, withToolsInForce, type AllowedRequest } from "../src/machines/life/request.ts";
 import { agentToolInterface, writeDocument } from "./interfaces-lab.ts";
+import { machineRecord, REPO } from "./machine-record.ts";
 import { PolicyLab } from "./policy-lab.ts";
 
 const DOOR = DEFAULT_AGENT_TOOL_DOOR;
@@ -94,48 +95,10 @@ function record(agentTool: AgentToolDoorSpec | undefined, profile = "default"): 
     ...DEFAULT_PROFILE,
     doors: agentTool === undefined ? doors : { ...doors, "agent-tool": agentTool },
   };
-  return MachineRecord.parse({
-    id: "m_0123456789ab",
-    name: "shop",
-    state: "running",
-    stateReason: null,
-    profile: profileDocument(profile, spec),
-    subject: "operator:ada",
-    repos: REPOS,
-    hide: [],
-    imageName: "machine",
-    image: null,
-    timeToLiveSeconds: 60,
-    idRange: 0,
-    containerId: null,
-    createdAt: "2026-11-21T10:00:00Z",
-    lease: null,
-    fingerprint: null,
-    evidence: null,
-    notices: [],
-    protections: [],
-    listed: [],
-  });
+  return machineRecord({ profile: profileDocument(profile, spec), repos: REPOS });
 }
 
-const REPOS = [
-  {
-    hostPath: "/srv/app",
-    machinePath: "/workspace/app",
-    access: "rw" as const,
-    review: false,
-    clone: null,
-    base: null,
-  },
-  {
-    hostPath: "/srv/lib",
-    machinePath: "/workspace/lib",
-    access: "ro" as const,
-    review: false,
-    clone: null,
-    base: null,
-  },
-];
+const REPOS = [REPO, { ...REPO, hostPath: "/srv/lib", machinePath: "/workspace/lib", access: "ro" as const }];
 
 test("a machine that was launched without the door has none, whatever the policy says by now", async () => {
   using lab = new PolicyLab();

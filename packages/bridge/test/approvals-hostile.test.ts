@@ -10,26 +10,15 @@ import {
   type ApprovalAsk,
 } from "../src/approvals/index.ts";
 import { approvalHandlers } from "../src/daemon/handlers/approvals.ts";
-import { EgressLab, LAB, SHOP, eventually } from "./egress-lab.ts";
+import { ask as askOnce } from "./approvals-lab.ts";
+import { EgressLab, LAB, eventually } from "./egress-lab.ts";
 import { HandClock, SILENT } from "./grants-lab.ts";
 
 const { signal } = new AbortController();
 
-function ask(changes: Partial<ApprovalAsk> = {}): ApprovalAsk {
-  return {
-    operation: "system.process.exec",
-    requestedBy: "agent:codex:s1",
-    machine: { id: SHOP.id, name: SHOP.name },
-    grant: null,
-    correlationId: "c1",
-    title: "codex wants to run git",
-    lines: ["git status --short"],
-    bound: { argv: ["git", "status", "--short"] },
-    shape: { of: "git status" },
-    seconds: 30,
-    ...changes,
-  };
-}
+/** A question whose answer may hold for a time. */
+const ask = (changes: Partial<ApprovalAsk> = {}): ApprovalAsk =>
+  askOnce({ shape: { of: "git status" }, ...changes });
 
 /** The store finds no room for documents of a collection from now on. */
 function full(lab: EgressLab, collection: string): void {

@@ -2,26 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { DenialError, DoorwardError, type EvidenceInput } from "@doorward/contracts";
-import { approvalDigest, PENDING_PER_ASKER, type ApprovalAsk } from "../src/approvals/index.ts";
-import { EgressLab, SHOP, eventually } from "./egress-lab.ts";
+import { approvalDigest, PENDING_PER_ASKER } from "../src/approvals/index.ts";
+import { ask } from "./approvals-lab.ts";
+import { EgressLab, eventually } from "./egress-lab.ts";
 
 const { signal } = new AbortController();
-
-function ask(changes: Partial<ApprovalAsk> = {}): ApprovalAsk {
-  return {
-    operation: "system.process.exec",
-    requestedBy: "agent:codex:s1",
-    machine: { id: SHOP.id, name: SHOP.name },
-    grant: null,
-    correlationId: "c1",
-    title: "codex wants to run git",
-    lines: ["git status --short", "in /srv/app"],
-    bound: { argv: ["git", "status", "--short"], scope: 1 },
-    shape: null,
-    seconds: 30,
-    ...changes,
-  };
-}
 
 type ApprovalRecord = Extract<EvidenceInput, { type: "approval" }>;
 function records(lab: EgressLab): ApprovalRecord[] {

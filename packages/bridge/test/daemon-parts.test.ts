@@ -46,7 +46,7 @@ describe("a slot", () => {
 });
 
 describe("refusals without a record of their own", () => {
-  it("are recorded as counts, by code, door and known caller, and only when there were any", async () => {
+  function counting() {
     const records: EvidenceInput[] = [];
     const log = { append: (input: EvidenceInput) => Promise.resolve({ index: records.push(input) }) };
     const counter = new DenialCounter(
@@ -54,6 +54,11 @@ describe("refusals without a record of their own", () => {
       () => `sha256:${"0".repeat(64)}`,
       (error) => assert.fail(String(error)),
     );
+    return { counter, records };
+  }
+
+  it("are recorded as counts, by code, door and known caller, and only when there were any", async () => {
+    const { counter, records } = counting();
     await counter.flush();
     assert.equal(records.length, 0);
     for (let at = 0; at < 1000; at += 1)
@@ -78,13 +83,7 @@ describe("refusals without a record of their own", () => {
   });
 
   it("keep their callers when a minute has more kinds than a record names, in ten records at most", async () => {
-    const records: EvidenceInput[] = [];
-    const log = { append: (input: EvidenceInput) => Promise.resolve({ index: records.push(input) }) };
-    const counter = new DenialCounter(
-      log,
-      () => `sha256:${"0".repeat(64)}`,
-      (error) => assert.fail(String(error)),
-    );
+    const { counter, records } = counting();
     const refuse = (subjects: number): void => {
       for (let at = 0; at < subjects; at += 1)
         for (const door of ["terminal", null] as const)

@@ -2,30 +2,20 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { DoorwardError } from "@doorward/contracts";
-import type { Door, DoorEntry } from "@doorward/doors";
+import type { DoorEntry } from "@doorward/doors";
 import { eventually } from "./gateway-dial.ts";
 import { startGateway, type Bench } from "./gateway-harness.ts";
+import { plainDoor } from "./plain-door.ts";
 
 /** A door that never answers by itself. */
 function silentDoor(seen: string[]): DoorEntry {
-  const door: Door = {
-    id: "agent-tool",
-    operations: [],
-    open: () => Promise.reject(new Error("no sockets here")),
+  return plainDoor({
     request: (session, request) => {
       seen.push(request.url ?? "");
       request.resume();
       return new Promise((resolve) => session.signal.addEventListener("abort", () => resolve()));
     },
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  };
-  const endpoint = { segment: "plain/two", protocol: null, methods: ["POST"] };
-  const operations = ["agent-tool.read"] as const;
-  return {
-    id: "agent-tool",
-    endpoints: [{ ...endpoint, operations, implicit: operations }],
-    load: () => Promise.resolve(door),
-  };
+  });
 }
 
 describe("requests that a program sends ahead of their answers", () => {

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { DoorwardError } from "@doorward/contracts";
-import type { Door, DoorEntry, DoorSession } from "@doorward/doors";
+import type { DoorEntry, DoorSession } from "@doorward/doors";
 import { OwnTime } from "../../../test/support/own-time.ts";
 import { ask, eventually, type Answer } from "./gateway-dial.ts";
 import { ALPHA, startGateway, type Bench } from "./gateway-harness.ts";
+import { plainDoor } from "./plain-door.ts";
 
 /** The far side of a door that takes plain requests: answers at once, or when it is let go. */
 class PlainDoor {
@@ -14,10 +15,7 @@ class PlainDoor {
   fails = false;
 
   entry(): DoorEntry {
-    const door: Door = {
-      id: "agent-tool",
-      operations: [],
-      open: () => Promise.reject(new Error("no sockets here")),
+    return plainDoor({
       busy: () => this.busy,
       request: async (session, request, response) => {
         this.seen.push(session);
@@ -27,15 +25,7 @@ class PlainDoor {
           await new Promise<void>((resolve) => this.waiting.push(resolve));
         if (!response.writableEnded) response.end("answered");
       },
-      [Symbol.asyncDispose]: () => Promise.resolve(),
-    };
-    const endpoint = { segment: "plain/two", protocol: null, methods: ["POST"] };
-    const operations = ["agent-tool.read"] as const;
-    return {
-      id: "agent-tool",
-      endpoints: [{ ...endpoint, operations, implicit: operations }],
-      load: () => Promise.resolve(door),
-    };
+    });
   }
 }
 

@@ -1,20 +1,15 @@
 import assert from "node:assert/strict";
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { test, type TestContext } from "node:test";
-import {
-  DEFAULT_PROFILE,
-  DoorwardError,
-  profileDocument,
-  type GrantRequest,
-  type PolicyGrantRule,
-} from "@doorward/contracts";
+import { DoorwardError, type GrantRequest, type PolicyGrantRule } from "@doorward/contracts";
 import type { Caller } from "../src/gateway/index.ts";
 import { grantHandlers } from "../src/daemon/handlers/grants.ts";
 import { GrantAuthority } from "../src/grants/index.ts";
-import { MachineRecord, type Machines } from "../src/machines/life/index.ts";
+import type { MachineRecord, Machines } from "../src/machines/life/index.ts";
 import { PolicyFile } from "../src/policy/index.ts";
 import { Store } from "../src/store/index.ts";
 import { Ledgered, OPERATOR, SILENT, withCode } from "./grants-lab.ts";
+import { machineRecord } from "./machine-record.ts";
 import { PolicyLab } from "./policy-lab.ts";
 
 const WRITTEN =
@@ -34,37 +29,7 @@ const ASKED: GrantRequest = {
 };
 const ATTACH = ["terminal.agent-exec", "terminal.attach"] as const;
 
-const SHOP = MachineRecord.parse({
-  id: "m_0123456789ab",
-  name: "shop",
-  state: "running",
-  stateReason: null,
-  profile: profileDocument("default", DEFAULT_PROFILE),
-  subject: OPERATOR,
-  repos: [
-    {
-      hostPath: "/srv/app",
-      machinePath: "/workspace/app",
-      access: "rw",
-      review: false,
-      clone: null,
-      base: null,
-    },
-  ],
-  hide: [],
-  imageName: "machine",
-  image: null,
-  timeToLiveSeconds: 60,
-  idRange: 0,
-  containerId: null,
-  createdAt: "2026-11-21T10:00:00Z",
-  lease: null,
-  fingerprint: null,
-  evidence: null,
-  notices: [],
-  protections: [],
-  listed: [],
-});
+const SHOP = machineRecord();
 
 type CreateCall = Parameters<ReturnType<typeof grantHandlers>["grants.create"]>[0];
 
