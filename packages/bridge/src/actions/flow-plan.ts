@@ -164,7 +164,7 @@ async function planCommand(
 }
 
 /** A success without numbers. */
-export function succeeded(result: unknown): ActionDone {
+function succeeded(result: unknown): ActionDone {
   return { result, failure: null, exitCode: null, stdoutBytes: 0, stderrBytes: 0, bytes: 0 };
 }
 

@@ -25,7 +25,7 @@ export function scopeVersion(policy: Policy, request: HostActionRequest): string
 }
 
 /** The refusal of what the policy has no scope for. */
-export function scopeDenied(message: string): ActionError {
+function scopeDenied(message: string): ActionError {
   return new ActionError({
     code: "SCOPE_DENIED",
     message,

@@ -11,7 +11,7 @@ import { checkMeaning } from "./intake-rules.ts";
 import { issueWords } from "./issue-words.ts";
 
 /** Most characters of one request, over all its texts. */
-export const MAX_REQUEST_CHARS = 12_582_912;
+const MAX_REQUEST_CHARS = 12_582_912;
 
 /** A request that was taken in, or the answer of a plugin's backend that failed before it asked for anything. */
 export type Taken =
@@ -64,7 +64,7 @@ export function takeIn(raw: unknown): Taken {
 }
 
 /** A correlation id of the host's own making; unique, unlike those of askers. */
-export function newCorrelationId(): string {
+function newCorrelationId(): string {
   return `priv-${Date.now()}-${randomBytes(6).toString("hex")}`;
 }
 

@@ -90,7 +90,7 @@ export async function planWorkflow(
 }
 
 /** Correlation id of a step: the base, and its place from 1. */
-export function stepCorrelationId(base: string, at: number, step: WorkflowStep): string {
+function stepCorrelationId(base: string, at: number, step: WorkflowStep): string {
   return `${base}:step:${at + 1}:${step.id}`;
 }
 

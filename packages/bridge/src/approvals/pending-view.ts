@@ -23,7 +23,7 @@ export function viewOf(id: string, ask: ApprovalAsk, at: number): PendingApprova
 }
 
 /** What does not fit to be shown can't be asked: nobody approves what he did not see. */
-export function fullLines(ask: ApprovalAsk): string[] {
+function fullLines(ask: ApprovalAsk): string[] {
   const lines = ask.lines.map(escapeControls);
   if (lines.length <= 2000 && lines.every((line) => line.length <= 2000) && ask.title.length <= 300)
     return lines;

@@ -42,7 +42,7 @@ export async function openClient(cli: Cli, output: Output, needs: LinkNeeds = {}
 }
 
 /** Makes sure that a bridge of this build answers on the operator's socket. */
-export async function ensureBridge(cli: Cli, output: Output, start: boolean): Promise<void> {
+async function ensureBridge(cli: Cli, output: Output, start: boolean): Promise<void> {
   const place = bridgePlace(cli.env);
   if ((await probeBridge(place.socket)) !== "absent") {
     const client = connect({ socketPath: place.socket });

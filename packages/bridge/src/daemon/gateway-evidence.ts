@@ -80,6 +80,6 @@ export function gatewayEvidence(sources: GatewayEvidenceSources): GatewayEvidenc
 }
 
 /** Operators type; everybody else is an agent. */
-export function executionOf(subject: string): "operator" | "agent" {
+function executionOf(subject: string): "operator" | "agent" {
   return subject.startsWith("operator:") ? "operator" : "agent";
 }

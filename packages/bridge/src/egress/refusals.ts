@@ -5,7 +5,7 @@ import type { KnownMachine } from "./machine-rules.ts";
 import type { EgressPermit, EgressTarget } from "./ports.ts";
 
 /** The command that allows a host for a machine. */
-export function allowCommand(machine: string, host: string, port: number): string {
+function allowCommand(machine: string, host: string, port: number): string {
   return `doorward egress allow ${machine} ${host}${port === 443 ? "" : ` --port ${port}`}`;
 }
 

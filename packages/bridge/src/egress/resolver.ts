@@ -60,7 +60,7 @@ export class HostResolver implements Resolver {
 }
 
 /** Addresses that a hosts file gives a name, whatever they are: the guard judges them. */
-export async function addressesInHosts(file: string, name: string): Promise<string[]> {
+async function addressesInHosts(file: string, name: string): Promise<string[]> {
   const text = await readFile(file, "utf8").catch(() => "");
   return text.split("\n").flatMap((line) => {
     const [address = "", ...names] = line.replace(/#.*/, "").trim().split(/\s+/);

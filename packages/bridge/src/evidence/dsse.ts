@@ -4,7 +4,7 @@ import { duplicateKey } from "./canonical.ts";
 import type { EvidenceKey, EvidencePublicKey } from "./key.ts";
 
 /** Media type of an in-toto Statement. */
-export const PAYLOAD_TYPE = "application/vnd.in-toto+json";
+const PAYLOAD_TYPE = "application/vnd.in-toto+json";
 
 /** One signature of an envelope. */
 export interface EnvelopeSignature {

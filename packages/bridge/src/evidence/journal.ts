@@ -14,7 +14,7 @@ import {
 const STEP_BYTES = 4 * 1024 * 1024;
 
 /** The last part of that space, kept for records that end something; ordinary ones are refused before it is touched. */
-export const RESERVE_BYTES = 512 * 1024;
+const RESERVE_BYTES = 512 * 1024;
 
 /** Each write returns once it is on disk (as `write` and `fdatasync` would): one wait for another thread, not two. */
 const DURABLE = constants.O_RDWR | constants.O_DSYNC | constants.O_NOFOLLOW;

@@ -125,7 +125,7 @@ function guardMachine(
 }
 
 /** Subprotocols that a client offers, in its order. */
-export function protocolsOf(request: IncomingMessage): readonly string[] {
+function protocolsOf(request: IncomingMessage): readonly string[] {
   const header = request.headers["sec-websocket-protocol"];
   return header === undefined ? [] : header.split(",").map((protocol) => protocol.trim());
 }

@@ -23,13 +23,8 @@ export const SERVED_TRANSPORTS: Readonly<Record<DoorName, readonly [TransportMod
 };
 
 /** URN of a door that no document names. */
-export function derivedDoorId(door: DoorName, profile: string): string {
+function derivedDoorId(door: DoorName, profile: string): string {
   return `urn:srcos:${door}-door:${profile}`;
-}
-
-/** URN that a profile of the policy file has. */
-export function derivedProfileId(profile: string): string {
-  return `urn:srcos:agent-machine-profile:${profile}`;
 }
 
 /** A door of a profile as a document, where the operator wrote none; null when the profile has no such door. */

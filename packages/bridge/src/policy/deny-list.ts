@@ -22,7 +22,7 @@ export interface DenyMatch {
 }
 
 /** Stable id of a built-in deny rule. */
-export function denyRule(name: string): string {
+function denyRule(name: string): string {
   return `policy.paths.deny[${name}]`;
 }
 

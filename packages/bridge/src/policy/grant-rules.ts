@@ -38,7 +38,7 @@ export function decideGrant(policy: Policy, ask: GrantAsk, file: string): { read
 }
 
 /** Whether a rule's `to` means a subject: the same, or the start of it when it ends with `*`. */
-export function fitsSubject(to: string, subject: string): boolean {
+function fitsSubject(to: string, subject: string): boolean {
   return to.endsWith("*") ? subject.startsWith(to.slice(0, -1)) : subject === to;
 }
 

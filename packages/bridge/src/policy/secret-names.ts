@@ -1,7 +1,7 @@
 import { compileGlob } from "./glob.ts";
 
 /** Names inside a repo that look like secrets; `up` lists them, and `--hide` masks them. */
-export const SECRET_NAMES: readonly string[] = [
+const SECRET_NAMES: readonly string[] = [
   ".env",
   ".env.*",
   "*.env",

@@ -27,7 +27,7 @@ export interface FolderHost {
 export const SOCKET_PATH_BYTES = 107;
 
 /** Room that a runtime folder leaves for the longest socket name in it, `/machines/m_<32>/guest.sock`. */
-export const SOCKET_NAME_BYTES = 56;
+const SOCKET_NAME_BYTES = 56;
 
 /**
  * The current user. The temp folder is always `/tmp`, not `TMPDIR`: a command started in a session with another

@@ -93,7 +93,7 @@ function commonOf(facts: CallFacts) {
 }
 
 /** A client's own name in the form of evidence; null when nothing is left of it. */
-export function clientName(client: ClientInfo | null): string | null {
+function clientName(client: ClientInfo | null): string | null {
   const name = (client?.name ?? "")
     .toLowerCase()
     .replaceAll(/[^a-z0-9.-]+/g, "-")

@@ -88,6 +88,6 @@ class ToolCalls implements ToolCaller {
 }
 
 /** Whether what a tool does is confirmed where it is done, so that its call need not ask before. */
-export function asksItself({ name }: Pick<Tool, "name">): boolean {
+function asksItself({ name }: Pick<Tool, "name">): boolean {
   return AGENT_TOOLS[name].effect === "acts";
 }

@@ -66,7 +66,7 @@ function loose(
 }
 
 /** Rules that are always in force. */
-export const BUILT_IN_RULES: readonly RedactionRule[] = [
+const BUILT_IN_RULES: readonly RedactionRule[] = [
   ...prefixes("github-token", "token", 16, ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"]),
   ...prefixes("gitlab-token", "token", 16, ["glpat-", "gldt-", "glrt-", "glptt-", "glcbt-"]),
   ...prefixes("anthropic-key", "token", 12, ["sk-ant-"]),

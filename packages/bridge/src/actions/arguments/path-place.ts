@@ -38,7 +38,7 @@ export async function checkPathPlace(path: PathArgument, places: PathPlaces): Pr
 }
 
 /** Resolves the symlinks of the part of a path that exists; a dangling link is an error, because it leads anywhere. */
-export async function resolveExisting(path: string): Promise<string> {
+async function resolveExisting(path: string): Promise<string> {
   try {
     return await realpath(path);
   } catch (error) {

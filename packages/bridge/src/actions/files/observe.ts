@@ -79,7 +79,7 @@ function describe({ fd, kind, stat }: HeldEntry): Observed {
 }
 
 /** Reads the very file that is held, whose size is known; one that grows meanwhile is refused. */
-export function readHeld(fd: number, size: number): Buffer {
+function readHeld(fd: number, size: number): Buffer {
   const file = openSync(`/proc/self/fd/${String(fd)}`, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const buffer = Buffer.alloc(size + 1);

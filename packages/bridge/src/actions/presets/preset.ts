@@ -65,11 +65,6 @@ export function integer(min: number, max: number): ArgumentValue {
   return { kind: "integer", min, max };
 }
 
-/** Text up to a length. */
-export function text(maxLength: number): ArgumentValue {
-  return { kind: "text", maxLength };
-}
-
 /** What a pattern matches as a whole. */
 export function match(pattern: string, what: string): ArgumentValue {
   return { kind: "match", pattern, what };
@@ -91,6 +86,6 @@ export function refuse(why: string, ...lines: readonly string[]): RefusedLine[] 
 }
 
 /** The words of a command line; presets need no quoting. */
-export function split(words: string): string[] {
+function split(words: string): string[] {
   return words.split(" ").filter((word) => word !== "");
 }

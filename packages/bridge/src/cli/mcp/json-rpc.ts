@@ -12,7 +12,7 @@ export type RpcMessage =
 /** Codes of JSON-RPC and of MCP's servers. */
 export const RPC_PARSE_ERROR = -32_700;
 /** The range that JSON-RPC leaves to servers begins here; what failed stands in `data.code`. */
-export const RPC_SERVER_ERROR = -32_000;
+const RPC_SERVER_ERROR = -32_000;
 
 /** Reads a message or a batch of them; undefined when it is no JSON-RPC 2.0. */
 export function readRpc(text: string): readonly RpcMessage[] | undefined {

@@ -21,7 +21,7 @@ const drop: Verdict = { kind: "drop" };
  * DEC private modes that a program may switch. Left out on purpose: 2 (another character set, where our check of
  * UTF-8 would not hold), 3 (resizes the window), 1001 (waits for an answer), 2048 (unasked reports).
  */
-export const PRIVATE_MODES: ReadonlySet<number> = new Set([
+const PRIVATE_MODES: ReadonlySet<number> = new Set([
   1, 5, 6, 7, 9, 12, 25, 45, 47, 66, 69, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 1047, 1048,
   1049, 2004, 2026,
 ]);

@@ -22,7 +22,7 @@ export function actionHandlers(
 }
 
 /** Who asks for an action, for a caller of the gateway; throws when its grant is over. */
-export function askerOf(caller: Caller, grants: GrantAuthority, records: MachineRecords): ActionAsker {
+function askerOf(caller: Caller, grants: GrantAuthority, records: MachineRecords): ActionAsker {
   const subject = subjectOf(caller);
   const plugin = askingPlugin(subject);
   const plain = { subject, via: plugin === null ? "api" : "plugin", plugin } as const;

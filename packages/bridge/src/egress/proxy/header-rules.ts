@@ -65,7 +65,7 @@ export function valuesOf(headers: RawHeaders, name: string): string[] {
 }
 
 /** The header names that a message's Connection headers list, in lower case. */
-export function connectionNames(headers: RawHeaders): string[] {
+function connectionNames(headers: RawHeaders): string[] {
   return valuesOf(headers, "connection")
     .flatMap((value) => value.split(","))
     .map((name) => name.trim().toLowerCase())

@@ -10,7 +10,7 @@ export interface Refusal {
 }
 
 /** Header that names the refusal: a structured field (RFC 9651) whose parameters are the rule and the command that allows. */
-export const REFUSAL_HEADER = "Doorward-Egress";
+const REFUSAL_HEADER = "Doorward-Egress";
 
 const REASONS: ReadonlyMap<number, string> = new Map([
   [400, "Bad Request"],

@@ -1,4 +1,3 @@
-import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import type { EgressGate, EgressMachine, EgressTarget, SecretBindings } from "../ports.ts";
 import type { MachineCa } from "../tls/machine-ca.ts";
@@ -25,10 +24,4 @@ export interface RequestScope {
   readonly via: EgressTarget["via"];
   /** The one host that a tunnel is for; null where each request names its own. */
   readonly authority: Authority | null;
-}
-
-/** A stream that carries requests, and its scope. */
-export interface RequestStream {
-  readonly stream: Duplex;
-  readonly scope: RequestScope;
 }

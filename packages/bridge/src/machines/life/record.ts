@@ -14,7 +14,7 @@ import {
 import * as z from "zod";
 
 /** A repo of a machine as stored: what was asked, and the private clone of a review machine. */
-export const RecordedRepo = z.strictObject({
+const RecordedRepo = z.strictObject({
   ...MachineRepo.shape,
   clone: HostPath.nullable().describe("Folder of the private clone; null when the repo itself is mounted"),
   base: z.string().max(64).nullable().describe("Commit that the clone was made from"),
@@ -22,7 +22,7 @@ export const RecordedRepo = z.strictObject({
 export type RecordedRepo = z.infer<typeof RecordedRepo>;
 
 /** A writable folder of a machine and what of it is protected, for the report at its end. */
-export const RecordedProtection = z.strictObject({
+const RecordedProtection = z.strictObject({
   hostPath: HostPath,
   machinePath: MachinePath,
   protected: z.array(z.string().max(4096)).max(10_000),

@@ -10,7 +10,7 @@ import type { GuestRuntime, LifeContext } from "./ports.ts";
 import type { MachineRecord } from "./record.ts";
 
 /** User of every machine, as our images have it. */
-export const MACHINE_USER = { uid: 1000, gid: 1000 } as const;
+const MACHINE_USER = { uid: 1000, gid: 1000 } as const;
 const HOME = "/home/agent";
 const MiB = 1_048_576;
 

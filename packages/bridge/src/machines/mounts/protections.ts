@@ -58,7 +58,7 @@ export async function planProtections(folder: ProtectedFolder): Promise<Protecti
 }
 
 /** Roots of repositories: the mount itself, and whatever folder holds a `.git`. */
-export function repositoryRoots(scan: RepoScan): string[] {
+function repositoryRoots(scan: RepoScan): string[] {
   const names = [...scan.gitFolders, ...scan.gitNames].filter((path) => /(?:^|\/)\.git$/i.test(path));
   return [...new Set(["", ...names.map((path) => path.slice(0, -5))])];
 }

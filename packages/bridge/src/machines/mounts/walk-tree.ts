@@ -16,7 +16,7 @@ export interface WalkLimits {
 }
 
 /** Large enough for a monorepo with its dependencies; beyond it a repo is refused, not half looked at. */
-export const WALK_LIMITS: WalkLimits = {
+const WALK_LIMITS: WalkLimits = {
   entries: 3_000_000,
   depth: 120,
   milliseconds: 60_000,

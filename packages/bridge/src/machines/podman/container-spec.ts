@@ -9,7 +9,7 @@ export const machineLabel = "dev.doorward.machine";
 /** Label with the digest of the seccomp profile that the container was given. */
 export const seccompLabel = "dev.doorward.seccomp";
 /** Size of a machine's own range of ids. */
-export const idRangeSize = 65_536;
+const idRangeSize = 65_536;
 
 const cpuPeriod = 100_000;
 const logBytes = 4 * 1024 * 1024;
@@ -61,7 +61,7 @@ export function containerBody(spec: EngineSpec, context: SpecContext): object {
 }
 
 /** The user inside: the profile's, or the repo owner's own where nothing can map ids. */
-export function machineUser(spec: EngineSpec, facts: HostFacts): string {
+function machineUser(spec: EngineSpec, facts: HostFacts): string {
   const owner = facts.ownership === "same-uid" ? repoOwner(spec) : null;
   const { uid, gid } = owner ?? spec.user;
   return `${String(uid)}:${String(gid)}`;

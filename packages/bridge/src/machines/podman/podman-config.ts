@@ -20,7 +20,7 @@ export function writeCrunWrapper(state: string, crun: string): string {
 }
 
 /** Which cgroup manager Podman is to use: systemd's where it runs and delegates, plain cgroupfs elsewhere. */
-export function cgroupManager(host: LinuxHost): "systemd" | "cgroupfs" {
+function cgroupManager(host: LinuxHost): "systemd" | "cgroupfs" {
   if (host.cgroups !== "v2" || !host.systemd) return "cgroupfs";
   return !host.rootless || existsSync(`/run/user/${String(host.uid)}/systemd/private`)
     ? "systemd"

@@ -7,7 +7,7 @@ import type { EngineMount } from "../engine.ts";
 const O_PATH = 0o10_000_000;
 
 /** Mount sources held open from the decision to the start, so that a device and inode can't be given to another file. */
-export class HeldSources implements AsyncDisposable {
+class HeldSources implements AsyncDisposable {
   readonly #handles: readonly FileHandle[];
 
   constructor(handles: readonly FileHandle[]) {

@@ -29,7 +29,7 @@ export async function readBundleHeader(path: string): Promise<BundleHeader> {
 }
 
 /** Parses the head of a bundle. */
-export function parseBundleHeader(bytes: Buffer): BundleHeader {
+function parseBundleHeader(bytes: Buffer): BundleHeader {
   const end = bytes.indexOf("\n\n");
   if (end < 0) throw malformed("it has no head");
   const [version, ...lines] = bytes.toString("latin1", 0, end).split("\n");

@@ -32,7 +32,7 @@ export interface ReviewLimits {
 }
 
 /** Limits of a review that names none. */
-export const REVIEW_LIMITS: ReviewLimits = {
+const REVIEW_LIMITS: ReviewLimits = {
   bundleBytes: 1_073_741_824,
   diffBytes: 4_194_304,
   milliseconds: 300_000,

@@ -80,7 +80,7 @@ export class GitView implements AsyncDisposable {
 }
 
 /** Settings of a git folder of ours. */
-export function viewConfig(objectFormat: ObjectFormat): string {
+function viewConfig(objectFormat: ObjectFormat): string {
   const version = objectFormat === "sha1" ? 0 : 1;
   const extension = objectFormat === "sha1" ? "" : `[extensions]\n\tobjectFormat = ${objectFormat}\n`;
   return `[core]\n\trepositoryFormatVersion = ${version}\n\tbare = true\n\tlogAllRefUpdates = false\n${extension}`;

@@ -1,14 +1,12 @@
 export { bringBranch, bringPatch, type BringRequest } from "./bring-changes.ts";
 export {
   collectChanges,
-  rememberReviewed,
-  REVIEW_LIMITS,
   type CollectRequest,
   type ReviewLimits,
   type ReviewTarget,
   type RunInMachine,
 } from "./collect-changes.ts";
-export { escapeName, escapeText } from "./escape-text.ts";
+export { escapeText } from "./escape-text.ts";
 export {
   createReviewClone,
   holdReviewClone,

@@ -90,7 +90,7 @@ export class TreeDiff {
 }
 
 /** Parses `git diff --raw -z --no-renames`. */
-export function parseRaw(output: string): TreeChange[] {
+function parseRaw(output: string): TreeChange[] {
   const fields = output.split("\0");
   const changes: TreeChange[] = [];
   for (let index = 0; index + 1 < fields.length; index += 2) {
@@ -104,7 +104,7 @@ export function parseRaw(output: string): TreeChange[] {
 }
 
 /** Parses `git diff --numstat -z --no-renames`. */
-export function parseNumstat(output: string): LineCount[] {
+function parseNumstat(output: string): LineCount[] {
   return output.split("\0").flatMap((line) => {
     const [, added, removed, path] = /^(\d+|-)\t(\d+|-)\t([^]*)$/.exec(line) ?? [];
     if (path === undefined) return [];

@@ -43,7 +43,7 @@ export interface CommandView {
 export type CommandState = "running" | "exited" | "signalled" | "stopped" | "timed-out" | "lost";
 
 /** Most commands that run in the background of one session. */
-export const MOST_BACKGROUND = 16;
+const MOST_BACKGROUND = 16;
 /** Ended commands whose output can still be read. */
 const MOST_ENDED = 8;
 

@@ -19,7 +19,7 @@ export interface OutputPage {
 /** Characters of a program's output that are kept; older ones are dropped and counted. */
 export const KEPT_CHARACTERS = 524_288;
 /** Characters that are kept of its start, whatever follows. */
-export const HEAD_CHARACTERS = 10_000;
+const HEAD_CHARACTERS = 10_000;
 const MOST_PIECES = 16_384;
 const PIECE_CHARACTERS = 8192;
 const MOST_PARTS = 200;

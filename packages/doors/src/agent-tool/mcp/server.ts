@@ -18,7 +18,7 @@ import { SESSION_VERSIONS, type McpServerOf, type ServedClient } from "./served-
 import { listingOf } from "./tool-listing.ts";
 
 /** Revisions that are spoken; the newest of those with a handshake comes first. */
-export const MCP_VERSIONS: readonly string[] = [...SESSION_VERSIONS, "2026-07-28"];
+const MCP_VERSIONS: readonly string[] = [...SESSION_VERSIONS, "2026-07-28"];
 
 // Nothing is asked of clients, so nothing is ever validated with it; one for all saves making one for each request.
 const validator = new AjvJsonSchemaValidator();

@@ -7,7 +7,7 @@ import { parsePatch } from "./patch/parse-patch.ts";
 import { planPatch, type PatchStep, type PatchedFile } from "./plan-patch.ts";
 
 /** Longest patch, in characters. */
-export const PATCH_CHARS = 1_048_576;
+const PATCH_CHARS = 1_048_576;
 
 const Input = z.strictObject({
   patch: z

@@ -9,9 +9,9 @@ import { shortDiff } from "./short-diff.ts";
 import { decodeText, encodeText, requireWellFormed } from "./text-file.ts";
 
 /** Most edits in one call. */
-export const EDITS = 100;
+const EDITS = 100;
 /** Longest text of an edit, in characters. */
-export const EDIT_CHARS = 1_000_000;
+const EDIT_CHARS = 1_000_000;
 
 const Input = z.strictObject({
   path: pathInput("File to change"),

@@ -8,13 +8,13 @@ import { LineWindow } from "./line-window.ts";
 /** Lines of a diff in one answer. */
 export const DIFF_LINES = 2000;
 /** Most bytes of a diff in one answer. */
-export const DIFF_BYTES = 131_072;
+const DIFF_BYTES = 131_072;
 /** Most characters of one line. */
-export const DIFF_LINE_CHARS = 2000;
+const DIFF_LINE_CHARS = 2000;
 /** Longest name of a revision. */
-export const BASE_CHARS = 200;
+const BASE_CHARS = 200;
 /** Most files that are named in one answer. */
-export const DIFF_FILES = 1000;
+const DIFF_FILES = 1000;
 
 /** A revision as people write it; never an option, a range of paths or a command. */
 const REVISION = /^[A-Za-z0-9_@][A-Za-z0-9_./@{}^~+-]*$/;

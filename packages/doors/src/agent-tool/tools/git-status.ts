@@ -6,7 +6,7 @@ import { pathInput } from "./inputs.ts";
 import { requireKnown } from "./known-path.ts";
 
 /** Most files in one answer. */
-export const STATUS_FILES = 1000;
+const STATUS_FILES = 1000;
 
 const Input = z.strictObject({
   path: pathInput("Folder or file in a git repository; the machine's repository when absent").optional(),

@@ -1,7 +1,7 @@
 import * as z from "zod";
 
 /** Longest path that a tool takes, in characters; Linux has no longer one. */
-export const PATH_CHARS = 4096;
+const PATH_CHARS = 4096;
 
 const RELATIVE = "absolute, or relative to the machine's repository folder";
 

@@ -5,7 +5,7 @@ import { pathInput } from "./inputs.ts";
 import { shownPath } from "./machine-path.ts";
 
 /** Deepest listing. */
-export const LIST_DEPTH = 10;
+const LIST_DEPTH = 10;
 /** Most entries in one answer. */
 export const LIST_ENTRIES = 1000;
 

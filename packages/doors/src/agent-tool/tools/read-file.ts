@@ -11,7 +11,7 @@ import { ENCODINGS, sniffEncoding, textDecoder, type Encoding } from "./text-fil
 /** Lines that are read when the call does not say. */
 export const READ_LINES = 2000;
 /** Most lines that a call may ask for. */
-export const READ_LINES_MAX = 20_000;
+const READ_LINES_MAX = 20_000;
 /** Most bytes of text in one answer. */
 export const READ_BYTES = 262_144;
 /** Most characters of one line. */
@@ -19,7 +19,7 @@ export const READ_LINE_CHARS = 2000;
 /** Files up to this size are read whole, with a digest; larger ones in parts of this size. */
 export const WHOLE_BYTES = 1_048_576;
 /** How far a large file is looked through for the wanted lines. */
-export const SCAN_BYTES = 268_435_456;
+const SCAN_BYTES = 268_435_456;
 
 const Input = z.strictObject({
   path: pathInput("File to read"),

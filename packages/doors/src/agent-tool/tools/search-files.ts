@@ -7,15 +7,15 @@ import { pathInput } from "./inputs.ts";
 import { refusedGlob, shownPath } from "./machine-path.ts";
 
 /** Matching lines that are answered when the call does not say. */
-export const SEARCH_LINES = 200;
+const SEARCH_LINES = 200;
 /** Most matching lines that a call may ask for. */
-export const SEARCH_LINES_MAX = 2000;
+const SEARCH_LINES_MAX = 2000;
 /** Most lines around each match. */
-export const SEARCH_CONTEXT = 20;
+const SEARCH_CONTEXT = 20;
 /** Longest pattern. */
-export const PATTERN_CHARS = 10_000;
+const PATTERN_CHARS = 10_000;
 /** Most characters of lines in one answer; what is beyond is left out. */
-export const SEARCH_CHARS = 262_144;
+const SEARCH_CHARS = 262_144;
 
 const Input = z.strictObject({
   pattern: z

@@ -8,7 +8,7 @@ import { requireWellFormed } from "./text-file.ts";
 import { writeEffect } from "./write-effect.ts";
 
 /** Longest content of a written file, in characters. */
-export const WRITE_CHARS = 4_194_304;
+const WRITE_CHARS = 4_194_304;
 
 const Input = z.strictObject({
   path: pathInput("File to write"),

@@ -48,7 +48,7 @@ export function openForReading(reach: Reach, path: string, offset: number, lengt
 }
 
 /** Opens what is held for reading; it is a regular file, so that nothing waits for a writer or a device. */
-export function openHeld(held: Held, doing: string): number {
+function openHeld(held: Held, doing: string): number {
   try {
     return openSync(ofHeld(held.fd), constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   } catch (error) {

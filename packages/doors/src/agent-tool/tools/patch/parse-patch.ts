@@ -4,7 +4,7 @@ import { isEnvelope, parseEnvelope } from "./parse-envelope.ts";
 import { parseUnified } from "./parse-unified.ts";
 
 /** Most files that one patch may name. */
-export const PATCH_FILES = 200;
+const PATCH_FILES = 200;
 
 /**
  * Reads a patch in either form: the envelope of Codex (`*** Begin Patch`), or a unified diff as git and diff write it.
