@@ -47,13 +47,20 @@ export function normaliseIsolation(isolation: MachineIsolation, spec: EngineSpec
   };
 }
 
+/**
+ * Whether a mount stands in the isolation as measured too. Protected names and mount points do not: they stand in the
+ * decided mounts, were compared with them one by one, and there can be many: a record has a size limit.
+ */
+export function isMeasured({ role }: EngineMount): boolean {
+  return role !== "protected" && role !== "mount-point";
+}
+
 function normaliseMounts(mounts: readonly MeasuredMount[], spec: EngineSpec): MeasuredMount[] {
   const planned = new Map(spec.mounts.map((mount) => [mount.target, mount]));
   const sized = new Set([...SIZED, ...spec.tmpfs.map(({ target }) => target)]);
   return mounts.flatMap((mount) => {
     const plan = planned.get(mount.target);
-    // These stand in the decided mounts, were compared with them one by one, and there can be many: a record has a size limit.
-    if (plan?.role === "protected" || plan?.role === "mount-point") return [];
+    if (plan !== undefined && !isMeasured(plan)) return [];
     const keepsIdentity = plan !== undefined && !isOurs(plan, spec.machineId);
     return [
       {

@@ -10,6 +10,7 @@ import { beginLease } from "./lease.ts";
 import { planMounts, type MountPlan, type RepoToMount } from "../mounts/index.ts";
 import type { GuestRuntime, LifeContext } from "./ports.ts";
 import { keptNotices } from "./notices.ts";
+import { refuseLongRecord } from "./record-room.ts";
 import type { MachineRecord } from "./record.ts";
 import { engineSpec, masksFolder, socketFolder } from "./spec.ts";
 
@@ -59,6 +60,7 @@ export async function launch(context: LifeContext, request: LaunchRequest): Prom
   try {
     progress({ step: "Starting the machine" });
     const spec = await engineSpec(context, record, plan, runtime, image.id);
+    refuseLongRecord(record, spec);
     machine = await context.engine.launch(spec, signal);
     const launched = { ...request, began, image, runtime, plan, spec, machine, link };
     running = await confirm(context, launched);
