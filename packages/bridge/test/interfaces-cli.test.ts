@@ -85,11 +85,14 @@ test("a valid document of a door that is not built is said to be refused by the 
     /no door for "BrowserDoor".*refuses/,
   );
   assert.match((await note("EditorDoor/valid/linux-vscode.json")) ?? "", /no door for "EditorDoor".*refuses/);
+  const shared = await note("HostInterfaceGrant/valid/macos-browser-profile-sharing.json");
+  assert.match(shared ?? "", /makes no such grant/);
   const editor = await note("SecureHostInterfaceProfile/valid/linux-editor.json");
   assert.match(editor ?? "", /no editor door.*refuses/);
   for (const built of [
     "SecureHostInterfaceProfile/valid/linux-terminal.json",
     "TerminalDoor/valid/linux-default.json",
+    "HostInterfaceGrant/valid/linux-agent-tools.json",
   ])
     assert.equal(await note(built), null);
 });

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { DOCUMENTS, judgeDocument, jsonSchemaOf } from "../src/index.ts";
+import {
+  DOCUMENTS,
+  EVIDENCE_PREDICATES,
+  EvidenceStatement,
+  isEvidenceType,
+  judgeDocument,
+  jsonSchemaOf,
+  predicateTypeOf,
+} from "../src/index.ts";
 import { ajvJudge, foundOnly, hasAlternatives, strictAjv } from "../scripts/ajv-judge.ts";
 import { unresolved } from "../scripts/references.ts";
 import { acceptances, exampleTypes, refusals } from "../scripts/vectors.ts";
@@ -16,6 +24,7 @@ const FOR_EACH_SYSTEM = [
   "AgentToolDoor",
   "AgentMachineProfile",
   "AgentMachineFingerprint",
+  "AgentMachineMountEvidence",
 ];
 
 for (const [type, schema] of Object.entries(DOCUMENTS)) {
@@ -32,6 +41,7 @@ for (const [type, schema] of Object.entries(DOCUMENTS)) {
 
   test(`every object of ${type} is closed and every property of it is described`, () => {
     assertClosed(generated, type);
+    assert.match(String(generated["description"]), /\w{3}/, "the contract says what it is");
   });
 
   test(`${type} has examples of both kinds`, () => {
@@ -61,6 +71,16 @@ test("there are at least 150 examples, and refusals are half of them or more", (
   const refused = exampleTypes().flatMap(refusals).length;
   assert.ok(accepted + refused >= 150, `${accepted + refused} examples`);
   assert.ok(refused >= accepted, `${refused} refusals`);
+});
+
+test("every type of record has an example that is accepted", () => {
+  const shown = new Set(
+    acceptances("EvidenceStatement").map(({ document }) => EvidenceStatement.parse(document).predicateType),
+  );
+  const missing = Object.keys(EVIDENCE_PREDICATES).filter(
+    (type) => isEvidenceType(type) && !shown.has(predicateTypeOf(type)),
+  );
+  assert.deepEqual(missing, []);
 });
 
 test("every folder of examples belongs to a contract", () => {

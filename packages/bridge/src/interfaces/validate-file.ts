@@ -1,7 +1,7 @@
 import { constants, readFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { DOCUMENTS, DOORS, DoorwardError, typeOfDocument } from "@doorward/contracts";
+import { DOCUMENTS, DOORS, DoorwardError, ServedGrant, typeOfDocument } from "@doorward/contracts";
 import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import * as z from "zod";
@@ -77,6 +77,8 @@ const OfKind = z.object({ interfaceKind: z.string() });
 
 /** What the bridge says to a document that fits its contract, and that it refuses to load all the same. */
 function noteOn(type: string, value: unknown): string | null {
+  if (type === "HostInterfaceGrant" && !ServedGrant.safeParse(value).success)
+    return "this build does not serve all of its doors and operations, so the bridge makes no such grant";
   const kind = OfKind.safeParse(value).data?.interfaceKind;
   const door = UNBUILT.has(type) ? `door for "${type}"` : `${kind ?? ""} door`;
   const built = !UNBUILT.has(type) && (kind === undefined || DOORS.some((each) => each === kind));

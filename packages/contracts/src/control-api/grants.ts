@@ -8,17 +8,19 @@ import { Duration, GrantId, Subject, Timestamp } from "../text.ts";
 import { route } from "./route.ts";
 
 /** A grant with its state. The token is there only in the answer that made it. */
-export const GrantView = z.strictObject({
-  grant: ServedGrant,
-  status: GrantStatus,
-  implicit: z
-    .boolean()
-    .describe("Whether it was minted for one command of the operator and dies with its connection"),
-  revokedAt: Timestamp.nullable().describe("When it was revoked"),
-  revokedReason: z.string().max(300).nullable().describe("Why it was revoked"),
-  machineName: z.string().max(60).nullable().describe("Name of its machine; null once removed"),
-  lastUsedAt: Timestamp.nullable().describe("When it was last used"),
-});
+export const GrantView = z
+  .strictObject({
+    grant: ServedGrant,
+    status: GrantStatus,
+    implicit: z
+      .boolean()
+      .describe("Whether it was minted for one command of the operator and dies with its connection"),
+    revokedAt: Timestamp.nullable().describe("When it was revoked"),
+    revokedReason: z.string().max(300).nullable().describe("Why it was revoked"),
+    machineName: z.string().max(60).nullable().describe("Name of its machine; null once removed"),
+    lastUsedAt: Timestamp.nullable().describe("When it was last used"),
+  })
+  .describe("A grant with its state");
 export type GrantView = z.infer<typeof GrantView>;
 
 /** A new grant with its token, which is shown this once. */
@@ -29,32 +31,34 @@ export const MintedGrant = z.strictObject({
 export type MintedGrant = z.infer<typeof MintedGrant>;
 
 /** What `doorward grant create` asks for. */
-export const GrantRequest = z.strictObject({
-  machine: z.string().min(1).max(60).describe("Name or id of the machine"),
-  subject: Subject,
-  doors: z.array(DoorName).min(1).max(8).optional().describe("Doors; those of the operations when absent"),
-  operations: z.array(Operation).min(1).max(64).describe("Operations"),
-  paths: z
-    .array(z.string().min(1).max(4096))
-    .max(64)
-    .optional()
-    .describe("Host paths; the machine's repos when absent"),
-  capabilities: z
-    .array(ActionCapability)
-    .max(64)
-    .optional()
-    .describe("Actions on the host that may be asked for; none when absent"),
-  tools: z
-    .array(ToolName)
-    .min(1)
-    .max(TOOL_NAMES.length)
-    .optional()
-    .describe("Tools of the agent-tool door that may be called; those of the operations when absent"),
-  for: Duration.describe("How long"),
-  rule: PolicyGrantRule.optional().describe(
-    "Rule that is added to the policy where none covers the grant, and only if the grant is given with it",
-  ),
-});
+export const GrantRequest = z
+  .strictObject({
+    machine: z.string().min(1).max(60).describe("Name or id of the machine"),
+    subject: Subject,
+    doors: z.array(DoorName).min(1).max(8).optional().describe("Doors; those of the operations when absent"),
+    operations: z.array(Operation).min(1).max(64).describe("Operations"),
+    paths: z
+      .array(z.string().min(1).max(4096))
+      .max(64)
+      .optional()
+      .describe("Host paths; the machine's repos when absent"),
+    capabilities: z
+      .array(ActionCapability)
+      .max(64)
+      .optional()
+      .describe("Actions on the host that may be asked for; none when absent"),
+    tools: z
+      .array(ToolName)
+      .min(1)
+      .max(TOOL_NAMES.length)
+      .optional()
+      .describe("Tools of the agent-tool door that may be called; those of the operations when absent"),
+    for: Duration.describe("How long"),
+    rule: PolicyGrantRule.optional().describe(
+      "Rule that is added to the policy where none covers the grant, and only if the grant is given with it",
+    ),
+  })
+  .describe("What a new grant is asked for with");
 export type GrantRequest = z.infer<typeof GrantRequest>;
 
 /** How a child grant is narrower than its parent; what is left out stays. */

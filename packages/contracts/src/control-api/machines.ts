@@ -32,27 +32,32 @@ export const MachineState = z
 export type MachineState = z.infer<typeof MachineState>;
 
 /** A machine as the control API shows it. */
-export const MachineView = z.strictObject({
-  id: MachineId,
-  name: MachineName,
-  state: MachineState,
-  stateReason: z.string().max(300).nullable().describe("Why it is stopped or failed"),
-  profile: z.string().max(80).describe("Profile name"),
-  subject: Subject.describe("Who launched it"),
-  repos: z.array(MachineRepo).max(64).describe("Repos it sees"),
-  workdir: MachinePath.describe("First repo, where terminals start"),
-  image: z
-    .strictObject({ id: Sha256, tag: z.string().max(300).describe("Tag") })
-    .nullable()
-    .describe("Image it runs"),
-  doors: z.array(DoorName).describe("Doors it offers"),
-  createdAt: Timestamp,
-  startedAt: Timestamp.nullable().describe("When it was last launched"),
-  expiresAt: Timestamp.nullable().describe("When it will be stopped; null when it is not running"),
-  fingerprint: Sha256.nullable().describe("Digest of its fingerprint; null before the first launch"),
-  evidence: z.int().nullable().describe("Index of its launch record"),
-  notices: z.array(z.string().max(1000)).max(100).describe("What a careful user should know of this machine"),
-});
+export const MachineView = z
+  .strictObject({
+    id: MachineId,
+    name: MachineName,
+    state: MachineState,
+    stateReason: z.string().max(300).nullable().describe("Why it is stopped or failed"),
+    profile: z.string().max(80).describe("Profile name"),
+    subject: Subject.describe("Who launched it"),
+    repos: z.array(MachineRepo).max(64).describe("Repos it sees"),
+    workdir: MachinePath.describe("First repo, where terminals start"),
+    image: z
+      .strictObject({ id: Sha256, tag: z.string().max(300).describe("Tag") })
+      .nullable()
+      .describe("Image it runs"),
+    doors: z.array(DoorName).describe("Doors it offers"),
+    createdAt: Timestamp,
+    startedAt: Timestamp.nullable().describe("When it was last launched"),
+    expiresAt: Timestamp.nullable().describe("When it will be stopped; null when it is not running"),
+    fingerprint: Sha256.nullable().describe("Digest of its fingerprint; null before the first launch"),
+    evidence: z.int().nullable().describe("Index of its launch record"),
+    notices: z
+      .array(z.string().max(1000))
+      .max(100)
+      .describe("What a careful user should know of this machine"),
+  })
+  .describe("A machine as the control API shows it");
 export type MachineView = z.infer<typeof MachineView>;
 
 const RepoRequest = z.strictObject({
@@ -61,33 +66,40 @@ const RepoRequest = z.strictObject({
 });
 
 /** What `doorward up` asks for. */
-export const UpRequest = z.strictObject({
-  repos: z.array(RepoRequest).min(1).max(32).describe("Repos, the first is the working folder"),
-  profile: z.string().max(80).optional().describe("Profile; default when absent"),
-  name: MachineName.optional(),
-  image: z.string().max(200).optional().describe("Local image instead of the profile's"),
-  timeToLive: Duration.optional().describe("Time after which it is stopped; the profile's when absent"),
-  review: z.boolean().optional().describe("Work on a private clone"),
-  hide: z.array(z.string().min(1).max(200)).max(100).optional().describe("Globs to mask in the repos"),
-  fresh: z.boolean().optional().describe("Make another machine although one has the same repos and profile"),
-  temporary: z.boolean().optional().describe("Home in memory, as run uses it"),
-  secrets: z
-    .array(MachineSecret)
-    .max(20)
-    .optional()
-    .describe("Secrets that the machine may use, on top of the profile's"),
-});
+export const UpRequest = z
+  .strictObject({
+    repos: z.array(RepoRequest).min(1).max(32).describe("Repos, the first is the working folder"),
+    profile: z.string().max(80).optional().describe("Profile; default when absent"),
+    name: MachineName.optional(),
+    image: z.string().max(200).optional().describe("Local image instead of the profile's"),
+    timeToLive: Duration.optional().describe("Time after which it is stopped; the profile's when absent"),
+    review: z.boolean().optional().describe("Work on a private clone"),
+    hide: z.array(z.string().min(1).max(200)).max(100).optional().describe("Globs to mask in the repos"),
+    fresh: z
+      .boolean()
+      .optional()
+      .describe("Make another machine although one has the same repos and profile"),
+    temporary: z.boolean().optional().describe("Home in memory, as run uses it"),
+    secrets: z
+      .array(MachineSecret)
+      .max(20)
+      .optional()
+      .describe("Secrets that the machine may use, on top of the profile's"),
+  })
+  .describe("What a launch asks for");
 export type UpRequest = z.infer<typeof UpRequest>;
 
 /** What `doorward up` answers. */
-export const UpResult = z.strictObject({
-  machine: MachineView.describe("The machine"),
-  reused: z.boolean().describe("Whether an existing machine was returned"),
-  listed: z
-    .array(z.string().max(4096))
-    .max(1000)
-    .describe("Names in the repos that look secret and are visible to the machine"),
-});
+export const UpResult = z
+  .strictObject({
+    machine: MachineView.describe("The machine"),
+    reused: z.boolean().describe("Whether an existing machine was returned"),
+    listed: z
+      .array(z.string().max(4096))
+      .max(1000)
+      .describe("Names in the repos that look secret and are visible to the machine"),
+  })
+  .describe("What a launch answers");
 export type UpResult = z.infer<typeof UpResult>;
 
 /** A machine with everything known of it. */

@@ -64,19 +64,21 @@ export const ProgressLine = z.strictObject({
 export type ProgressLine = z.infer<typeof ProgressLine>;
 
 /** RFC 9457 problem document. */
-export const Problem = z.strictObject({
-  type: z.string().max(300).describe("URN of the error code"),
-  title: z.string().max(300).describe("Error code in words"),
-  status: z.int().describe("HTTP status"),
-  detail: z.string().max(8000).describe("What happened to what"),
-  code: z.string().max(60).describe("Stable error code"),
-  hint: z.string().max(4000).optional().describe("What to do about it"),
-  rule: z.string().max(300).optional().describe("The rule that refused"),
-  details: z.record(z.string(), z.unknown()).optional().describe("Machine readable details"),
-  correlationId: z
-    .string()
-    .max(80)
-    .optional()
-    .describe("Correlation id of the request, also in logs and evidence"),
-});
+export const Problem = z
+  .strictObject({
+    type: z.string().max(300).describe("URN of the error code"),
+    title: z.string().max(300).describe("Error code in words"),
+    status: z.int().describe("HTTP status"),
+    detail: z.string().max(8000).describe("What happened to what"),
+    code: z.string().max(60).describe("Stable error code"),
+    hint: z.string().max(4000).optional().describe("What to do about it"),
+    rule: z.string().max(300).optional().describe("The rule that refused"),
+    details: z.record(z.string(), z.unknown()).optional().describe("Machine readable details"),
+    correlationId: z
+      .string()
+      .max(80)
+      .optional()
+      .describe("Correlation id of the request, also in logs and evidence"),
+  })
+  .describe("An error (RFC 9457) with its stable code");
 export type Problem = z.infer<typeof Problem>;

@@ -116,36 +116,38 @@ export function isEvidenceType(value: string): value is EvidenceType {
 }
 
 /** The in-toto Statement of any record. */
-export const EvidenceStatement = z.discriminatedUnion("predicateType", [
-  statement("launch", LaunchPredicate),
-  statement("machine-extend", MachineExtendPredicate),
-  statement("machine-end", MachineEndPredicate),
-  statement("review", ReviewPredicate),
-  statement("session-open", SessionOpenPredicate),
-  statement("session-close", SessionClosePredicate),
-  statement("terminal", TerminalPredicate),
-  statement("command", CommandPredicate),
-  statement("forward", ForwardPredicate),
-  statement("tool-call", ToolCallPredicate),
-  statement("host-action", HostActionPredicate),
-  statement("plugin-lifecycle", PluginLifecyclePredicate),
-  statement("plugin-host-call", PluginHostCallPredicate),
-  statement("grant-minted", GrantMintedPredicate),
-  statement("grant-narrowed", GrantNarrowedPredicate),
-  statement("grant-renewed", GrantRenewedPredicate),
-  statement("grant-revoked", GrantRevokedPredicate),
-  statement("grant-expired", GrantExpiredPredicate),
-  statement("egress", EgressPredicate),
-  statement("egress-change", EgressChangePredicate),
-  statement("secret-change", SecretChangePredicate),
-  statement("denial", DenialPredicate),
-  statement("denials", DenialsPredicate),
-  statement("approval", ApprovalPredicate),
-  statement("policy-change", PolicyChangePredicate),
-  statement("bridge-start", BridgeStartPredicate),
-  statement("bridge-stop", BridgeStopPredicate),
-  statement("key-rotation", KeyRotationPredicate),
-]);
+export const EvidenceStatement = z
+  .discriminatedUnion("predicateType", [
+    statement("launch", LaunchPredicate),
+    statement("machine-extend", MachineExtendPredicate),
+    statement("machine-end", MachineEndPredicate),
+    statement("review", ReviewPredicate),
+    statement("session-open", SessionOpenPredicate),
+    statement("session-close", SessionClosePredicate),
+    statement("terminal", TerminalPredicate),
+    statement("command", CommandPredicate),
+    statement("forward", ForwardPredicate),
+    statement("tool-call", ToolCallPredicate),
+    statement("host-action", HostActionPredicate),
+    statement("plugin-lifecycle", PluginLifecyclePredicate),
+    statement("plugin-host-call", PluginHostCallPredicate),
+    statement("grant-minted", GrantMintedPredicate),
+    statement("grant-narrowed", GrantNarrowedPredicate),
+    statement("grant-renewed", GrantRenewedPredicate),
+    statement("grant-revoked", GrantRevokedPredicate),
+    statement("grant-expired", GrantExpiredPredicate),
+    statement("egress", EgressPredicate),
+    statement("egress-change", EgressChangePredicate),
+    statement("secret-change", SecretChangePredicate),
+    statement("denial", DenialPredicate),
+    statement("denials", DenialsPredicate),
+    statement("approval", ApprovalPredicate),
+    statement("policy-change", PolicyChangePredicate),
+    statement("bridge-start", BridgeStartPredicate),
+    statement("bridge-stop", BridgeStopPredicate),
+    statement("key-rotation", KeyRotationPredicate),
+  ])
+  .describe("One record of the evidence: an in-toto Statement v1 with a predicate of one of the types");
 export type EvidenceStatement = z.infer<typeof EvidenceStatement>;
 
 /** What a caller appends: the type, its predicate without what the log fills in, and artefacts the record is about. */
