@@ -15,7 +15,8 @@ import {
 } from "@doorward/contracts";
 import { escapeControls, openEvidenceKey, summarize, type EvidenceLog } from "../src/evidence/index.ts";
 import { openLog, temporary } from "../../../test/evidence/support.ts";
-import { lostSamples, otherWords, samples } from "./evidence-samples.ts";
+import { lostSamples, otherWords } from "./evidence-end-samples.ts";
+import { samples } from "./evidence-samples.ts";
 
 void test("there is a sample of every record type", () => {
   assert.deepEqual(samples.map(([{ type }]) => type).sort(), Object.keys(EVIDENCE_PREDICATES).sort());

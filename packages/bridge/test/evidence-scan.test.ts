@@ -9,7 +9,8 @@ import { sha256 } from "../src/evidence/merkle.ts";
 import { REFERENCE_MARK } from "../src/evidence/referenced.ts";
 import { compileScan } from "../src/evidence/schema-scan.ts";
 import { scanStatement } from "../src/evidence/statement-scan.ts";
-import { lostSamples, samples } from "./evidence-samples.ts";
+import { lostSamples } from "./evidence-end-samples.ts";
+import { samples } from "./evidence-samples.ts";
 
 /** What the slow way says of a payload: text, canonical form, schema, and that it is about itself. */
 function accepts(payload: Buffer): boolean {
