@@ -35,7 +35,7 @@ type CreateCall = Parameters<ReturnType<typeof grantHandlers>["grants.create"]>[
 
 /** The handler of the route, with a real policy file and real grants. */
 class RuleLab {
-  readonly policies = new PolicyLab();
+  readonly policies: PolicyLab;
   readonly evidence = new Ledgered();
   readonly hashes: string[] = [];
   /** Whether the machine is removed while the new policy is put into force. */
