@@ -50,19 +50,24 @@ export class EgressLab implements AsyncDisposable {
     const lab = new EgressLab();
     writeFileSync(lab.hostsFile, "");
     lab.write(policy);
-    await lab.start(options);
+    try {
+      await lab.start(options);
+    } catch (error) {
+      rmSync(lab.base, { recursive: true, force: true });
+      throw error;
+    }
     return lab;
   }
 
   /** Opens everything, as a bridge that starts does. */
   async start(options: { limits?: Partial<GateLimits>; guard?: Guard } = {}): Promise<void> {
-    this.store = Store.open({ dir: this.base, log: this.#log });
     this.policy = await PolicyFile.load({
       configDir: this.base,
       stateDir: this.base,
       runtimeDir: this.base,
       home: this.base,
     });
+    this.store = Store.open({ dir: this.base, log: this.#log });
     const evidence = {
       append: (input: EvidenceInput) => {
         if (this.failing) return Promise.reject(new Error("disk full"));
