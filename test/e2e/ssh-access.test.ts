@@ -126,7 +126,7 @@ describe("who gets a connection by SSH, and what is left of it", { timeout: 600_
     const child = open.start("ssh", ["-F", open.config, HOST, "echo up; sleep 7500"]);
     const over = ended(child);
     await wrote(child, "up");
-    process.kill(await lab.bridgePid(), "SIGKILL");
+    await lab.killBridge();
     const ran = await over;
     assert.equal(ran.code, 255);
     assert.match(ran.stderr, /doorward: /);

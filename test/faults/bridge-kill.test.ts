@@ -23,12 +23,6 @@ describe(`kill -9 of the bridge, ${String(KILLS)} times at different moments`, (
   });
   after(async () => await lab[Symbol.asyncDispose]());
 
-  async function kill(known?: number): Promise<void> {
-    const pid = known ?? (await lab.bridgePid());
-    process.kill(pid, "SIGKILL");
-    await lab.until("the bridge is dead", () => !/^\d+ \(.*\) [^Z]/.test(procFile(pid, "stat")));
-  }
-
   /** Starts the bridge as any command does; answers how long it took until machines can be used. */
   async function start(): Promise<number> {
     const began = performance.now();
@@ -96,7 +90,7 @@ describe(`kill -9 of the bridge, ${String(KILLS)} times at different moments`, (
       data: (bytes) => void (text += Buffer.from(bytes).toString("latin1")),
       gap: (from, to) => gaps.push(`${from}-${to}`),
       connection: (state) => (back += state === "back" ? 1 : 0),
-      reconnectMs: 60_000,
+      reconnectMs: 600_000,
     });
     const lines = (): number[] => [...text.matchAll(/line-(\d+)\r\n/g)].map((found) => Number(found[1]));
     for (let round = 0; round < KILLS; round += 1) {
@@ -112,7 +106,7 @@ describe(`kill -9 of the bridge, ${String(KILLS)} times at different moments`, (
         .attachTerminal("shop", { data: () => undefined, reconnectMs: 0 })
         .catch(() => undefined);
       await delay(round * 3);
-      await kill();
+      await lab.killBridge();
       await opening;
       times.push(await start());
       const seen = lines().length;
@@ -156,9 +150,9 @@ describe(`kill -9 of the bridge, ${String(KILLS)} times at different moments`, (
           last = (last + Buffer.from(bytes).toString("latin1")).slice(-200);
         },
         gap: (from, to) => gaps.push([from, to]),
-        reconnectMs: 60_000,
+        reconnectMs: 600_000,
       });
-      await kill();
+      await lab.killBridge();
       await delay(4000);
       await start();
       await lab.until("the end is seen", () => last.includes("the-end"));
@@ -187,7 +181,7 @@ describe(`kill -9 of the bridge, ${String(KILLS)} times at different moments`, (
             () => null,
           );
         await delay(moment);
-        await kill(pid);
+        await lab.killBridge(pid);
         const id = await launching;
         if (id !== null) acknowledged.push(id);
         outcomes.push(`${moment}: ${id === null ? "cut" : "up"}`);
@@ -221,7 +215,7 @@ describe(`kill -9 of the bridge, ${String(KILLS)} times at different moments`, (
         const { grantId } = grant.grant;
         const doing = command === "revoke" ? lab.run(["grant", "revoke", grantId]) : lab.run([command, name]);
         await delay(330 + round * 60);
-        await kill();
+        await lab.killBridge();
         const ran = await doing;
         await start();
         await nothingUnowned();

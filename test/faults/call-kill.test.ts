@@ -9,7 +9,6 @@ import { WebSocket } from "ws";
 import { AgentClient } from "../support/agent-client.ts";
 import { spawnDoorward } from "../support/command.ts";
 import { openLab, REPO_OWNER, type Lab } from "../support/lab.ts";
-import { procFile } from "../support/leftovers.ts";
 import { ended, needsPrograms, OpenSsh, wrote } from "../support/openssh.ts";
 import { StdioAgent } from "../support/stdio-agent.ts";
 
@@ -52,12 +51,6 @@ describe("kill -9 of the bridge in the middle of calls and commands", { timeout:
       async () => (await lab.sh("shop", `pgrep -xfc 'sleep ${seconds}'; true`)).stdout === "1\n",
     );
 
-  async function kill(): Promise<void> {
-    const pid = await lab.bridgePid();
-    process.kill(pid, "SIGKILL");
-    await lab.until("the bridge is dead", () => !/^\d+ \(.*\) [^Z]/.test(procFile(pid, "stat")));
-  }
-
   /** Starts the bridge as any command does, and waits until machines can be used. */
   async function start(): Promise<void> {
     assert.equal((await lab.run(["ls"])).code, 0);
@@ -91,7 +84,7 @@ describe("kill -9 of the bridge in the middle of calls and commands", { timeout:
   /** The only record of a program; starts, and kills that follow, make no other. */
   async function only<T extends keyof Records>(program: string, type: T): Promise<Records[T]> {
     await start();
-    await kill();
+    await lab.killBridge();
     await start();
     const of = (await recorded()).filter((record) => record.program === program);
     const found = of.filter((record) => "tool" in record === (type === "tool-call"));
@@ -122,7 +115,7 @@ describe("kill -9 of the bridge in the middle of calls and commands", { timeout:
     const noted = readFileSync(join(lab.home, "state", "in-flight"), "utf8");
     assert.match(noted, /"program":"sleep"/);
     assert.doesNotMatch(noted, /8300/);
-    await kill();
+    await lab.killBridge();
     assert.match((await agent.answer(slow)).error?.message ?? "", /whether it had its effect is not known/);
     const record = await only("sleep", "tool-call");
     unknownEnd(record);
@@ -139,9 +132,9 @@ describe("kill -9 of the bridge in the middle of calls and commands", { timeout:
     await using agent = new StdioAgent(lab, ["shop", "--as", "codex"]);
     await agent.begin();
     await agent.call("run_command", { command: "exec /usr/bin/tail -f /dev/null", background: true });
-    await kill();
+    await lab.killBridge();
     await start();
-    await kill();
+    await lab.killBridge();
     await start();
     const found = (await recorded()).filter(({ program }) => program === "tail");
     assert.deepEqual(
@@ -154,7 +147,7 @@ describe("kill -9 of the bridge in the middle of calls and commands", { timeout:
     const child = spawnDoorward(["exec", "shop", "--", "sleep", "8400"], lab.env);
     const over = once(child, "close");
     await runs("8400");
-    await kill();
+    await lab.killBridge();
     assert.deepEqual(await over, [125, null]);
     const record = await only("sleep", "command");
     unknownEnd(record);
@@ -173,7 +166,7 @@ describe("kill -9 of the bridge in the middle of calls and commands", { timeout:
     await once(socket, "open");
     socket.send("up");
     await once(socket, "message");
-    await kill();
+    await lab.killBridge();
     const record = await only("cat", "command");
     unknownEnd(record);
     assert.equal(record.subject, "agent:test:1");
@@ -189,10 +182,10 @@ describe("kill -9 of the bridge in the middle of calls and commands", { timeout:
       return stream !== null;
     };
     await lab.until("a connection stands", connected);
-    await kill();
+    await lab.killBridge();
     await server;
     await start();
-    await kill();
+    await lab.killBridge();
     await start();
     const found = await recorded<EvidencePredicate<"forward">>("forward");
     const [record, ...more] = found.filter(({ outcome }) => outcome !== "refused");
@@ -206,7 +199,7 @@ describe("kill -9 of the bridge in the middle of calls and commands", { timeout:
     const child = open.start("ssh", ["-F", open.config, "shop.doorward", "echo up; sleep 8500"]);
     const over = ended(child);
     await wrote(child, "up");
-    await kill();
+    await lab.killBridge();
     assert.equal((await over).code, 255);
     await start();
     const lost = (await recorded()).filter(({ outcome }) => outcome === "bridge-lost").at(-1);
@@ -259,7 +252,7 @@ describe("kill -9 of the bridge in the middle of calls and commands", { timeout:
       const calling = Promise.allSettled([tools(), commands()]);
       await lab.until("calls are made", () => made.length > enough);
       await delay(Math.random() * 300);
-      await kill();
+      await lab.killBridge();
       over = true;
       await calling;
       await start();

@@ -35,7 +35,7 @@ describe("a bridge that starts while its state folder has no room", { skip: need
       const kept = await lab.up(lab.repo("shop"), "--name", "kept");
       await lab.up(lab.repo("other"), "--name", "gone");
       const [stays, ends] = [await containerOf(kept), await containerOf("gone")];
-      process.kill(await lab.bridgePid(), "SIGKILL");
+      await lab.killBridge();
       await lab.podman("kill", ends);
       fill();
 
@@ -57,7 +57,7 @@ describe("a bridge that starts while its state folder has no room", { skip: need
         rmSync(join(state, "filler"));
         // The store takes changes again, and learns what it missed with the next of them.
         await client.call("machines.remove", { params: { machine: "gone" }, query: { force: "true" } });
-        process.kill(await lab.bridgePid(), "SIGKILL");
+        await lab.killBridge();
         assert.equal((await lab.run(["ls"])).code, 0);
         assert.deepEqual(await states(), ["stopped"]);
         assert.equal((await lab.machine(kept)).stateReason, "stopped by command");

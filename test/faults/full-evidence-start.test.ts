@@ -38,7 +38,7 @@ describe("a bridge that starts while its evidence has no room", { skip: needsRoo
     const asks = lab.exec(kept, ["bash", "-c", ASKS]).catch(() => undefined);
     await lab.until("a question waits", async () => (await pending()) === 1);
     assert.equal(await fillEvidence(lab, kept), "EVIDENCE_UNWRITABLE");
-    process.kill(await lab.bridgePid(), "SIGKILL");
+    await lab.killBridge();
     await asks;
 
     const listed = await lab.run(["ls"]);

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { needsRoot, openLab, type Lab } from "../support/lab.ts";
-import { procFile } from "../support/leftovers.ts";
 
 const PADDED = `profiles:
   padded:
@@ -32,9 +31,7 @@ describe("a machine that spoils what the bridge measures of it", { skip: needsRo
     assert.ok(Number(spoiled.stdout) > 400, spoiled.stderr);
     const fill = "import os; os.mknod('/dev/shm/' + 'x' * 250, 0o020600, 0)";
     assert.equal((await lab.exec("honest", ["python3", "-c", fill])).code, 0);
-    const pid = await lab.bridgePid();
-    process.kill(pid, "SIGKILL");
-    await lab.until("the bridge is dead", () => !/^\d+ \(.*\) [^Z]/.test(procFile(pid, "stat")));
+    await lab.killBridge();
     assert.equal((await lab.run(["ls"])).code, 0);
     await lab.until("machines are adopted", async () => {
       await using client = lab.client();

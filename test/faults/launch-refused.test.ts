@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fillEvidence, smallEvidenceDisk } from "../support/full-evidence.ts";
 import { needsRoot, openLab, type Lab } from "../support/lab.ts";
+import { beforeRuntime } from "../support/oci-runtime.ts";
 
 const problemOf = (stderr: string): { code: string; detail: string } =>
   JSON.parse(stderr.trim().split("\n").at(-1) ?? "{}") as { code: string; detail: string };
@@ -89,14 +90,12 @@ describe(
   () => {
     let lab: Lab;
     let repo: string;
-    let runtime: string;
 
     before(async () => {
       lab = await openLab();
       repo = lab.repo("shop");
       await lab.up(repo);
       await lab.run(["rm", "shop"]);
-      runtime = runtimePath(lab);
     });
     after(async () => await lab[Symbol.asyncDispose]());
 
@@ -104,29 +103,21 @@ describe(
     async function launchWith(
       change: string,
     ): Promise<{ code: number | null; problem: { code: string; detail: string } }> {
-      const original = readFileSync(runtime);
-      const real = join(lab.root, "real-runtime");
-      writeFileSync(real, original, { mode: 0o755 });
-      const wrapper = [
-        "#!/bin/sh",
-        'bundle=; want=; for a in "$@"; do [ -z "$want" ] || { bundle=$a; want=; }; case $a in --bundle|-b) want=1;; --bundle=*) bundle=${a#--bundle=};; esac; done',
-        `case " $* " in *" create "*) [ -z "$bundle" ] || ${process.execPath} -e '`,
-        'const fs=require("fs"),f=process.argv[1]+"/config.json",c=JSON.parse(fs.readFileSync(f));',
-        change,
-        `fs.writeFileSync(f,JSON.stringify(c))' "$bundle";; esac`,
-        `exec ${real} "$@"`,
-      ].join("\n");
-      writeFileSync(runtime, wrapper);
-      chmodSync(runtime, 0o755);
-      try {
-        const ran = await lab.run(["up", repo, "--json"]);
-        return {
-          code: ran.code,
-          problem: ran.code === 0 ? { code: "LAUNCHED", detail: "" } : problemOf(ran.stderr),
-        };
-      } finally {
-        writeFileSync(runtime, original);
-      }
+      const script = (real: string): string =>
+        [
+          'bundle=; want=; for a in "$@"; do [ -z "$want" ] || { bundle=$a; want=; }; case $a in --bundle|-b) want=1;; --bundle=*) bundle=${a#--bundle=};; esac; done',
+          `case " $* " in *" create "*) [ -z "$bundle" ] || ${process.execPath} -e '`,
+          'const fs=require("fs"),f=process.argv[1]+"/config.json",c=JSON.parse(fs.readFileSync(f));',
+          change,
+          `fs.writeFileSync(f,JSON.stringify(c))' "$bundle";; esac`,
+          `exec ${real} "$@"`,
+        ].join("\n");
+      using _changed = beforeRuntime(lab, script);
+      const ran = await lab.run(["up", repo, "--json"]);
+      return {
+        code: ran.code,
+        problem: ran.code === 0 ? { code: "LAUNCHED", detail: "" } : problemOf(ran.stderr),
+      };
     }
 
     const changes: readonly (readonly [what: string, change: string])[] = [
@@ -182,12 +173,3 @@ describe(
     });
   },
 );
-
-/** The file that Podman runs as its OCI runtime; the engine's wrapper, which belongs to the lab. */
-function runtimePath(lab: Lab): string {
-  const folder = join(lab.home, "state", "podman", "bin");
-  const [name = ""] = existsSync(folder) ? readdirSync(folder) : [];
-  const path = join(folder, name);
-  assert.ok(name !== "" && statSync(path).isFile(), "the runtime is a file of the engine's own");
-  return path;
-}

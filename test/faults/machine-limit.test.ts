@@ -17,7 +17,7 @@ describe("a policy that lets one machine run", () => {
 
   it(
     "lets one of those that are started again run, however they are asked for",
-    { timeout: 120_000 },
+    { timeout: 600_000 },
     async () => {
       for (const [at, repo] of repos.entries()) {
         await lab.up(repo, "--name", `m${String(at)}`);

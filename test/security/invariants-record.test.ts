@@ -200,7 +200,7 @@ describe(
           const child = spawnDoorward(["up", "--new", repo], lab.env);
           const ended = once(child, "close");
           await delay(ms);
-          process.kill(await lab.bridgePid(), "SIGKILL");
+          await lab.killBridge();
           await ended;
           await lab.run(["ls"]);
           await using adopting = lab.client();

@@ -1,4 +1,4 @@
-import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DoorwardClient } from "@doorward/client";
 import type { ActionEvent, HostActionResponse, PendingApproval } from "@doorward/contracts";
@@ -38,7 +38,7 @@ export async function openActionLab(): Promise<ActionLab> {
   for (const folder of [notes, free, work, join(home, "bin")]) mkdirSync(folder);
   writeFileSync(program, TOOL, { mode: 0o755 });
   const policyPath = join(lab.home, "config", "policy.yaml");
-  let text = `version: 1\nroots:\n  - { path: ${lab.sources}, access: rw }\n${POLICY}`;
+  let text = readFileSync(policyPath, "utf8");
   return {
     ...{ lab, notes, free, work, program },
     repolicy: (change) => {

@@ -17,7 +17,8 @@ import { connect, type DoorwardClient } from "@doorward/client";
 import type { EvidenceRow, MachineView } from "@doorward/contracts";
 import { runDoorward, Screen, type Ran, type RunOptions } from "./command.ts";
 import { freePort } from "./free-port.ts";
-import { machineProcesses, mountsBelow, procFile, processesOf } from "./leftovers.ts";
+import { hasEnded, machineProcesses, mountsBelow, procFile, processesOf } from "./leftovers.ts";
+import { OwnTime } from "./own-time.ts";
 import { sharedImageStore } from "./shared-image.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -194,14 +195,22 @@ export class Lab implements AsyncDisposable {
     return listed.map(({ Id, State }) => `${Id} ${State}`);
   }
 
-  /** Waits until something holds; throws what `describe` says when it does not in time. */
+  /** Waits until something holds; throws what `describe` says when it does not in time, by the clock of {@link OwnTime}. */
   async until(what: string, holds: () => Promise<boolean> | boolean, ms = 180_000): Promise<number> {
     const began = performance.now();
+    using since = new OwnTime();
     while (!(await holds())) {
-      if (performance.now() - began > ms) throw new Error(`never: ${what}`);
+      if (since.ms > ms) throw new Error(`never: ${what}`);
       await delay(25);
     }
     return performance.now() - began;
+  }
+
+  /** Kills the bridge with SIGKILL, and waits until nothing of its process is left that could still answer. */
+  async killBridge(known?: number): Promise<void> {
+    const pid = known ?? (await this.bridgePid());
+    process.kill(pid, "SIGKILL");
+    await this.until("the bridge is dead", () => hasEnded(pid));
   }
 
   /** Stops the bridge, if one runs, and waits until its process has ended. */
@@ -209,7 +218,8 @@ export class Lab implements AsyncDisposable {
     const pid = await this.bridgePid().catch(() => null);
     await this.run(["bridge", "stop"]);
     for (let round = 0; pid !== null && procFile(pid, "stat") !== ""; round += 1) {
-      if (round === 400) end(pid);
+      // It gives up by itself before.
+      if (round === 2400) end(pid);
       await delay(25);
     }
   }

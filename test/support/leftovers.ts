@@ -22,6 +22,16 @@ export function procFile(pid: number | string, name: string): string {
   }
 }
 
+/** Whether every thread of a process has ended: one that waits for a disk keeps its files and sockets open until then. */
+export function hasEnded(pid: number): boolean {
+  const task = `/proc/${String(pid)}/task`;
+  try {
+    return readdirSync(task).every((id) => !/^\d+ \(.*\) [^ZX]/.test(procFile(pid, `task/${id}/stat`)));
+  } catch {
+    return true;
+  }
+}
+
 /** Processes that belong to a folder: named in their command line, or mounted into their own mount namespace. */
 export function processesOf(folder: string): HostProcess[] {
   return pids()
