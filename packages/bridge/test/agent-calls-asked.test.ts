@@ -33,7 +33,7 @@ test("an approved call runs exactly as it was asked, once, and its result is fet
   const { approval_id: id } = await lab.answer("write_file", given);
   given.content = "something else";
   assert.equal((await lab.answer("check_approval", { approval_id: id }))["status"], "pending");
-  const waiting = lab.answer("check_approval", { approval_id: id, wait_seconds: 10 });
+  const waiting = lab.answer("check_approval", { approval_id: id, wait_seconds: 300 });
   lab.asked[0]?.approve();
   const done = await waiting;
   assert.equal(done["status"], "done");
@@ -54,7 +54,7 @@ test("a refusal is final for the call, and the same call is not asked about agai
   await using lab = open([tool], asking);
   const { approval_id: id } = await lab.answer("write_file", { path: "a" });
   lab.asked[0]?.refuse();
-  const checked = await lab.answer("check_approval", { approval_id: id, wait_seconds: 10 });
+  const checked = await lab.answer("check_approval", { approval_id: id, wait_seconds: 300 });
   assert.equal(checked["status"], "refused");
   assert.equal(failure(await lab.call("write_file", { path: "a" })).code, "APPROVAL_DENIED");
   assert.equal((await lab.answer("check_approval", { approval_id: id }))["status"], "refused");
@@ -68,7 +68,7 @@ test("a refusal holds for every session of that kind of client: one that starts 
   await using lab = open([tool], asking);
   const { approval_id: id } = await lab.answer("write_file", { path: "a" });
   lab.asked[0]?.refuse();
-  await lab.answer("check_approval", { approval_id: id, wait_seconds: 10 });
+  await lab.answer("check_approval", { approval_id: id, wait_seconds: 300 });
   const session = (subject: string) => open([tool], { ...asking, caller: lab.caller, subject });
   await using again = session("agent:codex:s2");
   const refused = failure(await again.call("write_file", { path: "./a" }));
@@ -84,7 +84,7 @@ test("a question that was withdrawn is no refusal: it may be asked again", async
   await using lab = open([tool], asking);
   const { approval_id: id } = await lab.answer("write_file", { path: "a" });
   lab.asked[0]?.refuse("approvals.withdrawn");
-  await lab.answer("check_approval", { approval_id: id, wait_seconds: 10 });
+  await lab.answer("check_approval", { approval_id: id, wait_seconds: 300 });
   assert.equal((await lab.answer("write_file", { path: "a" }))["status"], "pending");
   assert.equal(lab.asked.length, 2);
 });
@@ -106,7 +106,7 @@ test("the same call made many times at once is one question", async () => {
   assert.equal(ids.size, 1);
   assert.equal(lab.asked.length, 1);
   lab.asked[0]?.approve();
-  await lab.answer("check_approval", { approval_id: [...ids][0], wait_seconds: 10 });
+  await lab.answer("check_approval", { approval_id: [...ids][0], wait_seconds: 300 });
   assert.equal(ran(), 1);
 });
 
@@ -158,7 +158,7 @@ test("a grant that lost the operation while the operator thought does not run th
       });
   };
   lab.asked[0]?.approve();
-  const checked = await lab.answer("check_approval", { approval_id: id, wait_seconds: 10 });
+  const checked = await lab.answer("check_approval", { approval_id: id, wait_seconds: 300 });
   assert.equal(checked["status"], "failed");
   assert.equal(ran(), 0);
 });

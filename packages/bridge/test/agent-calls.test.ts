@@ -146,7 +146,7 @@ test("a host action that must be confirmed answers at once, and check_approval h
   const answer = await lab.answer("host_clipboard_write", { text: "x", reason: "to paste" });
   assert.deepEqual([answer["status"], answer["approval_id"]], ["pending", "a_hostaction1"]);
   finish(done({ bytes: 1 }));
-  const checked = await lab.answer("check_approval", { approval_id: "a_hostaction1", wait_seconds: 10 });
+  const checked = await lab.answer("check_approval", { approval_id: "a_hostaction1", wait_seconds: 300 });
   assert.equal(checked["status"], "done");
   assert.deepEqual((checked["result"] as { status: string }).status, "done");
 });
@@ -164,7 +164,7 @@ test("a host action that the operator refused is refused for good, one that fail
   };
   await using lab = open(HOST_TOOLS, { capabilities: ["system.clipboard.write"], hostAction });
   const { approval_id: id } = await lab.answer("host_clipboard_write", { text: "x", reason: "r" });
-  const checked = await lab.answer("check_approval", { approval_id: id, wait_seconds: 10 });
+  const checked = await lab.answer("check_approval", { approval_id: id, wait_seconds: 300 });
   assert.equal(checked["status"], "refused");
   assert.equal(
     failure(await lab.call("host_clipboard_write", { text: "x", reason: "r" })).code,

@@ -201,12 +201,15 @@ test("a command in the background is polled, fed, ended, and its end is recorded
   });
   const id = started["command_id"];
   assert.equal(started["state"], "running");
-  assert.equal(textOf(await lab.answer("command_output", { command_id: id, wait_seconds: 5 })), "got one\n");
+  assert.equal(
+    textOf(await lab.answer("command_output", { command_id: id, wait_seconds: 120 })),
+    "got one\n",
+  );
   await lab.answer("send_input", { command_id: id, text: "two\n", end: true });
   let text = "";
   let state: unknown;
   for (let left = 20; left > 0 && state !== "exited"; left -= 1) {
-    const page = await lab.answer("command_output", { command_id: id, wait_seconds: 5 });
+    const page = await lab.answer("command_output", { command_id: id, wait_seconds: 120 });
     text += textOf(page);
     state = page["state"];
   }
@@ -236,9 +239,9 @@ test("a signal that a command handles leaves it running", async () => {
     command: "trap 'echo caught' USR1; echo ready; while :; do sleep 0.1; done",
     background: true,
   });
-  assert.match(textOf(await lab.answer("command_output", { command_id: id, wait_seconds: 30 })), /ready/);
+  assert.match(textOf(await lab.answer("command_output", { command_id: id, wait_seconds: 120 })), /ready/);
   assert.equal((await lab.answer("stop_command", { command_id: id, signal: "SIGUSR1" }))["state"], "running");
-  assert.match(textOf(await lab.answer("command_output", { command_id: id, wait_seconds: 5 })), /caught/);
+  assert.match(textOf(await lab.answer("command_output", { command_id: id, wait_seconds: 120 })), /caught/);
 });
 
 test("a command in the background ends at its time", async () => {
@@ -248,7 +251,7 @@ test("a command in the background ends at its time", async () => {
     background: true,
     timeout_seconds: 1,
   });
-  const page = await lab.answer("command_output", { command_id: id, wait_seconds: 10 });
+  const page = await lab.answer("command_output", { command_id: id, wait_seconds: 120 });
   assert.equal(page["state"], "timed-out");
 });
 

@@ -44,7 +44,7 @@ async function refused(name: string, given: object, caller = createToolCaller(to
   const lab = open({ caller });
   const { approval_id: id } = await lab.answer(name, given);
   lab.asked[0]?.refuse();
-  await lab.answer("check_approval", { approval_id: id, wait_seconds: 10 });
+  await lab.answer("check_approval", { approval_id: id, wait_seconds: 300 });
   return lab;
 }
 

@@ -116,13 +116,18 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
 test("a grant of a few seconds outlives them, because it is renewed", async () => {
   await using shim = new Shim(lab, ["shop", "--for", "4s"]);
   await shim.ask(1, "ping");
-  const id = live()[0]?.grant.grantId;
-  await new Promise((resolve) => setTimeout(resolve, 5500));
-  assert.ok("result" in (await shim.ask(2, "ping")));
-  assert.deepEqual(
-    live().map(({ grant }) => grant.grantId),
-    [id],
-  );
+  const ids = () => live().map(({ grant }) => grant.grantId);
+  let before: readonly string[] = [];
+  let after: readonly string[] = [];
+  // On a host that stands still for half of a grant's time nobody renews it, and another takes its place.
+  for (let round = 2; round < 7 && (round === 2 || before[0] !== after[0]); round += 1) {
+    before = ids();
+    await new Promise((resolve) => setTimeout(resolve, 5500));
+    assert.ok("result" in (await shim.ask(round, "ping")));
+    after = ids();
+  }
+  assert.deepEqual(after, before);
+  assert.equal(after.length, 1);
 });
 
 test("a revoked grant is not replaced: what was under way and all that follows is an error", async () => {

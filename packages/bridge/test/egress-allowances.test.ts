@@ -6,7 +6,7 @@ import { BY, EgressLab, eventually, LAB, of, refusal, SHOP, signal } from "./egr
 describe("allowances by command", () => {
   it("open a host for one machine only, are recorded with who gave them, and end in time", async () => {
     await using lab = await EgressLab.open({ egress: { presets: [] } });
-    await lab.egress.allow(SHOP, { host: "*.example.com", ports: [443], seconds: 1 }, BY);
+    await lab.egress.allow(SHOP, { host: "*.example.com", ports: [443], seconds: 5 }, BY);
     const permit = await lab.egress.gate.decide(lab.target("a.example.com", 443), signal);
     assert.match(permit.rule, /^allowed until 2/);
     await refusal(lab.egress.gate.decide(lab.target("a.example.com", 443, LAB), signal));
@@ -116,7 +116,7 @@ describe("allowances by command", () => {
     await decide();
     await refusal(decide(8443));
     await lab.egress.deny(SHOP, "a.example.com", BY);
-    await lab.egress.allow(SHOP, { host: "a.example.com", ports: [443, 8443], seconds: 1 }, BY);
+    await lab.egress.allow(SHOP, { host: "a.example.com", ports: [443, 8443], seconds: 5 }, BY);
     await decide(8443);
     await eventually(
       () =>
@@ -132,7 +132,7 @@ describe("allowances by command", () => {
 
   it("end by the clock, with a cut, also when the disk takes no change", async () => {
     await using lab = await EgressLab.open({});
-    await lab.egress.allow(SHOP, { host: "a.example.com", ports: [443], seconds: 1 }, BY);
+    await lab.egress.allow(SHOP, { host: "a.example.com", ports: [443], seconds: 5 }, BY);
     const permit = await lab.egress.gate.decide(lab.target("a.example.com", 443), signal);
     const cut: DoorwardError[] = [];
     using _live = lab.egress.gate.track(permit, (reason) => cut.push(reason));

@@ -66,7 +66,7 @@ describe("asking", () => {
   });
 
   it("nobody's answer is a no, and two machines are two questions", async () => {
-    await using lab = await EgressLab.open({ egress: { askSeconds: 1 } });
+    await using lab = await EgressLab.open({ egress: { askSeconds: 5 } });
     const works = [SHOP, LAB].map((machine) =>
       lab.egress.gate.decide(lab.target("a.example.com", 443, machine), signal),
     );

@@ -254,12 +254,20 @@ test("a grant that is narrower than the machine's repos can't hold terminal.forw
 });
 
 test("a grant that expires cuts what is open", async () => {
-  const { token } = await lab.grant(machine, ["terminal.forward"], "8s");
-  await using client = connect({ url: `http://127.0.0.1:${String(await lab.tcpPort())}`, token });
-  const stream = await client.forward(machine, 3001);
-  const failed = new Promise<unknown>((resolve) => stream.once("error", resolve));
-  stream.resume();
-  assert.ok(withCode("GRANT_EXPIRED")(await failed));
+  const url = `http://127.0.0.1:${String(await lab.tcpPort())}`;
+  for (;;) {
+    const { token } = await lab.grant(machine, ["terminal.forward"], "8s");
+    await using client = connect({ url, token });
+    const stream = await client.forward(machine, 3001).catch((error: unknown) => {
+      // On a host that stands still its time is over before anything is open.
+      assert.ok(withCode("GRANT_EXPIRED")(error));
+    });
+    if (stream === undefined) continue;
+    const failed = new Promise<unknown>((resolve) => stream.once("error", resolve));
+    stream.resume();
+    assert.ok(withCode("GRANT_EXPIRED")(await failed));
+    return;
+  }
 });
 
 test("each connection leaves a record of its start and of its end", async () => {
@@ -280,7 +288,7 @@ test("a killed bridge cuts connections with an error, and new ones pass when it 
   await once(socket, "data");
   const closed = new Promise((resolve) => socket.once("close", resolve));
   socket.resume();
-  process.kill(await lab.bridgePid(), "SIGKILL");
+  await lab.killBridge();
   await closed;
   await lab.run(["ls"]);
   await lab.until("served again", async () => {

@@ -202,8 +202,12 @@ describe("door sockets", () => {
   });
 
   it("expiry closes the socket with 4401 GRANT_EXPIRED", async () => {
-    const short = await bench.grant({ seconds: 4 });
-    const socket = await dialDoor(bench, { token: short.token });
+    let socket: Awaited<ReturnType<typeof dialDoor>> | undefined;
+    // On a host that stands still its time is over before the door is open.
+    while (socket === undefined) {
+      const { token } = await bench.grant({ seconds: 4 });
+      socket = await dialDoor(bench, { token }).catch(() => undefined);
+    }
     assert.deepEqual(await closing(socket), { code: 4401, reason: "GRANT_EXPIRED" });
   });
 

@@ -9,7 +9,7 @@ import { WebSocket, WebSocketServer } from "ws";
 import { ByteBudget } from "../src/gateway/byte-budget.ts";
 import { UnfinishedMessage } from "../src/gateway/unfinished-message.ts";
 
-const MESSAGE_MS = 200;
+const MESSAGE_MS = 1000;
 
 let budget: ByteBudget;
 let late: string[];
