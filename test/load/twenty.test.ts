@@ -66,8 +66,9 @@ describe(`${String(COUNT)} machines at once`, () => {
       answers.map(({ stdout }) => stdout.trim()),
       launched.map(({ name }) => `${name} ${name}`),
     );
-    const maps = new Set(lab.inside().map(({ pid }) => procFile(pid, "uid_map")));
-    assert.equal(maps.size, COUNT, "a range of ids each");
+    const maps = lab.inside().map(({ pid }) => procFile(pid, "uid_map"));
+    // What has just ended has none.
+    assert.equal(new Set(maps.filter((map) => map !== "")).size, COUNT, "a range of ids each");
 
     const removing = performance.now();
     await Promise.all(launched.map(({ id }) => client.call("machines.remove", { params: { machine: id } })));

@@ -195,9 +195,11 @@ describe(
     });
 
     it("more calls than a session may have at once are refused in words, and none is lost", async () => {
-      const calls = Array.from({ length: 48 }, () =>
-        hostile.agent.call("run_command", { command: "sleep 1" }),
-      );
+      const waits = { command: "until [ -e /tmp/enough ]; do sleep 0.1; done" };
+      const calls = Array.from({ length: 48 }, () => hostile.agent.call("run_command", waits));
+      await Promise.race(calls);
+      await other.agent.answer("run_command", { command: "true" });
+      await lab.sh("shop", "touch /tmp/enough");
       const results = await Promise.all(calls);
       const refused = results.filter(({ isError }) => isError === true);
       assert.ok(refused.length > 0 && refused.length <= 16, String(refused.length));

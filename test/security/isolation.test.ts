@@ -47,37 +47,48 @@ describe("what runs in a machine is confined to it", { skip: needsRoot }, () => 
     const ran = await lab.exec("shop", ["python3", "-c", program]);
     return (ran.stdout + ran.stderr).trim();
   };
-  const status = (pid: number, field: string): string =>
-    new RegExp(`^${field}:\\s+(.*)$`, "m").exec(procFile(pid, "status"))?.[1] ?? "";
+  const field = (status: string, name: string): string =>
+    new RegExp(`^${name}:\\s+(.*)$`, "m").exec(status)?.[1] ?? "";
+  /** Processes inside with what the host says of them; without those that ended while it was read. */
+  const alive = () =>
+    lab
+      .inside()
+      .map(({ pid, command }) => {
+        const [status = "", uids = "", gids = ""] = ["status", "uid_map", "gid_map"].map((name) =>
+          procFile(pid, name),
+        );
+        return { command, status, uids, gids };
+      })
+      .filter(({ status, uids, gids }) => status !== "" && uids !== "" && gids !== "");
 
   it("its processes have no uid of a real user or of root on the host", () => {
-    const inside = lab.inside();
+    const inside = alive();
     assert.ok(inside.length >= 2, "init and guest are seen from the host");
     const known = new Set(
       readFileSync("/etc/passwd", "utf8")
         .split("\n")
         .map((line) => Number(line.split(":")[2])),
     );
-    for (const { pid, command } of inside) {
-      for (const field of ["Uid", "Gid"]) {
-        for (const id of status(pid, field).split(/\s+/).map(Number)) {
-          assert.ok(id >= 1_000_000, `${command} has ${field} ${id}`);
+    for (const { command, status, uids, gids } of inside) {
+      for (const name of ["Uid", "Gid"]) {
+        for (const id of field(status, name).split(/\s+/).map(Number)) {
+          assert.ok(id >= 1_000_000, `${command} has ${name} ${id}`);
           assert.ok(!known.has(id));
         }
       }
-      const [first, outside, size] = procFile(pid, "uid_map").trim().split(/\s+/).map(Number);
+      const [first, outside, size] = uids.trim().split(/\s+/).map(Number);
       assert.deepEqual([first, size], [0, 65_536], "one range of its own");
       assert.ok((outside ?? 0) >= 1_000_000);
-      assert.equal(procFile(pid, "gid_map").trim().split("\n").length, 1);
+      assert.equal(gids.trim().split("\n").length, 1);
     }
   });
 
   it("its processes have no capability, can gain none, and run under a seccomp filter, seen from the host", () => {
-    for (const { pid, command } of lab.inside()) {
-      for (const field of ["CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"])
-        assert.match(status(pid, field), /^0{16}$/, `${field} of ${command}`);
-      assert.equal(status(pid, "NoNewPrivs"), "1", command);
-      assert.equal(status(pid, "Seccomp"), "2", command);
+    for (const { command, status } of alive()) {
+      for (const name of ["CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"])
+        assert.match(field(status, name), /^0{16}$/, `${name} of ${command}`);
+      assert.equal(field(status, "NoNewPrivs"), "1", command);
+      assert.equal(field(status, "Seccomp"), "2", command);
     }
   });
 
@@ -88,7 +99,7 @@ describe("what runs in a machine is confined to it", { skip: needsRoot }, () => 
 
   it("two machines have ranges of ids that do not overlap", async () => {
     const other = await lab.up(repo, "--new");
-    const starts = new Set(lab.inside().map(({ pid }) => procFile(pid, "uid_map").trim().split(/\s+/)[1]));
+    const starts = new Set(alive().map(({ uids }) => uids.trim().split(/\s+/)[1]));
     assert.equal(starts.size, 2);
     await lab.run(["rm", other]);
   });
