@@ -66,7 +66,7 @@ describe("calls that wait for the operator, decided on the command line", { time
     assert.match(shown.stdout, /\+and more/);
     assert.equal(readFileSync(join(repo, "README.md"), "utf8"), "hello\n");
     assert.equal((await lab.run(["action", "approve", String(id), "--yes"])).code, 0);
-    const checked = await agent.answer("check_approval", { approval_id: id, wait_seconds: 20 });
+    const checked = await agent.answer("check_approval", { approval_id: id, wait_seconds: 300 });
     assert.equal(checked["status"], "done");
     assert.equal(readFileSync(join(repo, "README.md"), "utf8"), call.content);
   });
@@ -79,7 +79,7 @@ describe("calls that wait for the operator, decided on the command line", { time
     assert.doesNotMatch(shown.stdout, /\u202e/);
     assert.notEqual((await lab.run(["action", "approve", String(id), "--yes", "--for", "10m"])).code, 0);
     assert.equal((await lab.run(["action", "approve", String(id), "--yes"])).code, 0);
-    const checked = await agent.answer("check_approval", { approval_id: id, wait_seconds: 20 });
+    const checked = await agent.answer("check_approval", { approval_id: id, wait_seconds: 300 });
     assert.equal((checked["result"] as { exit_code: number }).exit_code, 0);
     await agent.answer("check_approval", { approval_id: id });
     assert.equal(readFileSync(join(repo, "ran.txt"), "utf8"), "ran\n");
@@ -90,14 +90,14 @@ describe("calls that wait for the operator, decided on the command line", { time
     const { approval_id: id } = await agent.answer("write_file", call);
     writeFileSync(join(repo, "README.md"), "changed meanwhile\n");
     assert.equal((await lab.run(["action", "approve", String(id), "--yes"])).code, 0);
-    const failed = await agent.refusal("check_approval", { approval_id: id, wait_seconds: 20 });
+    const failed = await agent.refusal("check_approval", { approval_id: id, wait_seconds: 300 });
     assert.match(failed, /APPROVAL_CHANGED.*Read the file again/s);
     assert.equal(readFileSync(join(repo, "README.md"), "utf8"), "changed meanwhile\n");
     const { approval_id: again } = await agent.answer("write_file", call);
     assert.notEqual(again, id);
     assert.match((await lab.run(["action", "ls"])).stdout, /-changed meanwhile/);
     assert.equal((await lab.run(["action", "approve", String(again), "--yes"])).code, 0);
-    await agent.answer("check_approval", { approval_id: again, wait_seconds: 20 });
+    await agent.answer("check_approval", { approval_id: again, wait_seconds: 300 });
     assert.equal(readFileSync(join(repo, "README.md"), "utf8"), "approved\n");
   });
 
@@ -123,10 +123,10 @@ describe("calls that wait for the operator, decided on the command line", { time
     for (const id of ids) assert.equal((await lab.run(["action", "approve", String(id), "--yes"])).code, 0);
     for (const id of ids.slice(0, 2))
       assert.match(
-        await agent.refusal("check_approval", { approval_id: id, wait_seconds: 20 }),
+        await agent.refusal("check_approval", { approval_id: id, wait_seconds: 300 }),
         /APPROVAL_CHANGED/,
       );
-    await agent.answer("check_approval", { approval_id: ids[2], wait_seconds: 20 });
+    await agent.answer("check_approval", { approval_id: ids[2], wait_seconds: 300 });
     const content = (name: string): string => readFileSync(join(repo, name), "utf8");
     assert.deepEqual(
       [content("comes.txt"), content("other.txt"), content("seen.txt")],
@@ -144,14 +144,14 @@ describe("calls that wait for the operator, decided on the command line", { time
     const call = { path: "again.txt", content: "x" };
     const { approval_id: id } = await agent.answer("write_file", call);
     assert.equal((await lab.run(["action", "approve", String(id), "--yes", "--for", "10m"])).code, 0);
-    await agent.answer("check_approval", { approval_id: id, wait_seconds: 20 });
+    await agent.answer("check_approval", { approval_id: id, wait_seconds: 300 });
     assert.equal((await agent.answer("write_file", call))["created"], false);
     const other = await agent.answer("write_file", { ...call, content: "y" });
     assert.equal(other["status"], "pending");
     assert.equal((await lab.run(["action", "deny", String(other["approval_id"])])).code, 0);
     const checked = await agent.call("check_approval", {
       approval_id: other["approval_id"],
-      wait_seconds: 20,
+      wait_seconds: 300,
     });
     assert.equal(checked.structuredContent?.["status"], "refused");
   });
@@ -163,7 +163,7 @@ describe("calls that wait for the operator, decided on the command line", { time
     const asked = (await first.call("write_file", refused)).result?.structuredContent;
     assert.equal(asked?.["status"], "pending");
     assert.equal((await lab.run(["action", "deny", String(asked["approval_id"])])).code, 0);
-    const check = { approval_id: asked["approval_id"], wait_seconds: 20 };
+    const check = { approval_id: asked["approval_id"], wait_seconds: 300 };
     await first.call("check_approval", check);
     first.child.kill("SIGKILL");
     await using second = new StdioAgent(lab, ["shop", "--as", "codex", "--op", OPERATIONS.join(",")]);

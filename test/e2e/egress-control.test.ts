@@ -10,7 +10,7 @@ import { openLab, type Lab } from "../support/lab.ts";
 
 /** Asks the proxy in the machine for a URL, whatever its environment says, and prints the answer and its status. */
 const ask = (url: string): string =>
-  `curl -sS --noproxy '' -x http://127.0.0.1:3128 -m 20 -w ' %{http_code}' '${url}'`;
+  `curl -sS --noproxy '' -x http://127.0.0.1:3128 -m 300 -w ' %{http_code}' '${url}'`;
 
 describe("the operator's control of a machine's way out", { timeout: 600_000 }, () => {
   let lab: Lab;
@@ -84,13 +84,13 @@ describe("the operator's control of a machine's way out", { timeout: 600_000 }, 
     await policy({ allow: [] });
     const ran = await download;
     assert.notEqual(ran.code, 0);
-    assert.ok(ran.ms < 19_000, "it was cut, and did not time out");
+    assert.notEqual(ran.code, 28, "it was cut, and did not time out");
     stop.abort();
     await watching;
   });
 
   it("many hosts are one question, and the operator's no reaches the programs", async () => {
-    await policy({ askSeconds: 60 });
+    await policy({ askSeconds: 300 });
     const asked = ["a", "b", "c"].map((name) => lab.sh("shop", ask(`http://${name}.example.org/`)));
     let pending: readonly PendingApproval[] = [];
     await lab.until("one question with three hosts", async () => {

@@ -14,7 +14,7 @@ const MARK = "__HERMES_CWD_0a1b2c3d4e5f__";
 
 /**
  * What Hermes puts on the wire with `terminal.backend: ssh`, argument by argument and in its order, as its source has it
- * at 0089d30; Hermes itself is not to be had from a package registry. `-F` alone is ours: OpenSSH looks for
+ * at 0089d30; Hermes itself is not to be had from a package registry. `-F` is ours: OpenSSH looks for
  * `~/.ssh/config` in the home folder of the password file, which is not this test's.
  */
 describe("Hermes' ssh backend, as it talks to a machine", { timeout: 600_000, skip }, () => {
@@ -37,7 +37,8 @@ describe("Hermes' ssh backend, as it talks to a machine", { timeout: 600_000, sk
       "StrictHostKeyChecking=accept-new",
       "ConnectTimeout=10",
     ];
-    options = settings.flatMap((setting) => ["-o", setting]);
+    // The first of two counts: a test's host may stand still for longer.
+    options = ["ConnectTimeout=300", ...settings].flatMap((setting) => ["-o", setting]);
   });
   after(async () => {
     await open.ssh(["-o", control, "-O", "exit", TARGET]);

@@ -85,7 +85,7 @@ describe("agents' tools act on the host with a confirmation given there alone", 
     const { lines } = await pendingOf(operator, id);
     assert.match(lines.join("\n"), new RegExp(path));
     await approve(operator, id);
-    const checked = await opened.agent.answer("check_approval", { approval_id: id, wait_seconds: 20 });
+    const checked = await opened.agent.answer("check_approval", { approval_id: id, wait_seconds: 300 });
     assert.equal(checked["status"], "done");
     assert.equal(readFileSync(path, "utf8"), "x");
   });
@@ -105,7 +105,7 @@ describe("agents' tools act on the host with a confirmation given there alone", 
     const { approval_id: approval } = await opened.agent.answer("host_change_files", write(path));
     const id = String(approval);
     await operator.call("approvals.deny", { params: { approval: id }, body: { reason: "no" } });
-    const checked = await opened.agent.call("check_approval", { approval_id: id, wait_seconds: 20 });
+    const checked = await opened.agent.call("check_approval", { approval_id: id, wait_seconds: 300 });
     assert.equal(checked.structuredContent?.["status"], "refused");
     assert.match(await opened.agent.refusal("host_change_files", write(path)), /refused it/);
     assert.deepEqual(await waiting(), []);
@@ -183,7 +183,7 @@ describe("agents' tools act on the host with a confirmation given there alone", 
     };
     const { approval_id: approval } = await opened.agent.answer("host_run_command", call);
     await approve(operator, String(approval));
-    const checked = await opened.agent.answer("check_approval", { approval_id: approval, wait_seconds: 20 });
+    const checked = await opened.agent.answer("check_approval", { approval_id: approval, wait_seconds: 300 });
     assert.match(JSON.stringify(checked["result"]), /said hi/);
   });
 
@@ -192,7 +192,7 @@ describe("agents' tools act on the host with a confirmation given there alone", 
     const path = fresh();
     const { approval_id: approval } = await opened.agent.answer("host_change_files", write(path));
     await approve(operator, String(approval), "10m");
-    await opened.agent.answer("check_approval", { approval_id: approval, wait_seconds: 20 });
+    await opened.agent.answer("check_approval", { approval_id: approval, wait_seconds: 300 });
     const again = await opened.agent.answer("host_change_files", write(path));
     assert.equal(again["status"], "done");
     const other = await opened.agent.answer("host_change_files", write(fresh()));
@@ -207,14 +207,14 @@ describe("agents' tools act on the host with a confirmation given there alone", 
     const { lines } = await pendingOf(operator, String(approval));
     assert.match(lines.join("\n"), /registry\.example\.org port 443/);
     await operator.call("approvals.deny", { params: { approval: String(approval) }, body: {} });
-    const checked = await opened.agent.call("check_approval", { approval_id: approval, wait_seconds: 20 });
+    const checked = await opened.agent.call("check_approval", { approval_id: approval, wait_seconds: 300 });
     assert.equal(checked.structuredContent?.["status"], "refused");
     assert.match(await opened.agent.refusal("request_egress", call), /refused/);
     const approved = await opened.agent.answer("request_egress", { ...call, host: "pypi.example.org" });
     await approve(operator, String(approved["approval_id"]));
     const done = await opened.agent.answer("check_approval", {
       approval_id: approved["approval_id"],
-      wait_seconds: 20,
+      wait_seconds: 300,
     });
     assert.match(JSON.stringify(done["result"]), /may|lets machine/);
   });

@@ -3,7 +3,7 @@ import process from "node:process";
 import { setTimeout } from "node:timers";
 
 /** What every client is put through; prints what it saw as one JSON document. */
-export async function drive(client, transport, call) {
+export async function drive(client, transport, call, patienceMs = 10_000) {
   const seen = {};
   try {
     await client.connect(transport);
@@ -17,7 +17,7 @@ export async function drive(client, transport, call) {
       () => "answered",
       ({ code }) => code,
     );
-    seen.cancelled = await cancelled(call, seen);
+    seen.cancelled = await cancelled(call, seen, patienceMs);
     seen.templates = (await client.listResourceTemplates()).resourceTemplates.length;
   } catch (error) {
     seen.error = { name: error.name, code: error.code, message: String(error.message) };
@@ -28,15 +28,15 @@ export async function drive(client, transport, call) {
 }
 
 /** Cancels a call that never ends by itself, once it told that it began. */
-async function cancelled(call, seen) {
+async function cancelled(call, seen, patienceMs) {
   const controller = new globalThis.AbortController();
   const onprogress = ({ message }) => {
     seen.progress = message;
     controller.abort("enough");
   };
-  const options = { signal: controller.signal, onprogress, timeout: 20_000 };
+  const options = { signal: controller.signal, onprogress, timeout: 600_000 };
   // Not every tool tells something before it is done.
-  setTimeout(() => controller.abort("enough"), 10_000).unref();
+  setTimeout(() => controller.abort("enough"), patienceMs).unref();
   return await call({ name: "run_command", arguments: { command: "exec sleep 4321" } }, options).then(
     () => "answered",
     () => controller.signal.aborted,

@@ -7,7 +7,7 @@ import { WebSocketClientTransport } from "@modelcontextprotocol/sdk/client/webso
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { drive } from "./drive.mjs";
 
-const { transport, url, token, command, args, env } = JSON.parse(process.argv[2]);
+const { transport, url, token, command, args, env, patienceMs } = JSON.parse(process.argv[2]);
 
 // This transport can't send headers, so the token travels as a subprotocol, as browsers do it.
 class Socket extends globalThis.WebSocket {
@@ -17,7 +17,7 @@ class Socket extends globalThis.WebSocket {
 }
 
 function open() {
-  if (transport === "stdio") return new StdioClientTransport({ command, args, env });
+  if (transport === "stdio") return new StdioClientTransport({ command, args, env, patienceMs });
   if (transport === "http")
     return new StreamableHTTPClientTransport(new URL(url), {
       requestInit: { headers: { authorization: `Bearer ${token}` } },
@@ -27,4 +27,4 @@ function open() {
 }
 
 const client = new Client({ name: "sdk-v1", version: "1" }, { capabilities: {} });
-await drive(client, open(), (params, options) => client.callTool(params, undefined, options));
+await drive(client, open(), (params, options) => client.callTool(params, undefined, options), patienceMs);

@@ -5,7 +5,7 @@ import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/cli
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { drive } from "./drive.mjs";
 
-const { transport, url, token, command, args, env, mode } = JSON.parse(process.argv[2]);
+const { transport, url, token, command, args, env, mode, patienceMs } = JSON.parse(process.argv[2]);
 
 const open = () =>
   transport === "stdio"
@@ -18,4 +18,4 @@ const client = new Client(
   { name: "sdk-v2", version: "1" },
   { capabilities: {}, ...(mode === undefined ? {} : { versionNegotiation: { mode } }) },
 );
-await drive(client, open(), (params, options) => client.callTool(params, options));
+await drive(client, open(), (params, options) => client.callTool(params, options), patienceMs);
