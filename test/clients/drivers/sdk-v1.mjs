@@ -17,7 +17,7 @@ class Socket extends globalThis.WebSocket {
 }
 
 function open() {
-  if (transport === "stdio") return new StdioClientTransport({ command, args, env, patienceMs });
+  if (transport === "stdio") return new StdioClientTransport({ command, args, env });
   if (transport === "http")
     return new StreamableHTTPClientTransport(new URL(url), {
       requestInit: { headers: { authorization: `Bearer ${token}` } },
