@@ -25,7 +25,7 @@ export function makeCgroups(): readonly string[] | null {
 }
 
 /** Kills every process of a cgroup; once, without waiting for it to be empty. */
-function killCgroup(folder: string): void {
+export function killCgroup(folder: string): void {
   try {
     writeFileSync(join(folder, "cgroup.kill"), "1", { flag: "r+" });
   } catch {
