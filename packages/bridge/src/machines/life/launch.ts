@@ -17,15 +17,19 @@ import { engineSpec, masksFolder, socketFolder } from "./spec.ts";
 const GUEST_READY_MS = 20_000;
 const UNSTORED = "it was launched and could not be stored";
 
+/** Who asks for a change of a machine, and how to reach them while it is made. */
+export interface Asker {
+  readonly subject: string;
+  readonly correlationId: string;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
 /** What one launch is asked for. */
-export interface LaunchRequest {
+export interface LaunchRequest extends Asker {
   readonly record: MachineRecord;
   readonly repos: readonly RepoToMount[];
   readonly trigger: "up" | "start" | "run";
-  readonly correlationId: string;
-  readonly subject: string;
-  readonly progress: Progress;
-  readonly signal: AbortSignal;
 }
 
 /** A launched machine: its record, stored and in evidence, and the link to its guest. */

@@ -1,5 +1,4 @@
 import {
-  DenialError,
   DoorwardError,
   durationSeconds,
   toDoorwardError,
@@ -7,36 +6,26 @@ import {
   type UpResult,
 } from "@doorward/contracts";
 import type { GuestLink } from "@doorward/guest";
-import type { EngineExit, Progress } from "../engine.ts";
+import type { EngineExit } from "../engine.ts";
 import { adoptAll, type Adoption } from "./adopt.ts";
 import { byBridge, forgetMachine, settleEnded, type Ending } from "./end.ts";
 import { watchExpiry } from "./expiry.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import { judgeMounted } from "./judge-mounted.ts";
-import { launch } from "./launch.ts";
+import type { Asker, Launched } from "./launch.ts";
+import { cloneForReview, launchHeld, relaunch } from "./launch-held.ts";
 import { extendLease } from "./lease.ts";
-import { holdReviewClone } from "../review/index.ts";
-import { shownPath, type HeldPath } from "../../policy/index.ts";
-import type { RepoToMount } from "../mounts/index.ts";
 import { keptNotices } from "./notices.ts";
 import type { LifeContext } from "./ports.ts";
 import { watchProtections } from "./protection-watch.ts";
 import type { MachineRecord } from "./record.ts";
+import { halfRemoved, nameTaken, refuseNumber, undeletable } from "./refusals.ts";
 import { allowRequest, fits, letGo, newRecord, withToolsInForce, type AllowedRequest } from "./request.ts";
 import { machineView } from "./view.ts";
 import { unknownMachine } from "../../unknown-machine.ts";
 
-/** Who asks for a change of a machine, and how to reach them while it is made. */
-export interface Asker {
-  readonly subject: string;
-  readonly correlationId: string;
-  readonly progress: Progress;
-  readonly signal: AbortSignal;
-}
-
 const GRACE_SECONDS = 2;
 const GUEST_BACK_MS = 5_000;
-const DEFAULT_MACHINES = 50;
 
 /** The machines of this installation: launched, found, stopped, extended, removed, expired and adopted. */
 export class Machines implements AsyncDisposable {
@@ -56,7 +45,7 @@ export class Machines implements AsyncDisposable {
   ): Promise<{ machines: Machines; adoption: Adoption }> {
     const machines = new Machines(context);
     const adoption = await adoptAll(context, signal);
-    for (const [id, link] of adoption.links) machines.#serve(id, link);
+    for (const [id, link] of adoption.links) machines.#serve({ record: machines.get(id), link });
     machines.#watch();
     return { machines, adoption };
   }
@@ -129,7 +118,8 @@ export class Machines implements AsyncDisposable {
       if (record.removing === true) throw halfRemoved(record.name);
       const seconds = timeToLive === undefined ? record.timeToLiveSeconds : durationSeconds(timeToLive);
       const profile = withToolsInForce(this.#context.policy, record.profile);
-      return this.#relaunch({ ...record, profile, timeToLiveSeconds: seconds }, "start", asker);
+      const changed = { ...record, profile, timeToLiveSeconds: seconds };
+      return this.#serve(await relaunch(this.#context, record, changed, asker));
     });
   }
 
@@ -229,8 +219,8 @@ export class Machines implements AsyncDisposable {
     const { request } = allowed;
     const existing = request.fresh === true ? undefined : this.list().find((record) => fits(record, allowed));
     if (existing !== undefined) return { result: this.#reuse(existing, request, asker) };
-    this.#refuseName(request.name);
-    this.#refuseNumber();
+    if (request.name !== undefined && this.find(request.name) !== undefined) throw nameTaken(request.name);
+    refuseNumber(this.#context);
     const fresh = newRecord(this.#context, allowed, asker.subject);
     this.#context.records.put(fresh);
     return { result: this.#locks.run(fresh.id, () => this.#first(fresh, allowed, asker)) };
@@ -244,74 +234,16 @@ export class Machines implements AsyncDisposable {
   /** First launch of a new machine; nothing of it stays when it fails. */
   async #first(fresh: MachineRecord, allowed: AllowedRequest, asker: Asker): Promise<UpResult> {
     try {
+      const { request, repos } = allowed;
       const record =
-        allowed.request.review === true ? await this.#cloned(fresh, allowed.repos, asker) : fresh;
-      const trigger = allowed.request.temporary === true ? "run" : "up";
-      const running = await this.#launch(record, allowed.repos, trigger, asker);
+        request.review === true ? await cloneForReview(this.#context, fresh, repos, asker) : fresh;
+      const trigger = request.temporary === true ? "run" : "up";
+      const running = this.#serve(await launchHeld(this.#context, record, repos, trigger, asker));
       return { machine: machineView(running), reused: false, listed: running.listed };
     } catch (error) {
       await this.#dropLink(fresh.id);
       await forgetMachine(this.#context, fresh.id);
       throw error;
-    }
-  }
-
-  async #cloned(record: MachineRecord, held: readonly HeldPath[], asker: Asker): Promise<MachineRecord> {
-    asker.progress({ step: "Cloning for review" });
-    const repos = [...record.repos];
-    for (const [at, repo] of held.entries()) {
-      const made = await this.#context.reviews.create(record.id, at, repo);
-      const recorded = repos[at];
-      if (recorded !== undefined) repos[at] = { ...recorded, ...made };
-    }
-    const cloned = { ...record, repos };
-    this.#context.records.put(cloned);
-    return cloned;
-  }
-
-  async #relaunch(record: MachineRecord, trigger: "up" | "start", asker: Asker): Promise<MachineRecord> {
-    const held: HeldPath[] = [];
-    const previous = this.get(record.id);
-    try {
-      for (const { hostPath, access, review } of record.repos) {
-        const ask = { profile: record.profile.name, access: review ? ("ro" as const) : access };
-        held.push(await this.#context.policy.holdRepo(hostPath, ask));
-      }
-      this.#refuseNumber();
-      const launching: MachineRecord = { ...record, state: "launching", stateReason: null };
-      this.#context.records.put(launching);
-      return await this.#launch(launching, held, trigger, asker);
-    } catch (error) {
-      this.#context.records.put({ ...previous, containerId: null });
-      throw error;
-    } finally {
-      await letGo(held);
-    }
-  }
-
-  async #launch(
-    record: MachineRecord,
-    held: readonly HeldPath[],
-    trigger: "up" | "start" | "run",
-    asker: Asker,
-  ): Promise<MachineRecord> {
-    const clones: HeldPath[] = [];
-    try {
-      const repos: RepoToMount[] = [];
-      for (const [at, repo] of held.entries()) {
-        const clone = record.repos[at]?.clone ?? null;
-        if (clone === null) repos.push({ held: repo });
-        else {
-          const inside = await holdReviewClone(clone);
-          clones.push(inside);
-          repos.push({ held: inside, hostPath: repo.resolved, clone: true });
-        }
-      }
-      const { record: running, link } = await launch(this.#context, { record, repos, trigger, ...asker });
-      this.#serve(running.id, link);
-      return running;
-    } finally {
-      await letGo(clones);
     }
   }
 
@@ -369,9 +301,11 @@ export class Machines implements AsyncDisposable {
     }
   }
 
-  #serve(id: string, link: GuestLink): void {
+  #serve({ record, link }: Launched): MachineRecord {
+    const { id, name } = record;
     this.#links.set(id, link);
-    this.#context.egress.start({ id, name: this.get(id).name }, link);
+    this.#context.egress.start({ id, name }, link);
+    return record;
   }
 
   async #dropLink(id: string): Promise<void> {
@@ -380,45 +314,9 @@ export class Machines implements AsyncDisposable {
     await link?.[Symbol.asyncDispose]();
   }
 
-  #refuseName(name: string | undefined): void {
-    if (name === undefined || this.find(name) === undefined) return;
-    throw new DoorwardError({
-      code: "MACHINE_EXISTS",
-      message: `Cannot launch "${name}": a machine of this name has other repos or another profile`,
-      hint: `doorward rm ${name}, or another --name`,
-    });
-  }
-
-  #refuseNumber(): void {
-    const most = this.#context.policy.policy.limits?.machines ?? DEFAULT_MACHINES;
-    const running = this.list().filter(({ state }) => state === "running" || state === "launching").length;
-    if (running < most) return;
-    throw new DenialError({
-      code: "MACHINE_LIMIT",
-      rule: "policy.limits.machines",
-      message: `Cannot launch another machine: ${running} of ${most} run`,
-      hint: "doorward stop NAME, or raise limits.machines in policy.yaml",
-    });
-  }
-
   #inBackground(work: Promise<void>): void {
     work.catch((error: unknown) =>
       this.#context.log.error({ err: error }, "machines: work in the background failed"),
     );
   }
-}
-
-function halfRemoved(name: string): DoorwardError {
-  return new DoorwardError({
-    code: "MACHINE_NOT_FOUND",
-    message: `Cannot start "${name}": it was removed, but for what could not be deleted`,
-    hint: `doorward rm --force ${name}`,
-  });
-}
-
-function undeletable(name: string, cause: unknown): DoorwardError {
-  if (!(cause instanceof Error) || !("path" in cause) || !("code" in cause)) return toDoorwardError(cause);
-  const place = shownPath(String(cause.path));
-  const message = `Cannot delete all of "${name}": ${String(cause.code)} at "${place}"`;
-  return new DoorwardError({ code: "STATE_UNWRITABLE", message, hint: `doorward rm --force ${name}`, cause });
 }
