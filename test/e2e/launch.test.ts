@@ -200,7 +200,7 @@ describe("from a repo to a machine and back", () => {
     const took = await lab.until(
       "expired",
       async () => (await lab.machine(name)).state === "stopped",
-      60_000,
+      12_000,
     );
     assert.match((await lab.machine(name)).stateReason ?? "", /time to live/);
     const ended = async (): Promise<boolean> =>

@@ -134,10 +134,9 @@ describe("grants over TCP against a running bridge", () => {
       assert.equal(await over.terminal("shop", token), "401 GRANT_REVOKED");
     }
     t.diagnostic(`revoke until closed: ${times.map((ms) => ms.toFixed(1)).join(", ")} ms`);
-    // What else a busy host does adds to the others, but not without end; its disk may stand still in one of them.
-    const [fastest = Infinity, , , second = Infinity] = times.toSorted((a, b) => a - b);
-    assert.ok(fastest < 50);
-    assert.ok(second < 250);
+    // What else a busy host does adds to the others, but not without end.
+    assert.ok(Math.min(...times) < 50);
+    assert.ok(Math.max(...times) < 250);
   });
 
   it("the user of the command sees the reason of a revocation, and gets the terminal back", async (t) => {
